@@ -1,0 +1,3 @@
+module github.com/godwitmq/godwit
+
+go 1.26
