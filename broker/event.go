@@ -1,0 +1,234 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// ConnID names a client's connection for as long as the broker runs. 0 is no connection (the broker itself).
+type ConnID uint64
+
+// ConsumerID names a consumer within its connection; the session chooses it.
+type ConsumerID uint64
+
+// TxID names a local transaction within its connection; the session chooses it. 0 is no transaction.
+type TxID uint64
+
+// Ref is what a session wants to find again in the answer to its event. 0 asks for no answer; an error is told all the same.
+type Ref uint64
+
+// Event is anything that happens to the broker: what a client asks, what the log answered, the clock. Events are plain
+// data; the broker keeps what they point to.
+type Event interface{ isEvent() }
+
+// Connect registers a connection. It must be the first event of a connection.
+type Connect struct {
+	Conn     ConnID
+	Ref      Ref
+	Name     string // the protocol's own id of the connection; a second Connect with the same name ends the first
+	ClientID string // exclusive in the broker; "" for none
+	Steal    bool   // end the connection that has ClientID instead of failing with InvalidClientID
+	User     string
+	Protocol string // "openwire", "stomp"
+	Remote   string // the client's address, for people
+	Listener string // the listener's name, for people
+}
+
+// Disconnect ends a connection, however it came to its end: open transactions are rolled back, un-acknowledged messages
+// go back, temporary destinations vanish. Nothing is sent to the connection any more. Unknown connections are ignored.
+type Disconnect struct {
+	Conn ConnID
+}
+
+// CreateDestination makes a destination if it is not there yet. A temporary one belongs to the connection.
+type CreateDestination struct {
+	Conn        ConnID
+	Ref         Ref
+	Destination message.Destination
+}
+
+// RemoveDestination removes a destination with all that waits there. Errors: InUse while it has consumers; unknown is fine.
+type RemoveDestination struct {
+	Conn        ConnID
+	Ref         Ref
+	Destination message.Destination
+}
+
+// Subscribe adds a consumer. The destination may be composite or a pattern. Errors: InvalidSelector,
+// InvalidDestination, InUse (a durable subscription with an active consumer), Denied. A repeated
+// Subscribe of a known consumer is answered and ignored.
+type Subscribe struct {
+	Conn        ConnID
+	Ref         Ref
+	Consumer    ConsumerID
+	Destination message.Destination
+	Selector    string
+	Prefetch    int    // how many messages may be un-acknowledged at the consumer; 0 means Pull only
+	Name        string // of a durable subscription of the connection's client id; "" for none. Topics only
+	NoLocal     bool
+	Browser     bool // gets a copy of what waits now, then an EndOfBrowse
+	Exclusive   bool
+	Priority    int  // higher first
+	MayCreate   bool // whether the consumer may make the destination
+	Auto        bool // deliveries count as acknowledged when they are handed to the session (STOMP's ack:auto)
+}
+
+// Unsubscribe removes a consumer. What it has not acknowledged goes back to its place in the queue.
+type Unsubscribe struct {
+	Conn     ConnID
+	Ref      Ref
+	Consumer ConsumerID
+	// LastDelivered is the Sequence of the last delivery that the application saw: it and those before have their redelivery
+	// counter raised. 0 means none was seen, Unknown that all count as seen.
+	LastDelivered uint64
+}
+
+// Unknown as Unsubscribe.LastDelivered says that nobody knows what the application saw.
+const Unknown = ^uint64(0)
+
+// SetPrefetch changes a consumer's prefetch.
+type SetPrefetch struct {
+	Conn     ConnID
+	Consumer ConsumerID
+	Prefetch int
+}
+
+// Pull asks for one message for a consumer whose prefetch is 0. Without a message in time the consumer gets a
+// PullEmpty. A Wait < 0 answers at once, 0 waits for ever (and sends no PullEmpty).
+type Pull struct {
+	Conn     ConnID
+	Consumer ConsumerID
+	Wait     time.Duration
+}
+
+// AckKind says what an acknowledgement means.
+type AckKind uint8
+
+// The kinds.
+const (
+	// Delivered: seen but not settled: the consumer's window moves on by Count.
+	Delivered AckKind = iota
+	// Consumed: settled.
+	Consumed
+	// Poison: cannot be processed: redelivered by the broker's policy or moved to the dead-letter queue.
+	Poison
+	// Expired: the client found it expired.
+	Expired
+	// Released: goes back to its place, redelivery counter raised.
+	Released
+)
+
+// Ack settles deliveries of a consumer: those from First to Last in the order of dispatch, or Last alone. Errors:
+// NotFound if nothing matches. Acknowledgements of a consumer that is gone are ignored.
+type Ack struct {
+	Conn     ConnID
+	Ref      Ref
+	Consumer ConsumerID
+	Kind     AckKind
+	First    uint64 // Sequence of the first delivery; 0: from the oldest
+	Last     uint64 // Sequence of the last delivery
+	Single   bool   // only Last
+	Count    int    // of messages, for Delivered; else only checked if > 0
+	Tx       TxID   // Consumed only
+	Cause    string // of Poison, for people: shown with the dead letter
+}
+
+// Send takes a message in. The answer comes when it is as safe as it asked to be: a persistent one is durable. Without Ref, an
+// error is told as an effect of Ref 0 and makes the transaction, if any, fail at Commit.
+// Errors: InvalidDestination (a temporary destination that is gone), Denied, Full, IllegalState.
+type Send struct {
+	Conn      ConnID
+	Ref       Ref
+	Tx        TxID
+	Message   *message.Message // Destination may be composite. Encode has been called by the session if it is Persistent
+	Resent    bool             // may be a copy after a failover: stored only if its ID.Sequence is new for its ID.Producer
+	MayCreate bool             // whether the producer may make the destination
+}
+
+// Begin starts a transaction. A known one is left as it is.
+type Begin struct {
+	Conn ConnID
+	Ref  Ref
+	Tx   TxID
+}
+
+// Commit makes all of a transaction happen at once; the answer comes when it is durable. Errors: TransactionRolledBack
+// (with the cause; all of it is undone), NotFound.
+type Commit struct {
+	Conn ConnID
+	Ref  Ref
+	Tx   TxID
+}
+
+// Rollback undoes a transaction. Its acknowledged deliveries are un-acknowledged again, still at their consumer.
+type Rollback struct {
+	Conn ConnID
+	Ref  Ref
+	Tx   TxID
+}
+
+// RemoveSubscription deletes a durable subscription with its backlog. Errors: InUse, NotFound.
+type RemoveSubscription struct {
+	Conn     ConnID
+	Ref      Ref
+	ClientID string
+	Name     string
+}
+
+// AddProducer tells of a producer, for people and statistics. RemoveProducer undoes it.
+type AddProducer struct {
+	Conn        ConnID
+	Producer    uint64 // chosen by the session
+	Destination message.Destination
+}
+
+// RemoveProducer ends what AddProducer began.
+type RemoveProducer struct {
+	Conn     ConnID
+	Producer uint64
+}
+
+// Purge removes all messages that wait in a queue and are not at a consumer. The answer's Value is their number (int).
+type Purge struct {
+	Conn        ConnID
+	Ref         Ref
+	Destination message.Destination
+}
+
+// List asks for a view of the broker. The answer's Value is a *View.
+type List struct {
+	Conn ConnID
+	Ref  Ref
+}
+
+// Loaded brings messages that were asked for by a Load.
+type Loaded struct {
+	Token    uint64
+	Messages []*message.Message // as many as Load.Positions, in their order
+	Err      error              // the log could not give them; the broker cannot go on
+}
+
+// Tick is the clock's event: something may be due (see Broker.Deadline).
+type Tick struct{}
+
+func (*Connect) isEvent()            {}
+func (*Disconnect) isEvent()         {}
+func (*CreateDestination) isEvent()  {}
+func (*RemoveDestination) isEvent()  {}
+func (*Subscribe) isEvent()          {}
+func (*Unsubscribe) isEvent()        {}
+func (*SetPrefetch) isEvent()        {}
+func (*Pull) isEvent()               {}
+func (*Ack) isEvent()                {}
+func (*Send) isEvent()               {}
+func (*Begin) isEvent()              {}
+func (*Commit) isEvent()             {}
+func (*Rollback) isEvent()           {}
+func (*RemoveSubscription) isEvent() {}
+func (*AddProducer) isEvent()        {}
+func (*RemoveProducer) isEvent()     {}
+func (*Purge) isEvent()              {}
+func (*List) isEvent()               {}
+func (*Loaded) isEvent()             {}
+func (Tick) isEvent()                {}
