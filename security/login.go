@@ -1,0 +1,163 @@
+package security
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/netip"
+)
+
+// Credentials are what a client says of itself.
+type Credentials struct {
+	User     string
+	Password string
+	// Address of the client, behind any proxy. Failed logins are slowed by it, and the audit log names it.
+	Address netip.AddrPort
+	// Certificate of the client, nil if it has none. It must have been verified: here only its subject counts.
+	Certificate *x509.Certificate
+	// Protocol is for the audit log.
+	Protocol string
+}
+
+// Reason says why a login was refused: for the audit log, and never for the client, which must not learn which users
+// there are.
+type Reason string
+
+// The reasons of a refused login.
+const (
+	NoCredentials Reason = "no credentials given"
+	UnknownUser   Reason = "unknown user"
+	WrongPassword Reason = "wrong password"
+	Throttled     Reason = "too many failed logins"
+	Busy          Reason = "too many logins at once"
+	Unverified    Reason = "credentials were not verified when the client connected"
+)
+
+// LoginError is a refused login. Its text is for the client; the Reason is not.
+type LoginError struct {
+	User   string
+	Reason Reason
+}
+
+// Error is ActiveMQ's text, the same for an unknown user and a wrong password. Only where the password was not looked at,
+// the text says so.
+func (e *LoginError) Error() string {
+	switch e.Reason {
+	case Throttled:
+		return "Too many failed logins from this address. Try again later."
+	case Busy:
+		return "Too many logins at once. Try again later."
+	}
+	user := e.User
+	if user == "" {
+		user = "null" // what Java prints where there is none
+	}
+	return "User name [" + user + "] or password is invalid."
+}
+
+// Login admits a client or fails with a *LoginError, or with ctx's error if that ended first. It blocks for as long as a
+// password hash takes, waits for a free worker before that, and for up to some seconds where the address or the user has
+// failed a lot: not a call for a goroutine that others wait for.
+func (a *Authority) Login(ctx context.Context, c Credentials) (*Identity, error) {
+	s := a.current.Load()
+	given := c.User != "" || c.Password != ""
+	if len(c.User) > maxNameBytes {
+		c.User = c.User[:maxNameBytes] // such a user does not exist
+	}
+	if s.mode == Ignore {
+		return a.admit(c, c.User, c.User, noneOr(given)), nil
+	}
+	if c.Certificate != nil {
+		if acc, shown := s.byCertificate(c.Certificate); acc != nil {
+			return a.admit(c, acc.name, shown, possessed), nil
+		}
+	}
+	if !given {
+		switch s.mode {
+		case Optional:
+			return a.admit(c, anonymous, anonymous, nobody), nil
+		case Observe:
+			a.observed.record("", c.Address, string(NoCredentials))
+			return a.admit(c, "", "", nobody), nil
+		}
+		return nil, a.refuse(c, NoCredentials)
+	}
+	reason, err := a.verify(ctx, s, c)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("login of %q: %w", c.User, err)
+	case reason == "":
+		return a.admit(c, c.User, c.User, password), nil
+	case s.mode == Observe:
+		a.observed.record(c.User, c.Address, string(reason))
+		return a.admit(c, c.User, c.User, noProof), nil
+	}
+	return nil, a.refuse(c, reason)
+}
+
+func noneOr(given bool) proof {
+	if given {
+		return noProof
+	}
+	return nobody
+}
+
+// verify returns "" if user and password are right. An unknown user costs the same work as a known one.
+func (a *Authority) verify(ctx context.Context, s *snapshot, c Credentials) (Reason, error) {
+	if len(c.Password) > maxPasswordBytes {
+		c.Password = "" // always wrong
+	}
+	acc := s.users[c.User]
+	hash := a.verifier.dummy(s, c.User)
+	if acc != nil && acc.hash != nil {
+		hash = acc.hash
+	}
+	key := a.verifier.key(c.User, c.Password, hash.text())
+	address := c.Address.Addr()
+	slowed := s.mode != Observe // which refuses nobody, so there is nothing to guess
+	if slowed {
+		if err := a.throttle.wait(ctx, address, c.User, a.verifier.proven(address, key)); err != nil {
+			if err == errThrottled {
+				return Throttled, nil
+			}
+			return "", err
+		}
+	}
+	right, err := a.verifier.verify(ctx, key, hash, c.Password)
+	switch {
+	case err == errBusy:
+		return Busy, nil
+	case err != nil:
+		return "", err
+	case right && acc != nil && acc.hash != nil && c.Password != "":
+		a.verifier.prove(address, key)
+		return "", nil
+	}
+	if slowed {
+		a.throttle.fail(address, c.User)
+	}
+	if acc == nil {
+		return UnknownUser, nil
+	}
+	return WrongPassword, nil
+}
+
+func (a *Authority) admit(c Credentials, name, shown string, by proof) *Identity {
+	a.log.Info("login", slog.String("user", shown), slog.Any("address", c.Address), slog.String("protocol", c.Protocol),
+		slog.Bool("verified", by == password || by == possessed))
+	return &Identity{authority: a, name: name, shown: shown, address: c.Address, proof: by}
+}
+
+func (a *Authority) refuse(c Credentials, reason Reason) error {
+	// Who is throttled may try thousands of times a second: that must not become as many lines.
+	if reason != Throttled || a.throttle.mention(c.Address.Addr()) {
+		attributes := []any{slog.String("user", c.User), slog.Any("address", c.Address), slog.String("protocol", c.Protocol),
+			slog.String("reason", string(reason))}
+		if c.Certificate != nil {
+			attributes = append(attributes, slog.String("certificate", subjectText(c.Certificate)))
+		}
+		a.log.Warn("login refused", attributes...)
+	}
+	return &LoginError{User: c.User, Reason: reason}
+}
