@@ -84,7 +84,8 @@ func NewReader(src io.Reader, options Options) *Reader {
 	return r
 }
 
-// SetMaxFrameSize changes the limit of Options for frames that are not yet begun: who has not logged in may send less.
+// SetMaxFrameSize changes the limit of Options for the frames that Next has not returned yet, except a large body that
+// is half read: who has not logged in may be allowed less.
 func (r *Reader) SetMaxFrameSize(size int) {
 	if size <= 0 {
 		size = DefaultMaxFrameSize
@@ -281,7 +282,8 @@ func (r *Reader) fail(err error) bool {
 	return false
 }
 
-// fill waits for more bytes. What it allocates follows what has arrived, never what the peer has announced.
+// fill waits for more bytes. What it allocates follows what has arrived, at most four times that, never what the peer
+// has announced.
 func (r *Reader) fill() error {
 	if r.readErr != nil {
 		err := r.readErr
@@ -351,11 +353,11 @@ func (r *Reader) room() []byte {
 func (r *Reader) roomForBody() []byte {
 	if r.large == nil {
 		arrived := r.buf[r.start+r.bodyAt : r.end]
-		r.large = make([]byte, len(arrived), min(r.length, max(2*len(arrived), keepBuffer)))
+		r.large = make([]byte, len(arrived), min(r.length, max(4*len(arrived), keepBuffer)))
 		copy(r.large, arrived)
 		r.end = r.start + r.bodyAt
 	} else if len(r.large) == cap(r.large) {
-		larger := make([]byte, len(r.large), min(r.length, 2*len(r.large)))
+		larger := make([]byte, len(r.large), min(r.length, 4*len(r.large)))
 		copy(larger, r.large)
 		r.large = larger
 	}
