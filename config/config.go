@@ -1,0 +1,230 @@
+// Package config is godwit.yaml: what it may say, what holds where it is silent, and what is wrong with it. It opens no
+// socket and starts nothing; whoever needs a setting is given it.
+//
+// A setting is a field of Config with four tags: yaml is its key, doc says what it is for, allowed lists the only values, and
+// live:"yes" says that a running broker takes a change over at once. The reader, the environment, the comparison of two
+// configurations and docs/configuration.md are all made from these tags, so there is one place to add a setting.
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// FileName is the file that is read from the working directory if none is named.
+const FileName = "godwit.yaml"
+
+// Config is everything that godwit.yaml can say.
+type Config struct {
+	Data        string      `yaml:"data" path:"yes" doc:"Folder of the journal, the users and the development certificates. Made if it is missing."`
+	Broker      Broker      `yaml:"broker" doc:"The broker itself."`
+	Listeners   []Listener  `yaml:"listeners" doc:"Where clients connect. Any entry replaces the four default listeners."`
+	TLS         TLS         `yaml:"tls" doc:"The certificate of every TLS listener that has none of its own."`
+	HTTP        HTTP        `yaml:"http" doc:"The HTTP API, which the command line uses."`
+	Credentials Credentials `yaml:"credentials" doc:"Who may connect, and what they may do."`
+	Limits      Limits      `yaml:"limits" doc:"What one client, or all of them, may take."`
+	Redelivery  Redelivery  `yaml:"redelivery" doc:"What happens to a message that a consumer could not process."`
+	DeadLetter  DeadLetter  `yaml:"deadLetter" doc:"Where messages go that nobody can process."`
+	Expiry      Expiry      `yaml:"expiry" doc:"What happens to a message whose time is over."`
+	Journal     Journal     `yaml:"journal" doc:"The log on disk."`
+	Shutdown    Shutdown    `yaml:"shutdown" doc:"How the broker stops."`
+	Log         Log         `yaml:"log" doc:"The program's own log, on standard error."`
+
+	file    string            // as read; "" for none
+	origins map[string]string // key -> where its value came from, for messages
+}
+
+// Broker is the broker's identity.
+type Broker struct {
+	Name string `yaml:"name" doc:"The name that clients see in BrokerInfo and people in the console: letters, digits, '.', '_' and '-'."`
+}
+
+// Listener is one address where clients connect.
+type Listener struct {
+	Name           string   `yaml:"name" doc:"Name for people, in logs and lists. By default protocol and port."`
+	Protocol       string   `yaml:"protocol" allowed:"openwire|stomp|auto" doc:"Protocol spoken here; auto tells by a client's first bytes."`
+	URL            string   `yaml:"url" doc:"tcp://HOST:PORT is plain, tls://HOST:PORT is TLS, tcp+tls://HOST:PORT takes both and tells by the first byte."`
+	TLS            TLS      `yaml:"tls" doc:"Certificate of this listener, if not the common one."`
+	ProxyFrom      []string `yaml:"proxyFrom" doc:"Networks (10.0.0.0/8) of load balancers that send a PROXY protocol header; from there it is demanded."`
+	MaxConnections int      `yaml:"maxConnections" doc:"Connections at a time on this listener. 0 leaves it to limits.connections."`
+}
+
+// TLS is a certificate with its key, and what is asked of clients.
+type TLS struct {
+	Certificate string `yaml:"certificate" path:"yes" doc:"PEM file with the certificate and its chain. Empty: a development certificate is made in the data folder. Read again when it changes."`
+	Key         string `yaml:"key" path:"yes" doc:"PEM file with the certificate's key."`
+	ClientAuth  string `yaml:"clientAuth" allowed:"off|optional|required" doc:"Whether clients show a certificate of their own."`
+	ClientCA    string `yaml:"clientCA" path:"yes" doc:"PEM file with the authorities that client certificates must come from."`
+}
+
+// HTTP is the API's listener.
+type HTTP struct {
+	Address     string   `yaml:"address" doc:"HOST:PORT of the API; off switches it off. Off loopback it demands credentials."`
+	Certificate string   `yaml:"certificate" path:"yes" doc:"PEM file with a certificate: the API speaks HTTPS."`
+	Key         string   `yaml:"key" path:"yes" doc:"PEM file with the certificate's key."`
+	Hosts       []string `yaml:"hosts" live:"yes" doc:"Further host names under which the API may be called. A loopback API answers to localhost and loopback addresses only, so that no web page can reach it under another name."`
+	Admins      []string `yaml:"admins" live:"yes" doc:"Groups that may use all of the API, where it demands credentials."`
+	Readers     []string `yaml:"readers" live:"yes" doc:"Groups that may read lists and metrics, but no messages, where it demands credentials."`
+}
+
+// Credentials says who may connect.
+type Credentials struct {
+	Mode          string  `yaml:"mode" live:"yes" allowed:"ignore|observe|optional|mandatory" doc:"ignore reads and forgets user names and passwords; observe checks them, admits all the same, and reports who would be refused; optional checks those that are sent; mandatory demands them."`
+	AllowInsecure bool    `yaml:"allowInsecure" live:"yes" doc:"Must be true for mode ignore, observe or optional on an address that is not loopback: anybody who reaches it may connect."`
+	Users         []User  `yaml:"users" live:"yes" doc:"Users, beside those of usersFile."`
+	UsersFile     string  `yaml:"usersFile" path:"yes" live:"yes" doc:"File of users, one a line, as godwit users writes it. Empty: the file users in the data folder."`
+	Rights        []Right `yaml:"rights" live:"yes" doc:"What groups may do. Without any entry every user may do everything."`
+}
+
+// User is one user.
+type User struct {
+	Name         string   `yaml:"name" doc:"User name."`
+	Password     string   `yaml:"password" secret:"yes" doc:"The password's hash (argon2id or bcrypt), as godwit users hash prints it."`
+	Certificates []string `yaml:"certificates" doc:"Subjects of client certificates that log this user in: CN=client1, O=T."`
+	Groups       []string `yaml:"groups" doc:"Groups the user is in."`
+}
+
+// Right gives groups the right to do something with destinations. All rights that match a destination are joined.
+type Right struct {
+	Destination string   `yaml:"destination" doc:"queue://NAME, topic://NAME, NAME for both, or temp://> for all temporary ones; * stands for one segment, > for the rest."`
+	Read        []string `yaml:"read" doc:"Groups that may consume and browse. * is every user."`
+	Write       []string `yaml:"write" doc:"Groups that may send."`
+	Admin       []string `yaml:"admin" doc:"Groups that may create and remove, which the first use of a destination does."`
+}
+
+// Limits bounds what clients may take.
+type Limits struct {
+	FrameSize             Size          `yaml:"frameSize" doc:"Largest frame, and so about the largest message, that is accepted."`
+	Connections           int           `yaml:"connections" doc:"Connections at a time, over all listeners."`
+	ConnectionsPerAddress int           `yaml:"connectionsPerAddress" doc:"Connections at a time from one client address. 0 is no limit."`
+	LoginTimeout          time.Duration `yaml:"loginTimeout" doc:"Time a client has to log in."`
+	LoginBytes            Size          `yaml:"loginBytes" doc:"Bytes a client may send before it is logged in."`
+	Cache                 Size          `yaml:"cache" doc:"Memory for bodies of waiting messages. What does not fit is read back from the journal when its turn comes."`
+	Prefetch              int           `yaml:"prefetch" doc:"Messages that a consumer may hold un-acknowledged if it does not say itself."`
+	Destinations          int           `yaml:"destinations" doc:"Queues and topics at a time."`
+	Transaction           int           `yaml:"transaction" doc:"Messages and acknowledgements in one transaction."`
+	DuplicateProducers    int           `yaml:"duplicateProducers" doc:"Producers whose last message is remembered, so that a copy sent again after a failover is recognised."`
+}
+
+// Redelivery is the broker's policy for messages that were not processed.
+type Redelivery struct {
+	Maximum      int           `yaml:"maximum" doc:"Redeliveries by the broker before a message is a dead letter. 0: a message that a client gives up is one at once (ActiveMQ's clients have tried six times by then), and one that comes back does so without limit."`
+	Delay        time.Duration `yaml:"delay" doc:"Time before the first redelivery of a message that a client gave up."`
+	Multiplier   float64       `yaml:"multiplier" doc:"How many times as long each further redelivery waits."`
+	MaximumDelay time.Duration `yaml:"maximumDelay" doc:"Longest time before a redelivery. 0s is no bound."`
+}
+
+// DeadLetter is where messages go that cannot be processed.
+type DeadLetter struct {
+	Queue         string `yaml:"queue" doc:"The queue's name."`
+	NonPersistent bool   `yaml:"nonPersistent" doc:"Whether non-persistent messages are kept there too, or dropped."`
+}
+
+// Expiry is the policy for messages whose time is over.
+type Expiry struct {
+	To string `yaml:"to" allowed:"dead-letter|drop" doc:"Whether expired messages go to the dead-letter queue or are dropped."`
+}
+
+// Journal is the log on disk.
+type Journal struct {
+	SegmentSize Size `yaml:"segmentSize" doc:"Size of one file of the journal. They are written in full once and reused."`
+	MaxSize     Size `yaml:"maxSize" doc:"Disk space for the journal. When it is used up, sends are refused and everything else goes on. 0 is what the disk has."`
+	Reserve     Size `yaml:"reserve" doc:"Disk space kept back, so that acknowledgements work on a full disk. 0 is one segment."`
+}
+
+// Shutdown says how the broker stops.
+type Shutdown struct {
+	Grace time.Duration `yaml:"grace" live:"yes" doc:"Time that clients have to finish what they have begun."`
+}
+
+// Log is the program's own log.
+type Log struct {
+	Level  string `yaml:"level" live:"yes" allowed:"debug|info|warn|error" doc:"What is worth a line."`
+	Format string `yaml:"format" allowed:"text|json" doc:"Lines for people or for programs."`
+}
+
+// Default is what holds where godwit.yaml, the environment and the flags are silent.
+func Default() *Config {
+	return &Config{
+		Data:   "godwit-data",
+		Broker: Broker{Name: "godwit"},
+		Listeners: []Listener{
+			{Name: "openwire", Protocol: "openwire", URL: "tcp://127.0.0.1:61616"},
+			{Name: "openwire+ssl", Protocol: "openwire", URL: "tls://127.0.0.1:61617"},
+			{Name: "stomp", Protocol: "stomp", URL: "tcp://127.0.0.1:61614"},
+			{Name: "stomp+ssl", Protocol: "stomp", URL: "tls://127.0.0.1:61615"},
+		},
+		TLS:         TLS{ClientAuth: "off"},
+		HTTP:        HTTP{Address: "127.0.0.1:8161", Admins: []string{"admins"}, Readers: []string{"readers"}},
+		Credentials: Credentials{Mode: "ignore"},
+		Limits: Limits{
+			FrameSize:          100 << 20,
+			Connections:        10_000,
+			LoginTimeout:       30 * time.Second,
+			LoginBytes:         64 << 10,
+			Cache:              24 << 20,
+			Prefetch:           1000,
+			Destinations:       100_000,
+			Transaction:        1_000_000,
+			DuplicateProducers: 4096,
+		},
+		Redelivery: Redelivery{Multiplier: 1},
+		DeadLetter: DeadLetter{Queue: "ActiveMQ.DLQ"},
+		Expiry:     Expiry{To: "dead-letter"},
+		Journal:    Journal{SegmentSize: 16 << 20},
+		Shutdown:   Shutdown{Grace: 10 * time.Second},
+		Log:        Log{Level: "info", Format: "text"},
+	}
+}
+
+// File is the file that was read, or "".
+func (c *Config) File() string { return c.file }
+
+// UsersPath is the file of users.
+func (c *Config) UsersPath() string {
+	if c.Credentials.UsersFile != "" {
+		return c.Credentials.UsersFile
+	}
+	return filepath.Join(c.Data, "users")
+}
+
+// JournalPath is the journal's folder.
+func (c *Config) JournalPath() string { return filepath.Join(c.Data, "journal") }
+
+// Off says whether the API is switched off.
+func (h HTTP) Off() bool { return h.Address == "off" }
+
+// Loopback says whether only this machine can reach the API.
+func (h HTTP) Loopback() bool {
+	host, _, err := net.SplitHostPort(h.Address)
+	return err == nil && IsLoopback(host)
+}
+
+// Transport is "tcp", "tls" or "tcp+tls", and the address is HOST:PORT. Both are empty for a URL that Validate refuses.
+func (l Listener) Transport() (transport, address string) {
+	u, err := url.Parse(l.URL)
+	if err != nil {
+		return "", ""
+	}
+	return u.Scheme, u.Host
+}
+
+// Loopback says whether only this machine can reach the listener.
+func (l Listener) Loopback() bool {
+	_, address := l.Transport()
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && IsLoopback(host)
+}
+
+// IsLoopback says whether a host, without port, names only this machine.
+func IsLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && addr.Unmap().IsLoopback()
+}

@@ -1,0 +1,74 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// Change is one setting that differs between two configurations.
+type Change struct {
+	Key      string
+	Old, New string // as in the file; what is secret is not shown
+}
+
+// String is the key with both values, or the key alone for what is not shown.
+func (c Change) String() string {
+	if c.Old == "" && c.New == "" {
+		return c.Key
+	}
+	return fmt.Sprintf("%s: %s -> %s", c.Key, c.Old, c.New)
+}
+
+// Diff compares two configurations: what a running broker takes over, and what needs a restart. Lists are compared
+// as a whole and not shown.
+func Diff(old, new *Config) (live, restart []Change) {
+	diff(reflect.ValueOf(*old), reflect.ValueOf(*new), "", false, &live, &restart)
+	return live, restart
+}
+
+func diff(old, new reflect.Value, prefix string, isLive bool, live, restart *[]Change) {
+	for i := range old.NumField() {
+		f := old.Type().Field(i)
+		if !f.IsExported() {
+			continue
+		}
+		key := join(prefix, f.Tag.Get("yaml"))
+		fieldLive := isLive || f.Tag.Get("live") == "yes"
+		if f.Type.Kind() == reflect.Struct {
+			diff(old.Field(i), new.Field(i), key, fieldLive, live, restart)
+			continue
+		}
+		if reflect.DeepEqual(old.Field(i).Interface(), new.Field(i).Interface()) {
+			continue
+		}
+		change := Change{Key: key}
+		if typeName(f.Type) != "list" && f.Tag.Get("secret") != "yes" {
+			change.Old, change.New = text(old.Field(i)), text(new.Field(i))
+		}
+		if fieldLive {
+			*live = append(*live, change)
+		} else {
+			*restart = append(*restart, change)
+		}
+	}
+}
+
+// Live is a copy of c with the settings of new that a running broker takes over.
+func (c *Config) Live(new *Config) *Config {
+	merged := *c
+	takeLive(reflect.ValueOf(&merged).Elem(), reflect.ValueOf(*new))
+	return &merged
+}
+
+func takeLive(to, from reflect.Value) {
+	for i := range to.NumField() {
+		f := to.Type().Field(i)
+		switch {
+		case !f.IsExported():
+		case f.Tag.Get("live") == "yes":
+			to.Field(i).Set(from.Field(i))
+		case f.Type.Kind() == reflect.Struct:
+			takeLive(to.Field(i), from.Field(i))
+		}
+	}
+}
