@@ -42,14 +42,40 @@ type Effect struct {
 
 // Record is one fact for the log: Head, then Body if it carries a message. The parts are valid until the next Step.
 type Record struct {
-	Head  []byte
-	Body  []byte
-	Lazy  bool // nobody waits for it: it may stay unwritten for a moment
-	place func(position uint64)
+	Head []byte
+	Body []byte
+	Size int  // of Head and Body together, bytes
+	Lazy bool // nobody waits for it: it may stay unwritten for a moment
+
+	stored *stored // of the message it carries, to learn its position
+	home   *uint64 // where else the position is kept
+	moved  bool    // the log's head waits for it (space.pending)
 }
 
-// Load asks the engine to read messages back from the log and to bring them as a Loaded with the same Token.
+// Load asks the engine to read messages back from the log and to bring them as a Loaded with the same Token. Broker.Locate fills in the
+// Positions.
 type Load struct {
 	Token     uint64
 	Positions []uint64
 }
+
+// Effects is what one or more Steps want done. The caller hands the same one to every Step and calls Reset when it has done it all.
+type Effects struct {
+	List    []Effect
+	Records []Record // to be appended as one batch, in order
+	Loads   []Load
+	Trim    uint64 // if not 0: the log may forget all before this position
+
+	arena []byte // holds the Heads
+}
+
+// Reset empties it and keeps its memory.
+func (out *Effects) Reset() {
+	clear(out.List)
+	clear(out.Records)
+	clear(out.Loads)
+	out.List, out.Records, out.Loads, out.arena, out.Trim = out.List[:0], out.Records[:0], out.Loads[:0], out.arena[:0], 0
+}
+
+// Held says whether the effect must wait until every record appended so far, those of the same Step included, is durable.
+func (e *Effect) Held() bool { return e.hold }

@@ -71,7 +71,6 @@ type Subscribe struct {
 	Exclusive   bool
 	Priority    int  // higher first
 	MayCreate   bool // whether the consumer may make the destination
-	Auto        bool // deliveries count as acknowledged when they are handed to the session (STOMP's ack:auto)
 }
 
 // Unsubscribe removes a consumer. What it has not acknowledged goes back to its place in the queue.
@@ -142,7 +141,8 @@ type Send struct {
 	Ref       Ref
 	Tx        TxID
 	Message   *message.Message // Destination may be composite. Encode has been called by the session if it is Persistent
-	Resent    bool             // may be a copy after a failover: stored only if its ID.Sequence is new for its ID.Producer
+	Tracked   bool             // the client may send it again after a failover: remember ID.Sequence as the last of ID.Producer
+	Resent    bool             // may be such a second copy: answered but not stored if ID.Sequence is not above the last
 	MayCreate bool             // whether the producer may make the destination
 }
 
@@ -209,6 +209,10 @@ type Loaded struct {
 	Err      error              // the log could not give them; the broker cannot go on
 }
 
+// Stop says that the broker is about to be closed in good order, after all connections. It leaves a mark in the log so that the next
+// start knows that nothing was in flight.
+type Stop struct{}
+
 // Tick is the clock's event: something may be due (see Broker.Deadline).
 type Tick struct{}
 
@@ -231,4 +235,5 @@ func (*RemoveProducer) isEvent()     {}
 func (*Purge) isEvent()              {}
 func (*List) isEvent()               {}
 func (*Loaded) isEvent()             {}
+func (Stop) isEvent()                {}
 func (Tick) isEvent()                {}

@@ -1,6 +1,12 @@
 package broker
 
-import "github.com/godwitmq/godwit/message"
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/godwitmq/godwit/message"
+)
 
 // View is what the broker looks like at one moment, for people and metrics.
 type View struct {
@@ -69,4 +75,41 @@ type SubscriptionView struct {
 	Selector string `json:"selector,omitempty"`
 	Active   bool   `json:"active"`
 	Size     int64  `json:"size"`
+}
+
+// view makes a View, sorted by name or id.
+func (b *Broker) view() *View {
+	v := &View{CachedBytes: b.cached, LiveBytes: b.log.live, LogBytes: int64(b.log.used())}
+	for _, d := range b.sortedDestinations() {
+		dv := DestinationView{Destination: d.name, Kind: kindName(d.name.Kind), Name: d.name.Name, Consumers: d.consumers, Producers: d.producers}
+		c := d.counters
+		if q := d.queue; q != nil {
+			c = q.counters
+			dv.Size, dv.InFlight, dv.Bytes = int64(q.size), int64(q.inFlight), q.bytes
+		}
+		for _, s := range d.subscriptions {
+			dv.Size += int64(s.backlog.size)
+			dv.InFlight += int64(s.backlog.inFlight)
+			dv.Bytes += s.backlog.bytes
+		}
+		dv.Enqueued, dv.Dequeued, dv.Dispatched, dv.Expired, dv.DeadLetters = c.enqueued, c.dequeued, c.dispatchedTotal, c.expired, c.deadLetters
+		v.Destinations = append(v.Destinations, dv)
+	}
+	for _, id := range sortedKeys(b.connections) {
+		c := b.connections[id]
+		v.Connections = append(v.Connections, ConnectionView{Conn: id, Name: c.about.Name, ClientID: c.about.ClientID, User: c.about.User, Protocol: c.about.Protocol,
+			Listener: c.about.Listener, Remote: c.about.Remote, Consumers: len(c.consumers), Producers: len(c.producers), Transactions: len(c.transactions), Since: c.since})
+		for _, id := range sortedKeys(c.consumers) {
+			x := c.consumers[id]
+			v.Consumers = append(v.Consumers, ConsumerView{Conn: c.id, Consumer: id, ClientID: c.about.ClientID, Destination: x.about.Destination.String(), Selector: x.about.Selector,
+				Name: x.about.Name, Browser: x.about.Browser, Prefetch: x.prefetch, InFlight: x.dispatched.len(), Dispatched: x.total, Acked: x.acked, Priority: x.priority})
+		}
+	}
+	for _, s := range b.durables {
+		v.Subscriptions = append(v.Subscriptions, SubscriptionView{ClientID: s.clientID, Name: s.name, Topic: s.topic.Name, Selector: s.selectorText, Active: s.consumer != nil, Size: int64(s.backlog.size)})
+	}
+	slices.SortFunc(v.Subscriptions, func(x, y SubscriptionView) int {
+		return cmp.Or(strings.Compare(x.ClientID, y.ClientID), strings.Compare(x.Name, y.Name))
+	})
+	return v
 }

@@ -1,0 +1,235 @@
+package broker
+
+import (
+	"math/bits"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// entryState says where an entry is.
+type entryState uint8
+
+const (
+	ready      entryState = iota // waits in its backlog
+	dispatched                   // at a consumer
+	settling                     // acknowledged in an open transaction
+	delayed                      // waits for its redelivery time
+	dying                        // on its way to the dead-letter queue, its body being loaded
+	gone                         // settled
+)
+
+// entry is one message's place in one backlog. A waiting message costs an entry and a stored, 128 bytes together when
+// it is in a single backlog; mind that when adding a field.
+type entry struct {
+	stored       *stored
+	backlog      *backlog
+	next, prev   *entry    // in the list of ready entries of its priority
+	consumer     *consumer // who has it
+	sibling      *entry    // the next entry of the same stored
+	timer        int32     // its index in the timers plus 1; 0 is none
+	redeliveries uint16
+	state        entryState
+}
+
+// stored is a message as the broker keeps it, shared by all entries that stand for it.
+type stored struct {
+	message    *message.Message // nil: only in the log
+	position   uint64           // of its record; 0: not placed yet, or not in the log
+	next, prev *stored          // in the list of its extent
+	first      *entry
+	sequence   uint64 // its number among all messages: order, and name of the delivery
+	expiration int64  // ms since 1970; 0 is never
+	size       uint32 // of its encoded form, bytes
+	priority   uint8
+	flags      storedFlag
+}
+
+type storedFlag uint8
+
+const (
+	persistent storedFlag = 1 << iota // was sent as such
+	logged                            // has a record from which it is recovered
+	spilled                           // has a record that only saves memory and is nothing after a restart
+	moving                            // is being moved to the log's tail
+	cached                            // its bytes are counted in Broker.cached
+	transacted                        // came with a transaction: visible only with the commit record
+	dead                              // needed by nobody
+)
+
+// single is an entry with its stored in one piece of memory.
+type single struct {
+	entry  entry
+	stored stored
+}
+
+// inLog says whether its body can be loaded from the log.
+func (s *stored) inLog() bool { return s.flags&(logged|spilled) != 0 }
+
+// entryList is a doubly linked list of ready entries in the order of their sequence.
+type entryList struct{ head, tail *entry }
+
+// backlog is what waits for one queue or one subscription, by priority and then order.
+type backlog struct {
+	id          uint64 // in the log; 0: nothing of it is logged
+	home        uint64 // position of the record that made it
+	destination *destination
+	durable     *subscription // whose backlog it is, if of a durable subscription
+	lists       [10]entryList
+	mask        uint16 // bit p is set if lists[p] is not empty
+	ready       int    // entries in lists
+	size        int    // all entries
+	inFlight    int    // entries at consumers
+	bytes       int64
+	attached    []*attachment // by consumer priority, highest first
+	turn        int           // who is next among equals
+	selective   int           // attachments with a selector
+	loading     bool          // bodies are on their way
+	dirty       bool          // in Broker.dirty
+	browsers    []*consumer
+	mark        uint64 // entries up to this sequence may have been dispatched: said in the log
+	markHome    uint64
+	counters
+}
+
+// counters of a destination since the broker's start.
+type counters struct {
+	enqueued, dequeued, dispatchedTotal, expired, deadLetters uint64
+}
+
+// attachment binds a consumer to a backlog.
+type attachment struct {
+	consumer *consumer
+	backlog  *backlog
+	// scanned is, per priority, the last ready entry that the consumer's selector was tried on; all before it do not match.
+	scanned [10]*entry
+}
+
+// pushBack makes e the last ready entry of its priority.
+func (q *backlog) pushBack(e *entry) {
+	p := e.stored.priority
+	l := &q.lists[p]
+	e.prev, e.next = l.tail, nil
+	if l.tail != nil {
+		l.tail.next = e
+	} else {
+		l.head = e
+		q.mask |= 1 << p
+	}
+	l.tail = e
+	q.ready++
+}
+
+// insert puts e among the ready entries where its sequence says. near is a ready entry that stands after its place, or nil.
+func (q *backlog) insert(e, near *entry) {
+	l := &q.lists[e.stored.priority]
+	if l.tail == nil || l.tail.stored.sequence < e.stored.sequence {
+		q.pushBack(e)
+		return
+	}
+	after := l.head
+	if near != nil && near.stored.priority == e.stored.priority {
+		for after = near; after.prev != nil && after.prev.stored.sequence > e.stored.sequence; {
+			after = after.prev
+		}
+	}
+	for after.stored.sequence < e.stored.sequence {
+		after = after.next
+	}
+	e.next, e.prev = after, after.prev
+	if after.prev != nil {
+		after.prev.next = e
+	} else {
+		l.head = e
+	}
+	after.prev = e
+	q.ready++
+	if q.selective > 0 {
+		p := e.stored.priority
+		for _, a := range q.attached {
+			if s := a.scanned[p]; s != nil && s.stored.sequence > e.stored.sequence {
+				a.scanned[p] = e.prev
+			}
+		}
+	}
+}
+
+// remove takes e out of the ready entries.
+func (q *backlog) remove(e *entry) {
+	p := e.stored.priority
+	if q.selective > 0 {
+		for _, a := range q.attached {
+			if a.scanned[p] == e {
+				a.scanned[p] = e.prev
+			}
+		}
+	}
+	l := &q.lists[p]
+	if e.prev != nil {
+		e.prev.next = e.next
+	} else {
+		l.head = e.next
+	}
+	if e.next != nil {
+		e.next.prev = e.prev
+	} else {
+		l.tail = e.prev
+	}
+	if l.head == nil {
+		q.mask &^= 1 << p
+	}
+	e.next, e.prev = nil, nil
+	q.ready--
+}
+
+// front is the next entry by priority and order, or nil.
+func (q *backlog) front() *entry {
+	if q.mask == 0 {
+		return nil
+	}
+	return q.lists[bits.Len16(q.mask)-1].head
+}
+
+// following gives the ready entry after e by priority and order; the first for nil.
+func (q *backlog) following(e *entry) *entry {
+	if e == nil {
+		return q.front()
+	}
+	if e.next != nil {
+		return e.next
+	}
+	if lower := q.mask & (1<<e.stored.priority - 1); lower != 0 {
+		return q.lists[bits.Len16(lower)-1].head
+	}
+	return nil
+}
+
+// attach adds a consumer behind those of its own or higher priority.
+func (q *backlog) attach(c *consumer) {
+	a := &attachment{consumer: c, backlog: q}
+	i := len(q.attached)
+	for i > 0 && q.attached[i-1].consumer.priority < c.priority {
+		i--
+	}
+	q.attached = append(q.attached, nil)
+	copy(q.attached[i+1:], q.attached[i:])
+	q.attached[i] = a
+	q.turn = 0
+	if c.selector != nil {
+		q.selective++
+	}
+	c.backlogs = append(c.backlogs, q)
+}
+
+// detach removes a consumer.
+func (q *backlog) detach(c *consumer) {
+	for i, a := range q.attached {
+		if a.consumer == c {
+			q.attached = append(q.attached[:i], q.attached[i+1:]...)
+			q.turn = 0
+			if c.selector != nil {
+				q.selective--
+			}
+			return
+		}
+	}
+}

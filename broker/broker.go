@@ -1,0 +1,231 @@
+// Package broker is the core of Godwit: a state machine that owns all destinations, subscriptions, transactions and
+// messages, and all JMS semantics. It knows no protocol, socket, disk, goroutine, lock or clock: Step takes an event and the
+// time, changes the state, and says in Effects what to append to the log and what to tell whom. The same records, given to
+// Replay, give the same state again; so recovery, a standby and the simulator are one code path.
+//
+// The rule of safety: what an effect lets a client see must not be undone by a crash. An effect that depends on a
+// record is marked (Effect.Held) and handed out only when that record is durable.
+package broker
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// Options are a core's limits and policies. The zero value works.
+type Options struct {
+	// CacheBytes is about how many bytes of waiting messages stay in memory; beyond it they are read back from the log when their turn
+	// comes. 0 means 24 MiB.
+	CacheBytes int64
+	// SegmentBytes is the size of the log's segments: the log is trimmed so that it stays below 1.25 times its live
+	// bytes and one segment. 0 means 16 MiB.
+	SegmentBytes int64
+	// MaxDestinations bounds the number of destinations. 0 means 100,000.
+	MaxDestinations int
+	// MaxProducers bounds how many producers' last sequences are remembered for duplicate detection. 0 means 4096.
+	MaxProducers int
+	// MaxTransaction bounds the number of messages and acknowledgements in one transaction. 0 means 1,000,000.
+	MaxTransaction int
+	DeadLetter     DeadLetterPolicy
+	Redelivery     RedeliveryPolicy
+}
+
+// DeadLetterPolicy says what becomes of messages that cannot be delivered.
+type DeadLetterPolicy struct {
+	// Queue is where they go. "" means ActiveMQ.DLQ.
+	Queue string
+	// DropExpired drops expired messages instead.
+	DropExpired bool
+	// KeepNonPersistent sends non-persistent ones there too; otherwise they are dropped.
+	KeepNonPersistent bool
+}
+
+// RedeliveryPolicy says how often the broker itself tries again. ActiveMQ's clients redeliver by themselves and tell the broker at the end
+// (Poison); the zero value leaves it to them.
+type RedeliveryPolicy struct {
+	// Maximum is how many redeliveries a message gets before it is a dead letter. 0 means that a poisoned message is
+	// one at once and that returned messages come back without limit.
+	Maximum int
+	// Delay is the time before the first redelivery of a poisoned message; each further one waits Multiplier times as
+	// long (0 means 1), at most MaximumDelay (0 means no bound).
+	Delay        time.Duration
+	Multiplier   float64
+	MaximumDelay time.Duration
+}
+
+func (o Options) filled() Options {
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 24 << 20
+	}
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = 16 << 20
+	}
+	if o.MaxDestinations == 0 {
+		o.MaxDestinations = 100_000
+	}
+	if o.MaxProducers == 0 {
+		o.MaxProducers = 4096
+	}
+	if o.MaxTransaction == 0 {
+		o.MaxTransaction = 1_000_000
+	}
+	if o.DeadLetter.Queue == "" {
+		o.DeadLetter.Queue = "ActiveMQ.DLQ"
+	}
+	return o
+}
+
+// Broker is the core. One goroutine uses it at a time.
+type Broker struct {
+	opt Options
+	now int64 // ms since 1970, of the Step at work
+	out *Effects
+
+	sequence   uint64 // of the newest message
+	nextID     uint64 // of the newest backlog in the log
+	nextTx     uint64 // of the newest transaction in the log
+	nextToken  uint64
+	generation uint64 // of broker-made message ids: differs with each start
+
+	destinations  map[message.Destination]*destination
+	backlogs      map[uint64]*backlog // those in the log, by id
+	connections   map[ConnID]*connection
+	names         map[string]*connection
+	clients       map[string]*connection
+	durables      map[durableKey]*subscription
+	wild          []*subscription // topic subscriptions with a pattern
+	wildConsumers []*consumer     // queue consumers with a pattern
+	producers     producers
+	timers        timers
+	loads         map[uint64]*load
+	dirty         []*backlog // to be dispatched at the end of the Step
+	fresh         []*stored  // came in the Step, may have to leave memory at its end
+	cached        int64      // bytes of messages in memory that wait
+	scratch       struct {
+		targets []*backlog
+		entries []*entry
+	}
+	advisories int // subscriptions to advisory topics
+
+	log    space
+	replay *replay // while replaying
+}
+
+// New makes an empty broker. Before its first Step all records of the log are given to Replay, then Recovered is called.
+func New(opt Options) *Broker {
+	return &Broker{
+		opt:          opt.filled(),
+		destinations: map[message.Destination]*destination{},
+		backlogs:     map[uint64]*backlog{},
+		connections:  map[ConnID]*connection{},
+		names:        map[string]*connection{},
+		clients:      map[string]*connection{},
+		durables:     map[durableKey]*subscription{},
+		producers:    producers{byID: map[string]*producer{}},
+		loads:        map[uint64]*load{},
+		log:          space{extents: map[uint64]*extent{}, room: 1 << 62},
+		replay:       newReplay(),
+	}
+}
+
+// Step applies one event at a time (ms since 1970, never going back) and adds to out what is to be done. The records of one Step must be
+// appended in one batch.
+func (b *Broker) Step(now int64, event Event, out *Effects) {
+	b.now, b.out = now, out
+	switch ev := event.(type) {
+	case *Send:
+		b.send(ev)
+	case *Ack:
+		b.ack(ev)
+	case *Begin:
+		b.beginTx(ev)
+	case *Commit:
+		b.commit(ev)
+	case *Rollback:
+		b.rollback(ev)
+	case *Pull:
+		b.pull(ev)
+	case *SetPrefetch:
+		b.setPrefetch(ev)
+	case *Subscribe:
+		b.subscribe(ev)
+	case *Unsubscribe:
+		b.unsubscribe(ev)
+	case *AddProducer:
+		b.addProducer(ev)
+	case *RemoveProducer:
+		b.removeProducer(ev)
+	case *Connect:
+		b.connect(ev)
+	case *Disconnect:
+		b.disconnect(ev.Conn)
+	case *CreateDestination:
+		b.createDestination(ev)
+	case *RemoveDestination:
+		b.removeDestination(ev)
+	case *RemoveSubscription:
+		b.removeSubscription(ev)
+	case *Purge:
+		b.purge(ev)
+	case *List:
+		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: b.view()})
+	case *Loaded:
+		b.loaded(ev)
+	case Stop:
+		b.stop()
+	case Tick:
+	default:
+		panic(fmt.Sprintf("broker: unknown event %T", event))
+	}
+	if len(b.timers) > 0 && b.timers[0].at <= now {
+		b.tick()
+	}
+	for len(b.dirty) > 0 {
+		q := b.dirty[len(b.dirty)-1]
+		b.dirty = b.dirty[:len(b.dirty)-1]
+		q.dirty = false
+		b.dispatch(q)
+	}
+	b.relieve()
+	b.clean()
+	b.out = nil
+}
+
+// tell adds an effect.
+func (b *Broker) tell(e Effect) { b.out.List = append(b.out.List, e) }
+
+// answer answers an event when all records so far are durable, or at once if it failed. An event without Ref gets an
+// answer only if it failed.
+func (b *Broker) answer(conn ConnID, ref Ref, err *Error) {
+	if ref == 0 && err == nil {
+		return
+	}
+	b.tell(Effect{Conn: conn, Ref: ref, Err: err, hold: err == nil})
+}
+
+// touch marks a backlog for dispatch at the end of the Step.
+func (b *Broker) touch(q *backlog) {
+	if !q.dirty {
+		q.dirty = true
+		b.dirty = append(b.dirty, q)
+	}
+}
+
+// stop marks a clean end: all connections are gone, so nothing is in flight any more.
+func (b *Broker) stop() {
+	for _, q := range b.backlogs {
+		if q.mark != 0 {
+			b.emitMark(q, 0, true)
+		}
+	}
+	start := b.begin(recordStop)
+	b.emit(start, Record{})
+}
+
+// start is where the broker's own message ids begin, so that two starts never make the same.
+func (b *Broker) newID() message.ID {
+	b.generation++
+	return message.ID{Producer: fmt.Sprintf("ID:godwit-%d-%d", b.now, b.sequence), Sequence: int64(b.generation)}
+}

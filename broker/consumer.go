@@ -1,0 +1,424 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/godwitmq/godwit/message"
+	"github.com/godwitmq/godwit/selector"
+)
+
+// consumer is one client's consumer: of queues it shares their backlogs with others, of topics it has a subscription of its own.
+type consumer struct {
+	conn         *connection
+	id           ConsumerID
+	about        Subscribe
+	parts        []message.Destination // of a composite destination; one otherwise
+	selector     *selector.Selector    // nil: all; of a queue consumer. A topic's is the subscription's
+	prefetch     int
+	seen         int // of the dispatched, how many the window does not count (Delivered, or acknowledged in a transaction)
+	dispatched   deque
+	backlogs     []*backlog
+	subscription *subscription
+	priority     int
+	pulls        int   // messages asked for by Pull
+	timer        int32 // of a pull; index in timers plus 1
+	browse       []*entry
+	browsing     bool
+	total, acked uint64
+}
+
+// deque holds the entries at a consumer in the order of their dispatch.
+type deque struct {
+	buf  []*entry
+	head int
+}
+
+func (d *deque) all() []*entry { return d.buf[d.head:] }
+func (d *deque) len() int      { return len(d.buf) - d.head }
+
+func (d *deque) push(e *entry) {
+	if d.head > 64 && d.head*2 > len(d.buf) {
+		n := copy(d.buf, d.buf[d.head:])
+		clear(d.buf[n:])
+		d.buf, d.head = d.buf[:n], 0
+	}
+	d.buf = append(d.buf, e)
+}
+
+// cut takes out the entries from i up to j, counted from the oldest.
+func (d *deque) cut(i, j int) {
+	if i == 0 {
+		clear(d.buf[d.head : d.head+j])
+		d.head += j
+		if d.head == len(d.buf) {
+			d.buf, d.head = d.buf[:0], 0
+		}
+		return
+	}
+	live := d.buf[d.head:]
+	n := copy(live[i:], live[j:])
+	clear(live[i+n:])
+	d.buf = d.buf[:d.head+i+n]
+}
+
+// index finds the delivery with a sequence; -1 if it is not there.
+func (d *deque) index(sequence uint64) int {
+	for i, e := range d.all() {
+		if e.stored.sequence == sequence {
+			return i
+		}
+	}
+	return -1
+}
+
+// credit is how many messages the consumer may be given now.
+func (c *consumer) credit() int {
+	if c.prefetch == 0 {
+		return c.pulls
+	}
+	return c.prefetch - (c.dispatched.len() - c.seen)
+}
+
+// forget takes an entry from the consumer.
+func (c *consumer) forget(e *entry) {
+	for i, x := range c.dispatched.all() {
+		if x == e {
+			c.dispatched.cut(i, i+1)
+			c.seen = min(c.seen, c.dispatched.len())
+			break
+		}
+	}
+	e.consumer = nil
+	e.backlog.inFlight--
+}
+
+func (c *consumer) wants(name message.Destination) bool { return fits(c.parts, name) }
+
+func (b *Broker) subscribe(ev *Subscribe) {
+	conn := b.connections[ev.Conn]
+	if conn == nil {
+		return
+	}
+	if conn.consumers[ev.Consumer] != nil {
+		b.answer(ev.Conn, ev.Ref, nil)
+		return
+	}
+	c, err := b.newConsumer(conn, ev)
+	if err != nil {
+		b.answer(ev.Conn, ev.Ref, err)
+		return
+	}
+	conn.consumers[ev.Consumer] = c
+	b.answer(ev.Conn, ev.Ref, nil)
+	switch {
+	case c.subscription != nil:
+		b.touch(&c.subscription.backlog)
+		if !ev.Browser {
+			for _, d := range slices.Clone(c.subscription.topics) {
+				if strings.HasPrefix(d.name.Name, advisoryPrefix) {
+					b.adviseNewcomer(c.subscription, d)
+				}
+			}
+		}
+	case c.browsing:
+		b.browse(c)
+	default:
+		for _, q := range c.backlogs {
+			b.touch(q)
+		}
+	}
+}
+
+func (b *Broker) newConsumer(conn *connection, ev *Subscribe) (*consumer, *Error) {
+	op := "subscribe to " + ev.Destination.String()
+	parts, perr := ev.Destination.Parts()
+	if perr != nil {
+		return nil, &Error{Code: InvalidDestination, Op: op, Detail: perr.Error()}
+	}
+	sel, serr := parseSelector(ev.Selector)
+	if serr != nil {
+		return nil, serr
+	}
+	c := &consumer{conn: conn, id: ev.Consumer, about: *ev, parts: parts, prefetch: max(0, ev.Prefetch), priority: ev.Priority}
+	topics := parts[0].Kind.IsTopic()
+	for _, p := range parts {
+		if p.Kind.IsTopic() != topics {
+			return nil, &Error{Code: InvalidDestination, Op: op, Detail: "a consumer takes either queues or topics, not both"}
+		}
+	}
+	if ev.Name != "" && !topics {
+		return nil, &Error{Code: InvalidDestination, Detail: "Invalid Subscription: cannot durably subscribe to a Queue destination!"}
+	}
+	var found []*destination
+	for _, p := range parts {
+		if p.IsPattern() {
+			for _, d := range b.sortedDestinations() {
+				if fits([]message.Destination{p}, d.name) {
+					found = append(found, d)
+				}
+			}
+			continue
+		}
+		d, err := b.lookup(p, op, ev.MayCreate, conn.about.User)
+		if err != nil {
+			return nil, err
+		}
+		if d.owner != nil && d.owner != conn {
+			return nil, &Error{Code: InvalidDestination, Op: op, Detail: fmt.Sprintf("Subscribing to a temporary %s created by another connection is not permitted", strings.TrimPrefix(kindName(p.Kind), "temp-"))}
+		}
+		found = append(found, d)
+	}
+	if topics {
+		return c, b.subscribeTopics(c, found, sel)
+	}
+	c.selector = sel
+	if ev.Browser {
+		c.browsing = true
+		for _, d := range found {
+			c.backlogs = append(c.backlogs, d.queue)
+		}
+		return c, nil
+	}
+	for _, d := range found {
+		if slices.Contains(c.backlogs, d.queue) {
+			continue
+		}
+		d.queue.attach(c)
+		d.consumers++
+	}
+	if slices.ContainsFunc(parts, message.Destination.IsPattern) {
+		b.wildConsumers = append(b.wildConsumers, c)
+	}
+	return c, nil
+}
+
+func kindName(k message.Kind) string {
+	return strings.TrimSuffix(message.Destination{Kind: k}.String(), "://")
+}
+
+// parseSelector gives nil for a text that selects everything.
+func parseSelector(text string) (*selector.Selector, *Error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	s, err := selector.Parse(text)
+	if err != nil {
+		return nil, &Error{Code: InvalidSelector, Op: "selector", Detail: err.Error(), Err: err}
+	}
+	return s, nil
+}
+
+func (b *Broker) setPrefetch(ev *SetPrefetch) {
+	if c := b.consumer(ev.Conn, ev.Consumer); c != nil {
+		c.prefetch = max(0, ev.Prefetch)
+		b.wake(c)
+	}
+}
+
+func (b *Broker) consumer(conn ConnID, id ConsumerID) *consumer {
+	if c := b.connections[conn]; c != nil {
+		return c.consumers[id]
+	}
+	return nil
+}
+
+// wake dispatches to a consumer whose window may have opened.
+func (b *Broker) wake(c *consumer) {
+	if c.browsing {
+		b.browse(c)
+		return
+	}
+	for _, q := range c.backlogs {
+		if q.mask != 0 {
+			b.touch(q)
+		}
+	}
+}
+
+func (b *Broker) pull(ev *Pull) {
+	c := b.consumer(ev.Conn, ev.Consumer)
+	if c == nil {
+		return
+	}
+	c.pulls++
+	for _, q := range c.backlogs {
+		q.dirty = true // dispatched here and now, so that an empty answer is known to be true
+	}
+	for _, q := range c.backlogs {
+		q.dirty = false
+		b.dispatch(q)
+	}
+	if c.pulls == 0 {
+		return
+	}
+	if slices.ContainsFunc(c.backlogs, func(q *backlog) bool { return q.loading }) && ev.Wait < 0 {
+		b.setPullTimer(c, b.now+loadPatience) // a message is on its way from the log
+		return
+	}
+	switch {
+	case ev.Wait < 0:
+		c.pulls = 0
+		b.tell(Effect{Conn: ev.Conn, Kind: PullEmpty, Consumer: c.id})
+	case ev.Wait > 0:
+		b.setPullTimer(c, b.now+max(1, ev.Wait.Milliseconds()))
+	}
+}
+
+// loadPatience is how long a Pull that would not wait waits for a message that is being read from the log, ms.
+const loadPatience = 5000
+
+func (b *Broker) unsubscribe(ev *Unsubscribe) {
+	if c := b.consumer(ev.Conn, ev.Consumer); c != nil {
+		b.removeConsumer(c, ev.LastDelivered)
+	}
+	b.answer(ev.Conn, ev.Ref, nil)
+}
+
+// removeConsumer ends a consumer; what it has goes back.
+func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
+	delete(c.conn.consumers, c.id)
+	b.clearPullTimer(c)
+	b.wildConsumers = slices.DeleteFunc(b.wildConsumers, func(x *consumer) bool { return x == c })
+	if c.browsing {
+		for _, q := range c.backlogs {
+			q.browsers = slices.DeleteFunc(q.browsers, func(x *consumer) bool { return x == c })
+		}
+		c.backlogs, c.browse = nil, nil
+		return
+	}
+	for _, q := range c.backlogs {
+		q.detach(c)
+		if c.subscription == nil {
+			q.destination.consumers--
+		}
+		b.touch(q)
+	}
+	back := slices.Clone(c.dispatched.all())
+	seen := len(back)
+	if lastDelivered != Unknown {
+		seen = 0
+		if i := c.dispatched.index(lastDelivered); i >= 0 {
+			seen = i + 1
+		}
+	}
+	c.dispatched = deque{}
+	held := back[:0]
+	for i, e := range back {
+		e.consumer = nil
+		e.backlog.inFlight--
+		if e.state == settling { // its transaction decides
+			continue
+		}
+		if i < seen {
+			e.redeliveries++
+		}
+		held = append(held, e)
+	}
+	if s := c.subscription; s != nil {
+		c.subscription = nil
+		s.consumer = nil
+		if !s.durable() {
+			for _, e := range held {
+				b.discard(e)
+			}
+			b.removeSubscriptionState(s)
+			return
+		}
+		for _, d := range s.topics {
+			d.consumers--
+		}
+	}
+	b.giveBack(held)
+}
+
+// giveBack puts entries that were at a consumer back to their places.
+func (b *Broker) giveBack(entries []*entry) {
+	var raised []*entry
+	var near *entry
+	for i := len(entries) - 1; i >= 0; i-- {
+		e := entries[i]
+		q := e.backlog
+		if e.redeliveries > 0 && q.id != 0 && e.stored.flags&logged != 0 {
+			raised = append(raised, e)
+		}
+		if limit := b.opt.Redelivery.Maximum; limit > 0 && int(e.redeliveries) > limit {
+			b.bury(e, fmt.Sprintf("Delivery[%d] exceeds redelivery policy limit: %d", e.redeliveries, limit))
+			continue
+		}
+		e.state = ready
+		if near != nil && near.backlog != q {
+			near = nil
+		}
+		q.insert(e, near)
+		near = e
+		b.watchExpiry(e)
+		b.touch(q)
+	}
+	slices.SortStableFunc(raised, func(x, y *entry) int { return int(int64(x.backlog.id) - int64(y.backlog.id)) })
+	for len(raised) > 0 {
+		n := 1
+		for n < len(raised) && n < maxSequences && raised[n].backlog == raised[0].backlog {
+			n++
+		}
+		b.emitRedelivered(raised[0].backlog, raised[:n])
+		raised = raised[n:]
+	}
+}
+
+// maxSequences bounds one record that lists entries.
+const maxSequences = 4096
+
+// browse gives a browser as much of its snapshot as its window takes. The snapshot is made at the first call.
+func (b *Broker) browse(c *consumer) {
+	if c.browse == nil {
+		c.browse = []*entry{}
+		for _, q := range c.backlogs {
+			all := b.entriesOf(q)
+			slices.SortStableFunc(all, func(x, y *entry) int {
+				if x.stored.priority != y.stored.priority {
+					return int(y.stored.priority) - int(x.stored.priority)
+				}
+				return int(int64(x.stored.sequence) - int64(y.stored.sequence))
+			})
+			c.browse = append(c.browse, all...)
+			q.browsers = append(q.browsers, c)
+		}
+	}
+	for len(c.browse) > 0 && (c.credit() > 0 || c.prefetch == 0) {
+		e := c.browse[0]
+		if e.state == gone || e.state == dying {
+			c.browse = c.browse[1:]
+			continue
+		}
+		m := e.stored.message
+		if m == nil {
+			b.loadFor(e, c)
+			return
+		}
+		c.browse = c.browse[1:]
+		b.show(c, e, m)
+	}
+	if len(c.browse) == 0 && c.browsing && len(c.backlogs) > 0 {
+		for _, q := range c.backlogs {
+			q.browsers = slices.DeleteFunc(q.browsers, func(x *consumer) bool { return x == c })
+		}
+		c.backlogs = nil
+		b.tell(Effect{Conn: c.conn.id, Kind: EndOfBrowse, Consumer: c.id, hold: true})
+	}
+}
+
+// show gives a browser one message.
+func (b *Broker) show(c *consumer, e *entry, m *message.Message) {
+	if c.selector != nil && !c.selector.Matches(message.Delivered{Message: m, Redeliveries: int(e.redeliveries)}) {
+		return
+	}
+	if c.prefetch > 0 {
+		// A browser's window is moved by acknowledgements as any other's, but they settle nothing.
+		c.dispatched.push(&entry{stored: e.stored, backlog: e.backlog, state: gone})
+	}
+	c.total++
+	b.tell(Effect{Conn: c.conn.id, Kind: Delivery, Consumer: c.id, Message: m, Sequence: e.stored.sequence, Redeliveries: int(e.redeliveries),
+		hold: e.stored.flags&logged != 0 && !b.durable(e.stored)})
+}

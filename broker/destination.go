@@ -1,0 +1,375 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// destination is a queue or a topic.
+type destination struct {
+	name          message.Destination
+	owner         *connection     // of a temporary one
+	queue         *backlog        // of a queue
+	subscriptions []*subscription // of a topic
+	consumers     int
+	producers     int
+	counters      // of a topic; a queue counts in its backlog
+}
+
+// connection is one client.
+type connection struct {
+	id           ConnID
+	about        Connect
+	since        int64
+	consumers    map[ConsumerID]*consumer
+	producers    map[uint64]*destination
+	transactions map[TxID]*transaction
+	temporaries  []*destination
+}
+
+func (b *Broker) connect(ev *Connect) {
+	if ev.Name != "" {
+		if old := b.names[ev.Name]; old != nil {
+			b.close(old, &Error{Code: InUse, Op: "connect", Detail: "connection " + ev.Name + " has come back from " + ev.Remote})
+		}
+	}
+	if ev.ClientID != "" {
+		if old := b.clients[ev.ClientID]; old != nil {
+			if !ev.Steal {
+				b.answer(ev.Conn, ev.Ref, &Error{Code: InvalidClientID, Detail: fmt.Sprintf("Broker: godwit - Client: %s already connected from %s", ev.ClientID, old.about.Remote)})
+				return
+			}
+			b.close(old, &Error{Code: InUse, Op: "connect", Detail: "client id " + ev.ClientID + " was taken over by " + ev.Remote})
+		}
+	}
+	c := &connection{id: ev.Conn, about: *ev, since: b.now, consumers: map[ConsumerID]*consumer{}, producers: map[uint64]*destination{}, transactions: map[TxID]*transaction{}}
+	b.connections[ev.Conn] = c
+	if ev.Name != "" {
+		b.names[ev.Name] = c
+	}
+	if ev.ClientID != "" {
+		b.clients[ev.ClientID] = c
+	}
+	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref})
+}
+
+// close ends a connection from the broker's side.
+func (b *Broker) close(c *connection, why *Error) {
+	b.tell(Effect{Conn: c.id, Kind: Closed, Err: why})
+	b.disconnect(c.id)
+}
+
+func (b *Broker) disconnect(id ConnID) {
+	c := b.connections[id]
+	if c == nil {
+		return
+	}
+	delete(b.connections, id)
+	if b.names[c.about.Name] == c {
+		delete(b.names, c.about.Name)
+	}
+	if b.clients[c.about.ClientID] == c {
+		delete(b.clients, c.about.ClientID)
+	}
+	// The order of ids, not of the map: the same events must give the same records.
+	for _, tx := range sortedKeys(c.transactions) {
+		b.undo(c.transactions[tx])
+	}
+	for _, consumer := range sortedKeys(c.consumers) {
+		b.removeConsumer(c.consumers[consumer], Unknown)
+	}
+	for _, d := range c.producers {
+		if d != nil {
+			d.producers--
+		}
+	}
+	for _, d := range c.temporaries {
+		b.drop(d)
+	}
+}
+
+func sortedKeys[K ~uint64, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+const advisoryPrefix = "ActiveMQ.Advisory."
+
+// lookup gives a destination, making it if that is allowed. It fails for a temporary one that is gone, for an
+// empty or wildcard name, and beyond Options.MaxDestinations.
+func (b *Broker) lookup(name message.Destination, op string, mayCreate bool, user string) (*destination, *Error) {
+	if d := b.destinations[name]; d != nil {
+		return d, nil
+	}
+	switch {
+	case name.Kind == message.NoDestination || name.Name == "":
+		return nil, &Error{Code: InvalidDestination, Op: op, Detail: "no destination was given"}
+	case name.Kind.IsTemporary():
+		return nil, &Error{Code: InvalidDestination, Op: op, Detail: fmt.Sprintf("The destination %s does not exist.", name)}
+	case !mayCreate:
+		return nil, &Error{Code: Denied, Detail: fmt.Sprintf("User %s is not authorized to create: %s", user, name)}
+	case len(b.destinations) >= b.opt.MaxDestinations:
+		return nil, &Error{Code: Full, Op: op, Detail: fmt.Sprintf("the broker has %d destinations, its limit", len(b.destinations))}
+	}
+	return b.create(name, nil), nil
+}
+
+// create makes a destination that is not there.
+func (b *Broker) create(name message.Destination, owner *connection) *destination {
+	d := &destination{name: name, owner: owner}
+	b.destinations[name] = d
+	if !name.Kind.IsTopic() {
+		d.queue = &backlog{destination: d}
+		if owner == nil {
+			b.nextID++
+			d.queue.id = b.nextID
+			b.backlogs[d.queue.id] = d.queue
+			b.emitDestination(d.queue)
+		}
+	}
+	if owner != nil {
+		owner.temporaries = append(owner.temporaries, d)
+	}
+	b.joinPatterns(d)
+	b.advise(d, false)
+	return d
+}
+
+// joinPatterns attaches consumers whose pattern fits a new destination.
+func (b *Broker) joinPatterns(d *destination) {
+	if d.name.Kind.IsTopic() {
+		for _, s := range b.wild {
+			if s.wants(d.name) {
+				s.join(d)
+			}
+		}
+		return
+	}
+	for _, c := range b.wildConsumers {
+		if c.wants(d.name) && !slices.Contains(c.backlogs, d.queue) {
+			d.queue.attach(c)
+			d.consumers++
+			b.touch(d.queue)
+		}
+	}
+}
+
+// fits says whether a destination is one of the parts, or fits one that is a pattern.
+func fits(parts []message.Destination, name message.Destination) bool {
+	for _, p := range parts {
+		if p == name || p.Kind == name.Kind && p.IsPattern() && message.MatchName(p.Name, name.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *Broker) createDestination(ev *CreateDestination) {
+	if b.destinations[ev.Destination] == nil {
+		if ev.Destination.Kind.IsTemporary() {
+			c := b.connections[ev.Conn]
+			if c == nil {
+				return
+			}
+			b.create(ev.Destination, c)
+		} else if _, err := b.lookup(ev.Destination, "create "+ev.Destination.String(), true, ""); err != nil {
+			b.answer(ev.Conn, ev.Ref, err)
+			return
+		}
+	}
+	b.answer(ev.Conn, ev.Ref, nil)
+}
+
+func (b *Broker) removeDestination(ev *RemoveDestination) {
+	d := b.destinations[ev.Destination]
+	if d == nil {
+		b.answer(ev.Conn, ev.Ref, nil)
+		return
+	}
+	op := "remove " + ev.Destination.String()
+	if d.owner != nil && d.owner.id != ev.Conn && ev.Conn != 0 {
+		b.answer(ev.Conn, ev.Ref, &Error{Code: Denied, Op: op, Detail: "it belongs to another connection"})
+		return
+	}
+	if d.consumers > 0 {
+		b.answer(ev.Conn, ev.Ref, &Error{Code: InUse, Op: op, Detail: fmt.Sprintf("Destination still has an active subscription: %s", ev.Destination)})
+		return
+	}
+	for _, s := range d.subscriptions {
+		if s.durable() {
+			b.answer(ev.Conn, ev.Ref, &Error{Code: InUse, Op: op, Detail: fmt.Sprintf("durable subscription %s of client %s still exists", s.name, s.clientID)})
+			return
+		}
+	}
+	if d.owner != nil {
+		d.owner.temporaries = slices.DeleteFunc(d.owner.temporaries, func(t *destination) bool { return t == d })
+	}
+	b.drop(d)
+	b.answer(ev.Conn, ev.Ref, nil)
+}
+
+// drop removes a destination with all that waits and all who consume.
+func (b *Broker) drop(d *destination) {
+	delete(b.destinations, d.name)
+	if q := d.queue; q != nil {
+		for len(q.attached) > 0 {
+			c := q.attached[0].consumer
+			q.detach(c)
+			c.backlogs = slices.DeleteFunc(c.backlogs, func(x *backlog) bool { return x == q })
+		}
+		b.abandon(q)
+	}
+	for _, s := range slices.Clone(d.subscriptions) {
+		s.leave(d)
+	}
+	b.advise(d, true)
+}
+
+// abandon forgets a backlog and all its entries, in the log too.
+func (b *Broker) abandon(q *backlog) {
+	for _, e := range b.entriesOf(q) {
+		if e.consumer != nil {
+			e.consumer.forget(e)
+		}
+		b.discard(e)
+	}
+	if q.id != 0 {
+		delete(b.backlogs, q.id)
+		b.emitID(recordRemoved, q.id, false)
+	}
+}
+
+// entriesOf lists all entries of a backlog, those at consumers and in transactions included.
+func (b *Broker) entriesOf(q *backlog) []*entry {
+	entries := make([]*entry, 0, q.size)
+	for e := q.following(nil); e != nil; e = q.following(e) {
+		entries = append(entries, e)
+	}
+	if len(entries) == q.size {
+		return entries
+	}
+	for _, conn := range sortedKeys(b.connections) {
+		c := b.connections[conn]
+		for _, id := range sortedKeys(c.consumers) {
+			for _, e := range c.consumers[id].dispatched.all() {
+				if e.backlog == q {
+					entries = append(entries, e)
+				}
+			}
+		}
+		for _, id := range sortedKeys(c.transactions) {
+			for _, e := range c.transactions[id].acks {
+				if e.backlog == q && e.consumer == nil {
+					entries = append(entries, e)
+				}
+			}
+		}
+	}
+	for _, t := range b.timers {
+		if t.entry != nil && t.entry.backlog == q && t.entry.state == delayed {
+			entries = append(entries, t.entry)
+		}
+	}
+	for _, token := range sortedKeys(b.loads) {
+		for _, e := range b.loads[token].dying {
+			if e.backlog == q && e.state == dying {
+				entries = append(entries, e)
+			}
+		}
+	}
+	return entries
+}
+
+// advise publishes an advisory about a temporary destination, without which Java clients would not send to it.
+// ActiveMQ: topics ActiveMQ.Advisory.TempQueue and TempTopic, Queue and Topic.
+func (b *Broker) advise(d *destination, removed bool) {
+	if b.advisories == 0 || strings.HasPrefix(d.name.Name, advisoryPrefix) {
+		return
+	}
+	topic := b.destinations[advisoryTopic(d.name.Kind)]
+	if topic == nil || len(topic.subscriptions) == 0 {
+		return
+	}
+	m := b.advisory(topic, d, removed)
+	targets := b.scratch.targets[:0]
+	for _, s := range topic.subscriptions {
+		targets = append(targets, &s.backlog)
+	}
+	b.put(m, targets, false)
+	b.scratch.targets = targets
+}
+
+func (b *Broker) advisory(topic *destination, d *destination, removed bool) *message.Message {
+	a := &message.Advisory{Destination: d.name, Removed: removed}
+	if d.owner != nil {
+		a.Connection = d.owner.about.Name
+	}
+	return &message.Message{ID: b.newID(), Destination: topic.name, JMSType: "Advisory", Timestamp: b.now, Received: b.now, Advisory: a}
+}
+
+func advisoryTopic(k message.Kind) message.Destination {
+	name := [...]string{message.Queue: "Queue", message.Topic: "Topic", message.TempQueue: "TempQueue", message.TempTopic: "TempTopic"}[k]
+	return message.Destination{Kind: message.Topic, Name: advisoryPrefix + name}
+}
+
+// adviseNewcomer tells a new subscriber of an advisory topic what is already there.
+func (b *Broker) adviseNewcomer(s *subscription, topic *destination) {
+	for _, d := range b.sortedDestinations() {
+		if advisoryTopic(d.name.Kind) == topic.name && !strings.HasPrefix(d.name.Name, advisoryPrefix) {
+			b.put(b.advisory(topic, d, false), []*backlog{&s.backlog}, false)
+		}
+	}
+}
+
+func (b *Broker) sortedDestinations() []*destination {
+	all := make([]*destination, 0, len(b.destinations))
+	for _, d := range b.destinations {
+		all = append(all, d)
+	}
+	slices.SortFunc(all, func(x, y *destination) int { return strings.Compare(x.name.String(), y.name.String()) })
+	return all
+}
+
+func (b *Broker) addProducer(ev *AddProducer) {
+	c := b.connections[ev.Conn]
+	if c == nil {
+		return
+	}
+	if _, known := c.producers[ev.Producer]; known {
+		return
+	}
+	d := b.destinations[ev.Destination]
+	c.producers[ev.Producer] = d
+	if d != nil {
+		d.producers++
+	}
+}
+
+func (b *Broker) removeProducer(ev *RemoveProducer) {
+	if c := b.connections[ev.Conn]; c != nil {
+		if d := c.producers[ev.Producer]; d != nil {
+			d.producers--
+		}
+		delete(c.producers, ev.Producer)
+	}
+}
+
+func (b *Broker) purge(ev *Purge) {
+	d := b.destinations[ev.Destination]
+	if d == nil || d.queue == nil {
+		b.answer(ev.Conn, ev.Ref, &Error{Code: NotFound, Op: "purge " + ev.Destination.String(), Detail: "there is no such queue"})
+		return
+	}
+	n := 0
+	for q := d.queue; q.front() != nil; n++ {
+		b.settle(q.front())
+	}
+	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: n, hold: true})
+}

@@ -1,0 +1,438 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// send takes a message in: into a transaction, or at once.
+func (b *Broker) send(ev *Send) {
+	conn := b.connections[ev.Conn]
+	if conn == nil {
+		return
+	}
+	m := ev.Message
+	var tx *transaction
+	if ev.Tx != 0 {
+		if tx = conn.transactions[ev.Tx]; tx == nil {
+			tx = b.openTx(conn, ev.Tx)
+		}
+	}
+	targets, err := b.route(conn, m, ev.MayCreate)
+	if err == nil && m.Persistent && b.log.room < int64(m.Size()) {
+		err = b.noRoom("send to " + m.Destination.String())
+	}
+	if err == nil && tx != nil && tx.length() >= b.opt.MaxTransaction {
+		err = &Error{Code: Full, Op: "send to " + m.Destination.String(), Detail: fmt.Sprintf("the transaction has %d operations, its limit", tx.length())}
+	}
+	if err != nil {
+		if tx != nil {
+			tx.fail(err)
+		}
+		b.answer(ev.Conn, ev.Ref, err)
+		return
+	}
+	if ev.Resent && b.producers.seen(m.ID) {
+		b.answer(ev.Conn, ev.Ref, nil)
+		return
+	}
+	if tx != nil {
+		b.sendInTx(tx, m, targets, ev.Tracked)
+		if ev.Ref != 0 {
+			b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref})
+		}
+		return
+	}
+	s := b.put(m, targets, ev.Tracked)
+	if ev.Ref != 0 {
+		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: s != nil && s.flags&logged != 0})
+	}
+}
+
+func (b *Broker) noRoom(op string) *Error {
+	return &Error{Code: Full, Op: op, Detail: fmt.Sprintf("the journal has no room for more messages (%d bytes are in use, %d of them live); consume or purge messages, or give it more space", b.log.used(), b.log.live)}
+}
+
+// route finds the backlogs that a message goes to. The result is valid until the next call.
+func (b *Broker) route(conn *connection, m *message.Message, mayCreate bool) ([]*backlog, *Error) {
+	targets := b.scratch.targets[:0]
+	defer func() { b.scratch.targets = targets }()
+	if d := b.destinations[m.Destination]; d != nil {
+		targets = d.targets(targets, m, conn)
+		return targets, nil
+	}
+	op := "send to " + m.Destination.String()
+	parts, err := m.Destination.Parts()
+	if err != nil {
+		return nil, &Error{Code: InvalidDestination, Op: op, Detail: err.Error()}
+	}
+	for _, p := range parts {
+		if p.IsPattern() {
+			return nil, &Error{Code: InvalidDestination, Op: op, Detail: "a message cannot be sent to a pattern"}
+		}
+		d, err := b.lookup(p, op, mayCreate, conn.about.User)
+		if err != nil {
+			return nil, err
+		}
+		targets = d.targets(targets, m, conn)
+	}
+	return targets, nil
+}
+
+// targets appends the backlogs of d that take m.
+func (d *destination) targets(to []*backlog, m *message.Message, from *connection) []*backlog {
+	if d.queue != nil {
+		if !slices.Contains(to, d.queue) {
+			to = append(to, d.queue)
+		}
+		return to
+	}
+	d.enqueued++
+	for _, s := range d.subscriptions {
+		if s.takes(m, from) && !slices.Contains(to, &s.backlog) {
+			to = append(to, &s.backlog)
+		}
+	}
+	return to
+}
+
+// put stores a message in the targets. It returns nil if there are none.
+func (b *Broker) put(m *message.Message, targets []*backlog, tracked bool) *stored {
+	b.sequence++
+	s := b.store(m, targets, b.sequence)
+	if s == nil {
+		return nil
+	}
+	if m.Persistent && slices.ContainsFunc(targets, func(q *backlog) bool { return q.id != 0 }) {
+		s.flags |= logged
+		r := b.emitMessage(s, m, tracked && m.ID.Sequence >= 0, targets)
+		b.log.room -= int64(len(r.Body))
+		if tracked {
+			b.producers.set(m.ID, b.opt.MaxProducers, b.log.tail)
+		}
+	}
+	b.enter(s)
+	return s
+}
+
+// store makes the stored form of a message with an entry for each target.
+func (b *Broker) store(m *message.Message, targets []*backlog, sequence uint64) *stored {
+	var s *stored
+	switch len(targets) {
+	case 0:
+		return nil
+	case 1:
+		both := &single{}
+		s = &both.stored
+		both.entry.backlog = targets[0]
+		both.entry.stored = s
+		s.first = &both.entry
+	default:
+		s = &stored{}
+		entries := make([]entry, len(targets))
+		for i, q := range targets {
+			e := &entries[i]
+			e.stored, e.backlog = s, q
+			if i > 0 {
+				entries[i-1].sibling = e
+			}
+		}
+		s.first = &entries[0]
+	}
+	s.message = m
+	s.sequence = sequence
+	s.expiration = m.Expiration
+	s.size = uint32(m.Size())
+	s.priority = min(m.Priority, 9)
+	if m.Persistent {
+		s.flags |= persistent
+	}
+	return s
+}
+
+// enter puts the entries of a new stored in their backlogs.
+func (b *Broker) enter(s *stored) {
+	if s.message != nil {
+		s.flags |= cached
+		b.cached += int64(s.size)
+		b.fresh = append(b.fresh, s)
+	}
+	for e := s.first; e != nil; e = e.sibling {
+		q := e.backlog
+		q.pushBack(e)
+		q.size++
+		q.bytes += int64(s.size)
+		q.enqueued++
+		b.watchExpiry(e)
+		b.touch(q)
+	}
+}
+
+// dispatch gives the ready entries of a backlog to consumers with credit.
+func (b *Broker) dispatch(q *backlog) {
+	if len(q.attached) == 0 {
+		return
+	}
+	if q.selective > 0 {
+		b.dispatchSelective(q)
+		return
+	}
+	for q.mask != 0 {
+		a := q.next()
+		if a == nil {
+			return
+		}
+		e := q.front()
+		if e.stored.message == nil {
+			b.load(q, e)
+			return
+		}
+		b.give(a.consumer, e)
+	}
+}
+
+// eligible gives the attachments that may get messages: all, or the first exclusive one alone.
+func (q *backlog) eligible() []*attachment {
+	for i, a := range q.attached {
+		if a.consumer.about.Exclusive {
+			return q.attached[i : i+1]
+		}
+	}
+	return q.attached
+}
+
+// next chooses who gets the next message: among the consumers of the highest priority that have credit, by turns.
+func (q *backlog) next() *attachment {
+	as := q.eligible()
+	for from := 0; from < len(as); {
+		to := from + 1
+		for to < len(as) && as[to].consumer.priority == as[from].consumer.priority {
+			to++
+		}
+		n := to - from
+		for i := range n {
+			a := as[from+(q.turn+i)%n]
+			if a.consumer.credit() > 0 {
+				q.turn = (q.turn + i + 1) % n
+				return a
+			}
+		}
+		from = to
+	}
+	return nil
+}
+
+// dispatchSelective does the same where consumers have selectors: each looks for its next match from where it
+// stopped, by turns, so that nobody's non-matching messages stand in another's way.
+func (b *Broker) dispatchSelective(q *backlog) {
+	for progress := true; progress && q.mask != 0; {
+		progress = false
+		as := q.eligible()
+		for i := range as {
+			a := as[(q.turn+i)%len(as)]
+			if a.consumer.credit() <= 0 || b.outranked(as, a) {
+				continue
+			}
+			e, wait := b.match(a)
+			if wait {
+				return
+			}
+			if e != nil {
+				b.give(a.consumer, e)
+				progress = true
+			}
+		}
+		q.turn++
+	}
+}
+
+// outranked says whether a consumer of higher priority has credit and would take what a would get.
+func (b *Broker) outranked(as []*attachment, a *attachment) bool {
+	for _, x := range as {
+		if x.consumer.priority <= a.consumer.priority {
+			return false
+		}
+		if x.consumer.credit() > 0 {
+			if e, wait := b.match(x); e != nil || wait {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// match finds the next ready entry for a consumer. wait means that a body must be loaded first; it has been asked for.
+func (b *Broker) match(a *attachment) (found *entry, wait bool) {
+	q := a.backlog
+	if a.consumer.selector == nil {
+		e := q.front()
+		if e != nil && e.stored.message == nil {
+			b.load(q, e)
+			return nil, true
+		}
+		return e, false
+	}
+	for p := 9; p >= 0; p-- {
+		if q.mask&(1<<p) == 0 {
+			continue
+		}
+		e := q.lists[p].head
+		if s := a.scanned[p]; s != nil {
+			e = s.next
+		}
+		for ; e != nil; e = e.next {
+			m := e.stored.message
+			if m == nil {
+				b.load(q, e)
+				return nil, true
+			}
+			if a.consumer.selector.Matches(message.Delivered{Message: m, Redeliveries: int(e.redeliveries)}) {
+				return e, false
+			}
+			a.scanned[p] = e
+			if e.stored.inLog() && b.cached > b.opt.CacheBytes && e.stored.position != 0 {
+				b.uncache(e.stored)
+			}
+		}
+	}
+	return nil, false
+}
+
+// give dispatches a ready entry whose body is in memory.
+func (b *Broker) give(c *consumer, e *entry) {
+	q, s := e.backlog, e.stored
+	if s.expiration != 0 && s.expiration <= b.now {
+		b.expire(e)
+		return
+	}
+	m := s.message
+	q.remove(e)
+	b.clearEntryTimer(e)
+	e.state = dispatched
+	e.consumer = c
+	c.dispatched.push(e)
+	c.total++
+	q.inFlight++
+	q.dispatchedTotal++
+	if q.destination.queue == nil {
+		q.destination.dispatchedTotal++
+	}
+	if c.pulls > 0 {
+		if c.pulls--; c.pulls == 0 {
+			b.clearPullTimer(c)
+		}
+	}
+	hold := false
+	if s.flags&logged != 0 {
+		hold = !b.durable(s)
+		if q.id != 0 && s.sequence > q.mark {
+			// Said ahead, so that one record serves many dispatches: after a crash all up to the mark count as seen.
+			b.emitMark(q, max(s.sequence, b.sequence)+markAhead, false)
+			hold = true
+		}
+		if s.first.sibling == nil {
+			b.uncache(s) // it comes back from the log if it is not acknowledged
+		}
+	} else if s.flags&cached != 0 && s.first.sibling == nil {
+		s.flags &^= cached // waits no more
+		b.cached -= int64(s.size)
+	}
+	b.tell(Effect{Conn: c.conn.id, Kind: Delivery, Consumer: c.id, Message: m, Sequence: s.sequence, Redeliveries: int(e.redeliveries), hold: hold})
+}
+
+// markAhead is by how many messages of the broker a mark runs ahead of what is dispatched.
+const markAhead = 4096
+
+// durable says whether a logged message would survive a crash: its record is durable, and so is the commit that made it visible.
+func (b *Broker) durable(s *stored) bool {
+	l := &b.log
+	return s.position != 0 && s.position < l.durable && (s.flags&transacted == 0 || l.lastCommit != 0 && l.lastCommit < l.durable)
+}
+
+// uncache drops a body from memory. It must be in the log.
+func (b *Broker) uncache(s *stored) {
+	s.message = nil
+	if s.flags&cached != 0 {
+		s.flags &^= cached
+		b.cached -= int64(s.size)
+	}
+}
+
+// settle ends an entry for good, in the log too.
+func (b *Broker) settle(e *entry) {
+	if e.backlog.id != 0 && e.stored.flags&logged != 0 {
+		b.scratch.entries = append(b.scratch.entries[:0], e)
+		b.emitSequences(recordAck, nil, e.backlog, b.scratch.entries)
+	}
+	b.discard(e)
+}
+
+// discard ends an entry in memory.
+func (b *Broker) discard(e *entry) {
+	q, s := e.backlog, e.stored
+	if e.state == ready {
+		q.remove(e)
+	}
+	b.clearEntryTimer(e)
+	e.state = gone
+	e.consumer = nil
+	q.size--
+	q.bytes -= int64(s.size)
+	q.dequeued++
+	if q.destination != nil && q.destination.queue == nil {
+		q.destination.dequeued++
+	}
+	if s.first == e {
+		s.first = e.sibling
+	} else {
+		for x := s.first; x != nil; x = x.sibling {
+			if x.sibling == e {
+				x.sibling = e.sibling
+				break
+			}
+		}
+	}
+	e.sibling = nil
+	if s.first == nil {
+		b.release(s)
+	}
+}
+
+// release forgets a stored that nothing needs any more.
+func (b *Broker) release(s *stored) {
+	if s.flags&cached != 0 {
+		b.cached -= int64(s.size)
+	}
+	s.flags &^= cached
+	s.message = nil
+	b.log.forget(s)
+}
+
+// relieve keeps the memory of waiting messages within its bound: what came in this Step and still waits leaves it
+// again, into the log if it is not there yet.
+func (b *Broker) relieve() {
+	if b.cached > b.opt.CacheBytes {
+		for _, s := range b.fresh {
+			if s.message == nil || s.flags&cached == 0 || s.first == nil || s.message.Advisory != nil {
+				continue
+			}
+			if !s.inLog() {
+				if b.log.room < int64(s.size) {
+					continue
+				}
+				s.flags |= spilled
+				start := b.begin(recordSpill)
+				b.emit(start, Record{Body: s.message.Encode(), stored: s, Lazy: true})
+				b.log.room -= int64(s.size)
+			}
+			b.uncache(s)
+			if b.cached <= b.opt.CacheBytes {
+				break
+			}
+		}
+	}
+	clear(b.fresh)
+	b.fresh = b.fresh[:0]
+}

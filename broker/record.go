@@ -1,0 +1,183 @@
+package broker
+
+import (
+	"encoding/binary"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// recordKind is the first byte of every record's data. The numbers are the log's format (docs/journal.md): never reuse one.
+type recordKind byte
+
+const (
+	recordStart        recordKind = 1  // the broker has started
+	recordDestination  recordKind = 2  // id, kind, name
+	recordRemoved      recordKind = 3  // id of a destination's or subscription's backlog
+	recordSubscription recordKind = 4  // id, client id, name, topic, selector, flags
+	recordMessage      recordKind = 5  // tracked, sequence, expiration, priority, targets, body
+	recordSpill        recordKind = 6  // body; means nothing after a restart
+	recordAck          recordKind = 7  // backlog, sequences
+	recordTxMessage    recordKind = 8  // transaction, index, then as recordMessage
+	recordTxAck        recordKind = 9  // transaction, backlog, sequences
+	recordCommit       recordKind = 10 // transaction, sequence of its message 0
+	recordRollback     recordKind = 11 // transaction
+	recordMoved        recordKind = 12 // sequence, expiration, priority, targets with redelivery counts, body
+	recordRedelivered  recordKind = 13 // backlog, pairs of sequence and count
+	recordMark         recordKind = 14 // backlog, sequence
+	recordProducer     recordKind = 15 // producer id, last sequence
+	recordStop         recordKind = 16 // the broker has stopped in good order
+)
+
+// begin starts a record's head in the arena.
+func (b *Broker) begin(kind recordKind) int {
+	start := len(b.out.arena)
+	b.out.arena = append(b.out.arena, byte(kind))
+	return start
+}
+
+func (b *Broker) number(v uint64) { b.out.arena = binary.AppendUvarint(b.out.arena, v) }
+func (b *Broker) text(s string) {
+	b.number(uint64(len(s)))
+	b.out.arena = append(b.out.arena, s...)
+}
+
+// emit ends a record.
+func (b *Broker) emit(start int, r Record) *Record {
+	end := len(b.out.arena)
+	r.Head = b.out.arena[start:end:end]
+	r.Size = len(r.Head) + len(r.Body)
+	b.out.Records = append(b.out.Records, r)
+	return &b.out.Records[len(b.out.Records)-1]
+}
+
+func (b *Broker) emitDestination(q *backlog) {
+	start := b.begin(recordDestination)
+	b.number(q.id)
+	b.number(uint64(q.destination.name.Kind))
+	b.text(q.destination.name.Name)
+	b.emit(start, Record{Lazy: true, home: &q.home})
+}
+
+func (b *Broker) emitSubscription(s *subscription) {
+	start := b.begin(recordSubscription)
+	b.number(s.backlog.id)
+	b.text(s.clientID)
+	b.text(s.name)
+	b.text(s.topic.Name)
+	b.text(s.selectorText)
+	var flags uint64
+	if s.noLocal {
+		flags = 1
+	}
+	b.number(flags)
+	b.emit(start, Record{home: &s.backlog.home})
+}
+
+func (b *Broker) emitID(kind recordKind, id uint64, lazy bool) {
+	start := b.begin(kind)
+	b.number(id)
+	b.emit(start, Record{Lazy: lazy})
+}
+
+// messageHead writes what recordMessage and recordTxMessage share.
+func (b *Broker) messageHead(s *stored, tracked bool, targets []*backlog) {
+	var flags uint64
+	if tracked {
+		flags = 1
+	}
+	b.number(flags)
+	b.number(s.sequence)
+	b.number(uint64(s.expiration))
+	b.number(uint64(s.priority))
+	n := 0
+	for _, q := range targets {
+		if q.id != 0 {
+			n++
+		}
+	}
+	b.number(uint64(n))
+	for _, q := range targets {
+		if q.id != 0 {
+			b.number(q.id)
+		}
+	}
+}
+
+func (b *Broker) emitMessage(s *stored, m *message.Message, tracked bool, targets []*backlog) *Record {
+	start := b.begin(recordMessage)
+	b.messageHead(s, tracked, targets)
+	return b.emit(start, Record{Body: m.Encode(), stored: s})
+}
+
+func (b *Broker) emitTxMessage(tx *transaction, index int, s *stored, m *message.Message, tracked bool, targets []*backlog) *Record {
+	start := b.begin(recordTxMessage)
+	b.number(tx.serial)
+	b.number(uint64(index))
+	b.messageHead(s, tracked, targets)
+	return b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
+}
+
+// emitMoved writes a live message again. Its targets are what its entries say now.
+func (b *Broker) emitMoved(s *stored, m *message.Message) {
+	if s.flags&spilled != 0 {
+		start := b.begin(recordSpill)
+		b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
+		return
+	}
+	start := b.begin(recordMoved)
+	b.number(s.sequence)
+	b.number(uint64(s.expiration))
+	b.number(uint64(s.priority))
+	n := 0
+	for e := s.first; e != nil; e = e.sibling {
+		if e.backlog.id != 0 {
+			n++
+		}
+	}
+	b.number(uint64(n))
+	for e := s.first; e != nil; e = e.sibling {
+		if e.backlog.id != 0 {
+			b.number(e.backlog.id)
+			b.number(uint64(e.redeliveries))
+		}
+	}
+	b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
+}
+
+// emitSequences writes recordAck or recordTxAck for entries of one backlog.
+func (b *Broker) emitSequences(kind recordKind, tx *transaction, q *backlog, entries []*entry) *Record {
+	start := b.begin(kind)
+	if tx != nil {
+		b.number(tx.serial)
+	}
+	b.number(q.id)
+	for _, e := range entries {
+		b.number(e.stored.sequence)
+	}
+	return b.emit(start, Record{Lazy: true})
+}
+
+func (b *Broker) emitRedelivered(q *backlog, entries []*entry) {
+	start := b.begin(recordRedelivered)
+	b.number(q.id)
+	for _, e := range entries {
+		b.number(e.stored.sequence)
+		b.number(uint64(e.redeliveries))
+	}
+	b.emit(start, Record{Lazy: true})
+}
+
+func (b *Broker) emitMark(q *backlog, sequence uint64, lazy bool) {
+	q.mark = sequence
+	start := b.begin(recordMark)
+	b.number(q.id)
+	b.number(sequence)
+	b.emit(start, Record{Lazy: lazy, home: &q.markHome})
+}
+
+func (b *Broker) emitProducer(p *producer) {
+	start := b.begin(recordProducer)
+	b.text(p.id)
+	b.number(uint64(p.last))
+	b.emit(start, Record{Lazy: true, home: &p.home})
+}

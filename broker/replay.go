@@ -1,0 +1,578 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// replay is what is only needed while the log is read back.
+type replay struct {
+	backlogs     map[uint64]*replayBacklog
+	transactions map[uint64]*replayTx
+	clean        bool // the last record was recordStop
+	any          bool
+}
+
+// replayBacklog finds the entries of a backlog by their sequence. They come in its order, but for those that were moved.
+type replayBacklog struct {
+	backlog *backlog
+	ordered []*entry
+	gone    int
+	moved   map[uint64]*entry
+}
+
+type replayTx struct {
+	sends map[uint64]*replaySend
+	acks  map[replayAck]bool
+}
+
+type replaySend struct {
+	stored   *stored
+	targets  []uint64
+	producer string
+	last     int64
+}
+
+type replayAck struct{ backlog, sequence uint64 }
+
+func newReplay() *replay {
+	return &replay{backlogs: map[uint64]*replayBacklog{}, transactions: map[uint64]*replayTx{}}
+}
+
+// errRecord is the cause of every failure to understand a record.
+var errRecord = errors.New("record is malformed")
+
+// fields takes numbers and texts off a record's head.
+type fields struct {
+	rest   []byte
+	failed bool
+}
+
+func (f *fields) number() uint64 {
+	v, n := binary.Uvarint(f.rest)
+	if n <= 0 {
+		f.failed = true
+		f.rest = nil
+		return 0
+	}
+	f.rest = f.rest[n:]
+	return v
+}
+
+func (f *fields) text() string { return string(f.bytes()) }
+
+func (f *fields) bytes() []byte {
+	n := f.number()
+	if n > uint64(len(f.rest)) {
+		f.failed = true
+		f.rest = nil
+		return nil
+	}
+	t := f.rest[:n]
+	f.rest = f.rest[n:]
+	return t
+}
+
+// head is what recordMessage and recordTxMessage share.
+type head struct {
+	tracked    bool
+	sequence   uint64
+	expiration int64
+	priority   uint8
+	targets    int
+}
+
+func (f *fields) head() head {
+	h := head{tracked: f.number() == 1, sequence: f.number(), expiration: int64(f.number()), priority: uint8(min(f.number(), 9))}
+	h.targets = f.count()
+	return h
+}
+
+// count reads the length of a list, whose items take at least a byte each.
+func (f *fields) count() int {
+	n := f.number()
+	if n > uint64(len(f.rest)) {
+		f.failed = true
+		return 0
+	}
+	return int(n)
+}
+
+// Body gives the stored form of the message in a record's data.
+func Body(data []byte) ([]byte, error) {
+	if len(data) == 0 {
+		return nil, errRecord
+	}
+	f := fields{rest: data[1:]}
+	perTarget := 1
+	switch recordKind(data[0]) {
+	case recordSpill:
+		return f.rest, nil
+	case recordTxMessage:
+		f.number()
+		f.number()
+		fallthrough
+	case recordMessage:
+		f.number()
+	case recordMoved:
+		perTarget = 2
+	default:
+		return nil, fmt.Errorf("record of kind %d carries no message", data[0])
+	}
+	f.number()
+	f.number()
+	f.number()
+	for range f.count() * perTarget {
+		f.number()
+	}
+	if f.failed {
+		return nil, errRecord
+	}
+	return f.rest, nil
+}
+
+// Replay applies one record as it was read back, in the order of the log. The data may be reused after the call. An
+// error means that the log was written by something else, or by a newer version.
+func (b *Broker) Replay(position uint64, data []byte) error {
+	if len(data) == 0 {
+		return errRecord
+	}
+	l := &b.log
+	if !b.replay.any {
+		b.replay.any = true
+		l.head = position
+	}
+	l.tail = max(l.tail, position+uint64(len(data)))
+	f := fields{rest: data[1:]}
+	kind := recordKind(data[0])
+	b.replay.clean = kind == recordStop
+	switch kind {
+	case recordMessage:
+		b.replayMessage(position, &f)
+	case recordAck:
+		b.replayAck(&f)
+	case recordMoved:
+		b.replayMoved(position, &f)
+	case recordTxMessage:
+		b.replayTxMessage(position, &f)
+	case recordTxAck:
+		tx := b.replayTx(f.number())
+		id := f.number()
+		for len(f.rest) > 0 {
+			tx.acks[replayAck{id, f.number()}] = true
+		}
+	case recordCommit:
+		b.replayCommit(&f)
+	case recordRollback:
+		b.replayRollback(f.number())
+	case recordRedelivered:
+		q := b.replay.backlogs[f.number()]
+		for len(f.rest) > 0 {
+			sequence, count := f.number(), f.number()
+			if e := q.find(sequence); e != nil {
+				e.redeliveries = uint16(count)
+			}
+		}
+	case recordMark:
+		q := b.replay.backlogs[f.number()]
+		mark := f.number()
+		if q != nil {
+			q.backlog.mark, q.backlog.markHome = mark, position
+		}
+		b.sequence = max(b.sequence, mark)
+	case recordProducer:
+		id, last := f.text(), f.number()
+		b.replayProducer([]byte(id), int64(last), position)
+	case recordDestination:
+		b.replayDestination(position, &f)
+	case recordSubscription:
+		if err := b.replaySubscription(position, &f); err != nil {
+			return err
+		}
+	case recordRemoved:
+		b.replayRemoved(f.number())
+	case recordStart:
+		for serial := range b.replay.transactions {
+			b.replayRollback(serial)
+		}
+	case recordStop, recordSpill:
+	default:
+		return fmt.Errorf("record of unknown kind %d: the journal was written by a newer version", kind)
+	}
+	if f.failed {
+		return fmt.Errorf("record of kind %d: %w", kind, errRecord)
+	}
+	return nil
+}
+
+func (q *replayBacklog) find(sequence uint64) *entry {
+	if q == nil {
+		return nil
+	}
+	if e := q.moved[sequence]; e != nil {
+		return e
+	}
+	i := sort.Search(len(q.ordered), func(i int) bool { return q.ordered[i].stored.sequence >= sequence })
+	if i < len(q.ordered) && q.ordered[i].stored.sequence == sequence && q.ordered[i].state != gone {
+		return q.ordered[i]
+	}
+	return nil
+}
+
+// add makes an entry ready and findable.
+func (b *Broker) replayAdd(q *replayBacklog, e *entry) {
+	n := len(q.ordered)
+	if n == 0 || q.ordered[n-1].stored.sequence < e.stored.sequence {
+		q.ordered = append(q.ordered, e)
+		q.backlog.pushBack(e)
+	} else {
+		if q.moved == nil {
+			q.moved = map[uint64]*entry{}
+		}
+		q.moved[e.stored.sequence] = e
+		q.backlog.insert(e, nil)
+	}
+	q.backlog.size++
+	q.backlog.bytes += int64(e.stored.size)
+	b.watchExpiry(e)
+}
+
+func (b *Broker) replayGone(q *replayBacklog, e *entry) {
+	delete(q.moved, e.stored.sequence)
+	b.discard(e)
+	q.backlog.dequeued = 0
+	q.gone++
+	if q.gone > 1024 && q.gone*2 > len(q.ordered) {
+		q.ordered = slices.DeleteFunc(q.ordered, func(e *entry) bool { return e.state == gone })
+		q.gone = 0
+	}
+}
+
+// replayStored makes a stored with an entry for each target that still exists; nil if none does.
+func (b *Broker) replayStored(position uint64, h head, size int, targets []*replayBacklog) *stored {
+	var s *stored
+	if len(targets) == 1 {
+		both := &single{}
+		s = &both.stored
+		both.entry = entry{stored: s, backlog: targets[0].backlog}
+		s.first = &both.entry
+	} else {
+		s = &stored{}
+		entries := make([]entry, len(targets))
+		for i := range targets {
+			entries[i] = entry{stored: s, backlog: targets[i].backlog}
+			if i > 0 {
+				entries[i-1].sibling = &entries[i]
+			}
+		}
+		if len(entries) > 0 {
+			s.first = &entries[0]
+		}
+	}
+	s.position, s.sequence, s.expiration, s.priority, s.size = position, h.sequence, h.expiration, h.priority, uint32(size)
+	s.flags = persistent | logged
+	b.sequence = max(b.sequence, h.sequence)
+	return s
+}
+
+func (b *Broker) replayMessage(position uint64, f *fields) {
+	h := f.head()
+	var room [4]*replayBacklog
+	targets := room[:0]
+	for range h.targets {
+		if q := b.replay.backlogs[f.number()]; q != nil {
+			targets = append(targets, q)
+		}
+	}
+	if f.failed {
+		return
+	}
+	b.sequence = max(b.sequence, h.sequence)
+	if h.tracked {
+		if producer, last, ok := message.PeekID(f.rest); ok {
+			b.replayProducer(producer, last, position)
+		}
+	}
+	if len(targets) == 0 {
+		return
+	}
+	s := b.replayStored(position, h, len(f.rest), targets)
+	b.log.link(s)
+	e := s.first
+	for _, q := range targets {
+		b.replayAdd(q, e)
+		e = e.sibling
+	}
+}
+
+func (b *Broker) replayProducer(id []byte, last int64, position uint64) {
+	p := b.producers.byID[string(id)]
+	if p == nil {
+		p = b.producers.add(string(id), b.opt.MaxProducers)
+	} else if p.at != b.producers.recent.Front() {
+		b.producers.recent.MoveToFront(p.at)
+	}
+	p.last, p.home = max(p.last, last), position
+}
+
+func (b *Broker) replayAck(f *fields) {
+	q := b.replay.backlogs[f.number()]
+	for len(f.rest) > 0 {
+		if e := q.find(f.number()); e != nil {
+			b.replayGone(q, e)
+		}
+	}
+}
+
+// replayMoved takes in a message that was written again: it is known already unless its older record was trimmed.
+func (b *Broker) replayMoved(position uint64, f *fields) {
+	h := head{sequence: f.number(), expiration: int64(f.number()), priority: uint8(min(f.number(), 9))}
+	var targets []*replayBacklog
+	var counts []uint16
+	var known *stored
+	for range f.count() {
+		q, count := b.replay.backlogs[f.number()], uint16(f.number())
+		if q == nil {
+			continue
+		}
+		if e := q.find(h.sequence); e != nil {
+			known = e.stored
+			e.redeliveries = count
+		}
+		targets, counts = append(targets, q), append(counts, count)
+	}
+	switch {
+	case f.failed:
+	case known != nil:
+		b.log.unlink(known)
+		known.position = position
+		b.log.link(known)
+	case len(targets) > 0:
+		s := b.replayStored(position, h, len(f.rest), targets)
+		b.log.link(s)
+		e := s.first
+		for i, q := range targets {
+			e.redeliveries = counts[i]
+			b.replayAdd(q, e)
+			e = e.sibling
+		}
+	}
+}
+
+func (b *Broker) replayTx(serial uint64) *replayTx {
+	tx := b.replay.transactions[serial]
+	if tx == nil {
+		tx = &replayTx{sends: map[uint64]*replaySend{}, acks: map[replayAck]bool{}}
+		b.replay.transactions[serial] = tx
+		b.nextTx = max(b.nextTx, serial)
+	}
+	return tx
+}
+
+func (b *Broker) replayTxMessage(position uint64, f *fields) {
+	tx, index := b.replayTx(f.number()), f.number()
+	h := f.head()
+	if f.failed {
+		return
+	}
+	send := &replaySend{}
+	for range h.targets {
+		send.targets = append(send.targets, f.number())
+	}
+	if f.failed {
+		return
+	}
+	if h.tracked {
+		if producer, last, ok := message.PeekID(f.rest); ok {
+			send.producer, send.last = string(producer), last
+		}
+	}
+	if old := tx.sends[index]; old != nil {
+		b.log.unlink(old.stored)
+	}
+	send.stored = b.replayStored(position, h, len(f.rest), nil)
+	b.log.link(send.stored)
+	tx.sends[index] = send
+}
+
+func (b *Broker) replayCommit(f *fields) {
+	serial, first := f.number(), f.number()
+	tx := b.replay.transactions[serial]
+	delete(b.replay.transactions, serial)
+	b.sequence = max(b.sequence, first)
+	if tx == nil {
+		return
+	}
+	for a := range tx.acks {
+		q := b.replay.backlogs[a.backlog]
+		if e := q.find(a.sequence); e != nil {
+			b.replayGone(q, e)
+		}
+	}
+	for _, index := range sortedKeys(tx.sends) {
+		send := tx.sends[index]
+		if send.producer != "" {
+			b.replayProducer([]byte(send.producer), send.last, send.stored.position)
+		}
+		b.log.unlink(send.stored)
+		var targets []*replayBacklog
+		for _, id := range send.targets {
+			if q := b.replay.backlogs[id]; q != nil {
+				targets = append(targets, q)
+			}
+		}
+		b.sequence = max(b.sequence, first+index)
+		if len(targets) == 0 {
+			continue
+		}
+		old := send.stored
+		s := b.replayStored(old.position, head{sequence: first + index, expiration: old.expiration, priority: old.priority}, int(old.size), targets)
+		b.log.link(s)
+		e := s.first
+		for _, q := range targets {
+			b.replayAdd(q, e)
+			e = e.sibling
+		}
+	}
+}
+
+func (b *Broker) replayRollback(serial uint64) {
+	tx := b.replay.transactions[serial]
+	if tx == nil {
+		return
+	}
+	delete(b.replay.transactions, serial)
+	for _, send := range tx.sends {
+		b.log.unlink(send.stored)
+	}
+}
+
+func (b *Broker) replayDestination(position uint64, f *fields) {
+	id, kind, name := f.number(), message.Kind(f.number()), f.text()
+	if f.failed {
+		return
+	}
+	if q := b.replay.backlogs[id]; q != nil {
+		q.backlog.home = position
+		return
+	}
+	d := &destination{name: message.Destination{Kind: kind, Name: name}}
+	d.queue = &backlog{destination: d, id: id, home: position}
+	b.destinations[d.name] = d
+	b.replayBacklog(d.queue)
+}
+
+func (b *Broker) replayBacklog(q *backlog) {
+	b.backlogs[q.id] = q
+	b.replay.backlogs[q.id] = &replayBacklog{backlog: q}
+	b.nextID = max(b.nextID, q.id)
+}
+
+func (b *Broker) replaySubscription(position uint64, f *fields) error {
+	id := f.number()
+	s := &subscription{clientID: f.text(), name: f.text(), topic: message.Destination{Kind: message.Topic, Name: f.text()}, selectorText: f.text()}
+	s.noLocal = f.number() == 1
+	if f.failed {
+		return nil
+	}
+	if q := b.replay.backlogs[id]; q != nil {
+		q.backlog.home = position
+		return nil
+	}
+	var err error
+	if s.parts, err = s.topic.Parts(); err != nil {
+		return fmt.Errorf("durable subscription %s of client %s: %w", s.name, s.clientID, err)
+	}
+	sel, serr := parseSelector(s.selectorText)
+	if serr != nil {
+		return fmt.Errorf("durable subscription %s of client %s: %w", s.name, s.clientID, serr)
+	}
+	s.selector = sel
+	s.backlog.id, s.backlog.home, s.backlog.durable = id, position, s
+	b.durables[durableKey{s.clientID, s.name}] = s
+	b.replayBacklog(&s.backlog)
+	for _, p := range s.parts {
+		if p.IsPattern() {
+			b.wild = append(b.wild, s)
+			continue
+		}
+		d := b.destinations[p]
+		if d == nil {
+			d = &destination{name: p}
+			b.destinations[p] = d
+		}
+		s.join(d)
+		s.backlog.destination = d
+	}
+	if s.backlog.destination == nil {
+		s.backlog.destination = &destination{name: s.topic}
+	}
+	return nil
+}
+
+func (b *Broker) replayRemoved(id uint64) {
+	q := b.replay.backlogs[id]
+	if q == nil {
+		return
+	}
+	delete(b.replay.backlogs, id)
+	delete(b.backlogs, id)
+	for e := q.backlog.front(); e != nil; e = q.backlog.front() {
+		b.discard(e)
+	}
+	if s := q.backlog.durable; s != nil {
+		delete(b.durables, durableKey{s.clientID, s.name})
+		for _, d := range slices.Clone(s.topics) {
+			s.leave(d)
+		}
+		b.wild = slices.DeleteFunc(b.wild, func(x *subscription) bool { return x == s })
+		return
+	}
+	if d := q.backlog.destination; b.destinations[d.name] == d {
+		delete(b.destinations, d.name)
+	}
+}
+
+// Recovered ends the replay: transactions that were open are rolled back, what may have been dispatched before a crash is flagged as
+// redelivered, and the start is written to the log.
+func (b *Broker) Recovered(now int64, out *Effects) {
+	b.now, b.out = now, out
+	for _, serial := range sortedKeys(b.replay.transactions) {
+		b.replayRollback(serial)
+	}
+	for _, s := range b.wild {
+		for _, d := range b.sortedDestinations() {
+			if d.name.Kind.IsTopic() && s.wants(d.name) {
+				s.join(d)
+			}
+		}
+	}
+	start := b.begin(recordStart)
+	b.emit(start, Record{Lazy: true})
+	for _, id := range sortedKeys(b.backlogs) {
+		q := b.backlogs[id]
+		q.counters = counters{}
+		if q.mark == 0 {
+			continue
+		}
+		var seen []*entry
+		for e := q.following(nil); e != nil; e = q.following(e) {
+			if e.stored.sequence <= q.mark && e.redeliveries == 0 {
+				e.redeliveries = 1
+				seen = append(seen, e)
+			}
+		}
+		for len(seen) > 0 {
+			n := min(len(seen), maxSequences)
+			b.emitRedelivered(q, seen[:n])
+			seen = seen[n:]
+		}
+	}
+	b.replay = nil
+	b.out = nil
+}

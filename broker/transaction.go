@@ -1,0 +1,225 @@
+package broker
+
+import (
+	"fmt"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// transaction is an open local transaction. What it does is logged as it happens, tagged with its serial, and counts
+// only once its commit record is there; so a transaction may be larger than a batch of the log.
+type transaction struct {
+	conn   *connection
+	id     TxID
+	serial uint64 // its name in the log
+	logged bool   // something of it is in the log
+	sends  []txSend
+	acks   []*entry
+	failed *Error
+}
+
+type txSend struct {
+	stored  *stored
+	message *message.Message // nil: stored has it, or only the log
+	targets []*backlog       // durable ones and queues; a topic's other subscriptions are found at commit
+	tracked bool
+	id      message.ID
+}
+
+func (tx *transaction) length() int { return len(tx.sends) + len(tx.acks) }
+
+func (tx *transaction) fail(err *Error) {
+	if tx.failed == nil {
+		tx.failed = err
+	}
+}
+
+func (b *Broker) openTx(conn *connection, id TxID) *transaction {
+	b.nextTx++
+	tx := &transaction{conn: conn, id: id, serial: b.nextTx}
+	conn.transactions[id] = tx
+	return tx
+}
+
+func (b *Broker) beginTx(ev *Begin) {
+	conn := b.connections[ev.Conn]
+	if conn == nil {
+		return
+	}
+	if conn.transactions[ev.Tx] == nil {
+		b.openTx(conn, ev.Tx)
+	}
+	if ev.Ref != 0 {
+		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref})
+	}
+}
+
+// sendInTx keeps a message for the commit.
+func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlog, tracked bool) {
+	send := txSend{message: m, tracked: tracked, id: m.ID, targets: append([]*backlog(nil), targets...)}
+	send.stored = &stored{size: uint32(m.Size()), expiration: m.Expiration, priority: min(m.Priority, 9)}
+	if m.Persistent {
+		send.stored.flags |= persistent
+		for _, q := range targets {
+			if q.id != 0 {
+				send.stored.flags |= logged
+				tx.logged = true
+				b.emitTxMessage(tx, len(tx.sends), send.stored, m, tracked && m.ID.Sequence >= 0, targets)
+				b.log.room -= int64(m.Size())
+				break
+			}
+		}
+	}
+	tx.sends = append(tx.sends, send)
+}
+
+// ackInTx keeps acknowledgements for the commit. The deliveries stay at their consumer but leave its window.
+func (b *Broker) ackInTx(c *consumer, ev *Ack, entries []*entry) {
+	tx := c.conn.transactions[ev.Tx]
+	if tx == nil {
+		tx = b.openTx(c.conn, ev.Tx)
+	}
+	var run []*entry
+	flush := func() {
+		if len(run) > 0 {
+			b.emitSequences(recordTxAck, tx, run[0].backlog, run)
+			tx.logged = true
+			run = run[:0]
+		}
+	}
+	for _, e := range entries {
+		if e.state != dispatched {
+			continue
+		}
+		e.state = settling
+		tx.acks = append(tx.acks, e)
+		c.seen = min(c.seen+1, c.dispatched.len())
+		if e.backlog.id != 0 && e.stored.flags&logged != 0 {
+			if len(run) > 0 && run[0].backlog != e.backlog || len(run) >= maxSequences {
+				flush()
+			}
+			run = append(run, e)
+		}
+	}
+	flush()
+}
+
+func (b *Broker) commit(ev *Commit) {
+	conn := b.connections[ev.Conn]
+	if conn == nil {
+		return
+	}
+	tx := conn.transactions[ev.Tx]
+	if tx == nil {
+		b.answer(ev.Conn, ev.Ref, &Error{Code: NotFound, Op: "commit", Detail: fmt.Sprintf("Transaction %d has not been started", ev.Tx)})
+		return
+	}
+	if tx.failed != nil {
+		b.undo(tx)
+		b.answer(ev.Conn, ev.Ref, &Error{Code: TransactionRolledBack, Op: "commit", Detail: tx.failed.Error(), Err: tx.failed})
+		return
+	}
+	delete(conn.transactions, ev.Tx)
+	first := b.sequence + 1
+	b.sequence += uint64(len(tx.sends))
+	if tx.logged {
+		start := b.begin(recordCommit)
+		b.number(tx.serial)
+		b.number(first)
+		b.log.lastCommit = 0
+		b.emit(start, Record{home: &b.log.lastCommit})
+	}
+	for _, e := range tx.acks {
+		c := e.consumer
+		if c != nil {
+			c.forget(e)
+			c.seen = max(0, min(c.seen, c.dispatched.len()))
+			c.acked++
+		}
+		b.discard(e)
+		if c != nil {
+			b.wake(c)
+		}
+	}
+	for i := range tx.sends {
+		b.enterFromTx(tx, &tx.sends[i], first+uint64(i))
+		if s := &tx.sends[i]; s.tracked && s.stored.flags&logged != 0 {
+			home := s.stored.position // of the record that names the producer; the commit's does not
+			if home == 0 {
+				home = b.log.tail
+			}
+			b.producers.set(s.id, b.opt.MaxProducers, home)
+		}
+	}
+	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: tx.logged})
+}
+
+// enterFromTx makes one message of a committed transaction visible.
+func (b *Broker) enterFromTx(tx *transaction, send *txSend, sequence uint64) {
+	s := send.stored
+	targets := b.scratch.targets[:0]
+	for _, q := range send.targets {
+		switch {
+		case q.id != 0 && b.backlogs[q.id] != q: // removed since
+		case q.id == 0 && q.destination.queue != q && send.message == nil:
+		case q.id == 0 && q.destination.queue == q && b.destinations[q.destination.name] == nil:
+		default:
+			targets = append(targets, q)
+		}
+	}
+	b.scratch.targets = targets
+	s.sequence = sequence
+	if len(targets) == 0 {
+		b.log.forget(s)
+		return
+	}
+	entries := make([]entry, len(targets))
+	for i, q := range targets {
+		entries[i] = entry{stored: s, backlog: q}
+		if i > 0 {
+			entries[i-1].sibling = &entries[i]
+		}
+	}
+	s.first = &entries[0]
+	s.message = send.message
+	s.flags |= transacted
+	b.enter(s)
+}
+
+func (b *Broker) rollback(ev *Rollback) {
+	conn := b.connections[ev.Conn]
+	if conn == nil {
+		return
+	}
+	if tx := conn.transactions[ev.Tx]; tx != nil {
+		b.undo(tx)
+	}
+	if ev.Ref != 0 {
+		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref})
+	}
+}
+
+// undo rolls a transaction back.
+func (b *Broker) undo(tx *transaction) {
+	delete(tx.conn.transactions, tx.id)
+	if tx.logged {
+		b.emitID(recordRollback, tx.serial, true)
+	}
+	for i := range tx.sends {
+		b.log.forget(tx.sends[i].stored)
+	}
+	var back []*entry
+	for _, e := range tx.acks {
+		if e.state != settling {
+			continue
+		}
+		if c := e.consumer; c != nil {
+			e.state = dispatched
+			c.seen = max(0, c.seen-1)
+			continue
+		}
+		e.redeliveries++
+		back = append(back, e)
+	}
+	b.giveBack(back)
+}

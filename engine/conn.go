@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"sync"
+
+	"github.com/godwitmq/godwit/broker"
+)
+
+// Conn is one connection's side of the engine: events in, effects out. Submit and Wait may be used by two goroutines at a time, one each.
+type Conn struct {
+	engine *Engine
+	id     broker.ConnID
+	group  *group // the newest held group with an effect for it; guarded by heldGroups.mu
+
+	mu     sync.Mutex
+	outbox []broker.Effect
+	closed bool
+	ready  chan struct{}
+}
+
+// Connect makes a connection with an outbox of its own. Its first event must be a broker.Connect.
+func (e *Engine) Connect() *Conn {
+	c := &Conn{engine: e, id: broker.ConnID(e.lastConn.Add(1)), ready: make(chan struct{}, 1)}
+	e.held.mu.Lock()
+	e.held.conns[c.id] = c
+	e.held.mu.Unlock()
+	if e.Err() != nil {
+		c.shut()
+	}
+	return c
+}
+
+// ID is the connection's name in events and effects.
+func (c *Conn) ID() broker.ConnID { return c.id }
+
+// Submit hands a burst of events over, in order. It waits while the engine's inbox is full.
+func (c *Conn) Submit(events ...broker.Event) {
+	var bytes int64
+	for _, ev := range events {
+		if send, ok := ev.(*broker.Send); ok {
+			bytes += int64(send.Message.Size())
+		}
+	}
+	c.engine.submit(true, bytes, events...)
+}
+
+// Wait gives all effects that are there, in dst's space; it waits for the first. The error is io.EOF when
+// the connection has ended and all was given out.
+func (c *Conn) Wait(dst []broker.Effect) ([]broker.Effect, error) {
+	for {
+		c.mu.Lock()
+		if len(c.outbox) > 0 {
+			got := c.outbox
+			clear(dst[:cap(dst)])
+			c.outbox = dst[:0]
+			c.mu.Unlock()
+			return got, nil
+		}
+		if c.closed {
+			c.mu.Unlock()
+			return dst[:0], errClosed
+		}
+		c.mu.Unlock()
+		<-c.ready
+	}
+}
+
+// Pending says whether effects wait.
+func (c *Conn) Pending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.outbox) > 0
+}
+
+// Close ends the connection: the core gives up what is its, and Wait returns io.EOF. It may be called more than once.
+func (c *Conn) Close() {
+	c.mu.Lock()
+	closed := c.closed
+	c.closed = true
+	c.outbox = nil
+	c.mu.Unlock()
+	if closed {
+		return
+	}
+	c.signal()
+	c.engine.submit(false, 0, &broker.Disconnect{Conn: c.id})
+	h := &c.engine.held
+	h.mu.Lock()
+	delete(h.conns, c.id)
+	h.mu.Unlock()
+}
+
+// put adds an effect to the outbox and says whether the connection has to be woken.
+func (c *Conn) put(effect *broker.Effect) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.outbox = append(c.outbox, *effect)
+	if len(c.outbox) > c.engine.opt.MaxOutbox {
+		c.engine.opt.Logger.Warn("a client does not read what it asked for; its connection is cut", "connection", c.id, "waiting", len(c.outbox))
+		c.outbox = append(c.outbox[:0], broker.Effect{Conn: c.id, Kind: broker.Closed, Err: &broker.Error{Code: broker.Full, Detail: "the client does not read what is sent to it"}})
+		c.closed = true
+	}
+	if effect.Kind == broker.Closed {
+		c.closed = true
+	}
+	return len(c.outbox) == 1 || c.closed
+}
+
+func (c *Conn) shut() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.signal()
+}
+
+func (c *Conn) signal() {
+	select {
+	case c.ready <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,576 @@
+// Package engine runs one broker core: it is the only place where the data path meets goroutines, the clock and the log.
+//
+// One goroutine (run) takes all events that wait, applies them to the core, hands the records to the log as one batch, and goes on
+// with the next events while that batch is being made durable. Effects that depend on a record wait in held groups; the log's
+// own goroutine releases them (Durable), straight into the connections' outboxes.
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/message"
+)
+
+// Options of an engine. The zero value works.
+type Options struct {
+	Broker broker.Options
+	// MaxInbox bounds the events that wait for the core; a session that submits more is held up, and so is its socket.
+	// 0 means 16,384.
+	MaxInbox int
+	// MaxInboxBytes bounds the bytes of the messages among them. 0 means 64 MiB.
+	MaxInboxBytes int64
+	// MaxOutbox bounds the effects that wait for one connection; a client that lets more pile up by not reading is
+	// cut off. 0 means 200,000.
+	MaxOutbox int
+	// LazyDelay is how long records that nobody waits for may stay unwritten. 0 means 50 ms.
+	LazyDelay time.Duration
+	Logger    *slog.Logger
+	Now       func() time.Time // nil means time.Now
+}
+
+// batchBytes is the size at which a batch is handed to the log although more events wait.
+const batchBytes = 512 << 10
+
+// lazyBytes is the size at which records that nobody waits for are handed over.
+const lazyBytes = 128 << 10
+
+// Engine owns the one broker core of this process. Its methods may be called by any goroutine.
+type Engine struct {
+	opt  Options
+	log  journal.Log
+	core *broker.Broker // only run touches it
+
+	mu         sync.Mutex // guards the inbox
+	notFull    sync.Cond
+	inbox      []broker.Event
+	inboxBytes int64
+	stopping   bool
+	wake       chan struct{}
+
+	lastConn atomic.Uint64
+	durable  atomic.Uint64 // journal.Position
+	broken   atomic.Pointer[error]
+	done     chan struct{} // closed when run has ended
+
+	held heldGroups
+
+	// Only run uses what follows.
+	out     broker.Effects
+	batch   *journal.Batch // being filled
+	records []broker.Record
+	lazyAt  time.Time // when the oldest lazy record in batch must be written
+	urgent  bool      // an effect waits for the batch
+	batches batchPool
+	loaders chan struct{}
+}
+
+// heldGroups are the effects that wait for the log, in the order of the positions that they wait for.
+type heldGroups struct {
+	mu     sync.Mutex
+	groups []*group
+	conns  map[broker.ConnID]*Conn
+	touch  []*Conn
+}
+
+// group is what may be released when all records before need are durable.
+type group struct {
+	need     journal.Position // 0: the batch is still being filled
+	effects  []broker.Effect
+	loads    []broker.Load
+	released bool
+}
+
+// batchPool gives batches that the log is done with back for reuse.
+type batchPool struct {
+	busy []*journal.Batch // handed over, oldest first
+	ends []journal.Position
+	free []*journal.Batch
+}
+
+// Open opens the log by the function given, reads it back into a new core, and starts. The log belongs to the engine from then on.
+func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine, error) {
+	if opt.MaxInbox == 0 {
+		opt.MaxInbox = 16384
+	}
+	if opt.MaxInboxBytes == 0 {
+		opt.MaxInboxBytes = 64 << 20
+	}
+	if opt.MaxOutbox == 0 {
+		opt.MaxOutbox = 200_000
+	}
+	if opt.LazyDelay == 0 {
+		opt.LazyDelay = 50 * time.Millisecond
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	e := &Engine{opt: opt, core: broker.New(opt.Broker), wake: make(chan struct{}, 1), done: make(chan struct{}), loaders: make(chan struct{}, 2)}
+	e.notFull.L = &e.mu
+	e.held.conns = map[broker.ConnID]*Conn{}
+	log, err := open(journal.Notify{Durable: e.release, Broken: e.fail})
+	if err != nil {
+		return nil, err
+	}
+	e.log = log
+	begun := time.Now()
+	n := 0
+	err = log.Read(0, func(r journal.Record) error {
+		n++
+		return e.core.Replay(uint64(r.Position), r.Data)
+	})
+	if err != nil {
+		log.Close()
+		return nil, fmt.Errorf("read the journal back: %w", err)
+	}
+	if n > 0 {
+		opt.Logger.Info("journal read back", "records", n, "bytes", uint64(log.Tail()-log.Head()), "took", time.Since(begun))
+	}
+	e.durable.Store(uint64(log.Tail()))
+	e.progress()
+	e.core.Recovered(e.nowMillis(), &e.out)
+	go e.run()
+	return e, nil
+}
+
+// Log is the engine's log, for its figures.
+func (e *Engine) Log() journal.Log { return e.log }
+
+// Done is closed when the engine has ended; Err then says why.
+func (e *Engine) Done() <-chan struct{} { return e.done }
+
+// Err is why the engine has ended: nil after Close.
+func (e *Engine) Err() error {
+	if p := e.broken.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Close ends all connections, writes what is left, marks a clean end and closes the log.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	e.stopping = true
+	e.notFull.Broadcast()
+	e.mu.Unlock()
+	e.poke()
+	<-e.done
+	return e.Err()
+}
+
+func (e *Engine) nowMillis() int64 { return e.opt.Now().UnixMilli() }
+
+func (e *Engine) poke() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// submit puts events into the inbox. bounded ones wait for room.
+func (e *Engine) submit(bounded bool, bytes int64, events ...broker.Event) {
+	e.mu.Lock()
+	for bounded && !e.stopping && (len(e.inbox) >= e.opt.MaxInbox || e.inboxBytes >= e.opt.MaxInboxBytes) {
+		e.notFull.Wait()
+	}
+	first := len(e.inbox) == 0
+	e.inbox = append(e.inbox, events...)
+	e.inboxBytes += bytes
+	e.mu.Unlock()
+	if first {
+		e.poke()
+	}
+}
+
+// take empties the inbox into events.
+func (e *Engine) take(events []broker.Event) (taken []broker.Event, stopping bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	taken, e.inbox = e.inbox, events[:0]
+	e.inboxBytes = 0
+	e.notFull.Broadcast()
+	return taken, e.stopping
+}
+
+// run is the only goroutine that touches the core.
+func (e *Engine) run() {
+	defer close(e.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var spare []broker.Event
+	for {
+		events, stopping := e.take(spare)
+		if e.Err() != nil {
+			e.abandon()
+			return
+		}
+		if len(events) == 0 {
+			if stopping {
+				e.stop()
+				return
+			}
+			if wait := e.sleep(); wait > 0 {
+				timer.Reset(wait)
+				select {
+				case <-e.wake:
+				case <-timer.C:
+				}
+				if !timer.Stop() {
+					select {
+					case <-timer.C:
+					default:
+					}
+				}
+				// Events that came have woken us; otherwise something is due.
+				if e.idle() {
+					e.step(broker.Tick{})
+				}
+				e.settle()
+				spare = events
+				continue
+			}
+			events = append(events, broker.Tick{})
+		}
+		e.progress()
+		for _, event := range events {
+			e.step(event)
+		}
+		e.settle()
+		clear(events)
+		spare = events
+	}
+}
+
+func (e *Engine) idle() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.inbox) == 0
+}
+
+// sleep is how long run may wait for an event; 0 if there is work now.
+func (e *Engine) sleep() time.Duration {
+	wait := time.Hour
+	now := e.opt.Now()
+	if due := e.core.Deadline(); due != 0 {
+		wait = time.UnixMilli(due).Sub(now)
+	}
+	if e.batch != nil && e.batch.Len() > 0 {
+		wait = min(wait, e.lazyAt.Sub(now))
+	}
+	if e.core.Cleaning() {
+		wait = min(wait, 20*time.Millisecond)
+	}
+	return max(wait, 0)
+}
+
+// progress tells the core how far the log is.
+func (e *Engine) progress() {
+	e.core.Progress(e.durable.Load(), e.log.Space().Free)
+}
+
+// step applies one event and sorts what comes of it.
+func (e *Engine) step(event broker.Event) {
+	e.core.Step(e.nowMillis(), event, &e.out)
+	e.collect()
+	if e.batch != nil && e.batch.Size() >= batchBytes {
+		e.append()
+	}
+}
+
+// collect moves records into the batch and effects to where they wait or go.
+func (e *Engine) collect() {
+	for i := range e.out.Records {
+		r := &e.out.Records[i]
+		if e.batch == nil {
+			e.batch = e.batches.take(journal.Position(e.durable.Load()))
+		}
+		if e.batch.Len() == 0 {
+			e.lazyAt = e.opt.Now().Add(e.opt.LazyDelay)
+		}
+		e.batch.Add(r.Head, r.Body)
+		e.urgent = e.urgent || !r.Lazy
+		kept := *r
+		kept.Head, kept.Body = nil, nil
+		e.records = append(e.records, kept)
+	}
+	if e.out.Trim != 0 {
+		if err := e.log.Trim(journal.Position(e.out.Trim)); err != nil {
+			e.fail(fmt.Errorf("trim the journal: %w", err))
+		}
+	}
+	if len(e.out.List) > 0 || len(e.out.Loads) > 0 {
+		e.route()
+	}
+	e.out.Reset()
+}
+
+// route sends effects on their way: at once, or with the group that waits for the log.
+func (e *Engine) route() {
+	h := &e.held
+	pending := e.batch != nil && e.batch.Len() > 0
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range e.out.List {
+		effect := &e.out.List[i]
+		c := h.conns[effect.Conn]
+		if c == nil {
+			continue
+		}
+		switch {
+		case effect.Held() && pending:
+			e.urgent = true
+			c.group = h.filling()
+			c.group.effects = append(c.group.effects, *effect)
+		case effect.Held() && len(h.groups) > 0:
+			c.group = h.groups[len(h.groups)-1]
+			c.group.effects = append(c.group.effects, *effect)
+		case c.group != nil && !c.group.released: // what went before it for this connection still waits
+			c.group.effects = append(c.group.effects, *effect)
+		default:
+			h.deliver(c, effect)
+		}
+	}
+	for i := range e.out.Loads {
+		// Their positions are known and durable at the latest when all so far is.
+		switch {
+		case pending:
+			e.urgent = true
+			g := h.filling()
+			g.loads = append(g.loads, e.out.Loads[i])
+		case len(h.groups) > 0:
+			l := e.out.Loads[i]
+			e.core.Locate(&l)
+			g := h.groups[len(h.groups)-1]
+			g.loads = append(g.loads, l)
+		default:
+			l := e.out.Loads[i]
+			e.core.Locate(&l)
+			go e.load(l)
+		}
+	}
+	h.flush()
+}
+
+// filling is the group that waits for the batch being filled.
+func (h *heldGroups) filling() *group {
+	if n := len(h.groups); n > 0 && h.groups[n-1].need == 0 {
+		return h.groups[n-1]
+	}
+	g := &group{}
+	h.groups = append(h.groups, g)
+	return g
+}
+
+// deliver puts an effect into a connection's outbox; flush wakes those touched.
+func (h *heldGroups) deliver(c *Conn, effect *broker.Effect) {
+	if c.put(effect) {
+		h.touch = append(h.touch, c)
+	}
+	if effect.Kind == broker.Closed {
+		delete(h.conns, c.id)
+	}
+}
+
+func (h *heldGroups) flush() {
+	for i, c := range h.touch {
+		c.signal()
+		h.touch[i] = nil
+	}
+	h.touch = h.touch[:0]
+}
+
+// settle hands the batch over if somebody waits for it, or if it has waited long enough.
+func (e *Engine) settle() {
+	if e.batch == nil || e.batch.Len() == 0 {
+		return
+	}
+	if e.urgent || e.batch.Size() >= lazyBytes || !e.opt.Now().Before(e.lazyAt) {
+		e.append()
+	}
+}
+
+// append hands the batch to the log.
+func (e *Engine) append() {
+	b := e.batch
+	e.batch, e.urgent = nil, false
+	// The core has refused what there is no room for; what it lets through must be written.
+	if err := e.log.Append(b, true); err != nil {
+		e.fail(fmt.Errorf("append to the journal: %w", err))
+		return
+	}
+	for i := range e.records {
+		e.core.Place(&e.records[i], uint64(b.Position(i)))
+	}
+	clear(e.records)
+	e.records = e.records[:0]
+	end := b.Position(0) - journal.HeaderSize + journal.Position(b.Size())
+	e.batches.give(b, end)
+	h := &e.held
+	h.mu.Lock()
+	if n := len(h.groups); n > 0 && h.groups[n-1].need == 0 {
+		g := h.groups[n-1]
+		g.need = end
+		for i := range g.loads {
+			e.core.Locate(&g.loads[i])
+		}
+	}
+	h.mu.Unlock()
+	e.release(journal.Position(e.durable.Load())) // it may have been durable before the group knew what it needs
+}
+
+// release hands out what waited for the position. The log calls it.
+func (e *Engine) release(durable journal.Position) {
+	for {
+		now := e.durable.Load()
+		if uint64(durable) <= now || e.durable.CompareAndSwap(now, uint64(durable)) {
+			break
+		}
+	}
+	durable = journal.Position(e.durable.Load())
+	h := &e.held
+	h.mu.Lock()
+	n := 0
+	for n < len(h.groups) && h.groups[n].need != 0 && h.groups[n].need <= durable {
+		g := h.groups[n]
+		g.released = true
+		for i := range g.effects {
+			if c := h.conns[g.effects[i].Conn]; c != nil {
+				h.deliver(c, &g.effects[i])
+			}
+		}
+		for _, l := range g.loads {
+			go e.load(l)
+		}
+		n++
+	}
+	if n > 0 {
+		m := copy(h.groups, h.groups[n:])
+		clear(h.groups[m:])
+		h.groups = h.groups[:m]
+		h.flush()
+	}
+	h.mu.Unlock()
+}
+
+func (p *batchPool) take(durable journal.Position) *journal.Batch {
+	n := 0
+	for n < len(p.busy) && p.ends[n] <= durable {
+		if p.busy[n].Size() <= 2*batchBytes {
+			p.busy[n].Reset()
+			p.free = append(p.free, p.busy[n])
+		}
+		n++
+	}
+	p.busy = append(p.busy[:0], p.busy[n:]...)
+	p.ends = append(p.ends[:0], p.ends[n:]...)
+	if len(p.free) == 0 {
+		return &journal.Batch{}
+	}
+	b := p.free[len(p.free)-1]
+	p.free = p.free[:len(p.free)-1]
+	if len(p.free) > 4 {
+		p.free = p.free[:4]
+	}
+	return b
+}
+
+func (p *batchPool) give(b *journal.Batch, end journal.Position) {
+	p.busy, p.ends = append(p.busy, b), append(p.ends, end)
+}
+
+// load reads messages back for the core.
+func (e *Engine) load(l broker.Load) {
+	e.loaders <- struct{}{}
+	defer func() { <-e.loaders }()
+	loaded := &broker.Loaded{Token: l.Token, Messages: make([]*message.Message, len(l.Positions))}
+	for i, at := range l.Positions {
+		m, err := e.read(journal.Position(at))
+		if err != nil {
+			if errors.Is(err, journal.ErrTrimmed) {
+				continue // settled meanwhile
+			}
+			if !errors.Is(err, journal.ErrClosed) {
+				e.fail(fmt.Errorf("read a message at position %d back: %w", at, err))
+			}
+			return
+		}
+		loaded.Messages[i] = m
+	}
+	e.submit(false, 0, loaded)
+}
+
+func (e *Engine) read(at journal.Position) (*message.Message, error) {
+	data, err := e.log.ReadAt(at, nil)
+	if err != nil {
+		return nil, err
+	}
+	body, err := broker.Body(data)
+	if err != nil {
+		return nil, err
+	}
+	return message.Decode(body)
+}
+
+// fail ends the engine: what the log holds is unknown, so nothing more may be said to anybody.
+func (e *Engine) fail(err error) {
+	if e.broken.CompareAndSwap(nil, &err) {
+		e.opt.Logger.Error("the broker stops serving this journal", "error", err)
+	}
+	e.poke()
+}
+
+// abandon tells all connections that the engine has failed.
+func (e *Engine) abandon() {
+	e.closeAll(&broker.Error{Code: broker.Stopping, Detail: "the broker has stopped: its journal failed"})
+	if err := e.log.Close(); err != nil && !errors.Is(err, journal.ErrBroken) {
+		e.opt.Logger.Error("close the journal", "error", err)
+	}
+}
+
+func (e *Engine) closeAll(why *broker.Error) {
+	e.mu.Lock()
+	e.stopping = true
+	e.notFull.Broadcast()
+	e.mu.Unlock()
+	h := &e.held
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.groups = nil
+	for id, c := range h.conns {
+		h.deliver(c, &broker.Effect{Conn: id, Kind: broker.Closed, Err: why})
+	}
+	h.flush()
+}
+
+// stop ends in good order.
+func (e *Engine) stop() {
+	h := &e.held
+	h.mu.Lock()
+	ids := make([]broker.ConnID, 0, len(h.conns))
+	for id := range h.conns {
+		ids = append(ids, id)
+	}
+	h.mu.Unlock()
+	for _, id := range ids {
+		e.step(&broker.Disconnect{Conn: id})
+	}
+	e.step(broker.Stop{})
+	e.append()
+	if err := e.log.Close(); err != nil {
+		e.fail(fmt.Errorf("close the journal: %w", err))
+	}
+	e.closeAll(&broker.Error{Code: broker.Stopping, Detail: "the broker is stopping"})
+}
+
+// errClosed is what Wait returns when nothing will come any more.
+var errClosed = io.EOF
