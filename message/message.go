@@ -20,18 +20,21 @@ type ID struct {
 	Sequence int64
 }
 
-// String is the text of JMSMessageID.
+// String is the text of JMSMessageID, "" of the zero ID.
 func (id ID) String() string {
-	if id.Sequence < 0 {
+	if id.Sequence < 0 || id.Producer == "" {
 		return id.Producer
 	}
 	return id.Producer + ":" + strconv.FormatInt(id.Sequence, 10)
 }
 
-// ParseID reads the text of String back. A text without a trailing number is a foreign id.
+// ParseID reads the text of String back. A text without a trailing number, written as String writes numbers, is a foreign id.
+// Whatever the text, String gives it again.
 func ParseID(text string) ID {
 	if i := strings.LastIndexByte(text, ':'); i > 0 {
-		if n, err := strconv.ParseInt(text[i+1:], 10, 64); err == nil && n >= 0 {
+		digits := text[i+1:]
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if err == nil && n >= 0 && digits[0] != '+' && digits[0] != '-' && (digits[0] != '0' || len(digits) == 1) {
 			return ID{Producer: text[:i], Sequence: n}
 		}
 	}
@@ -76,7 +79,7 @@ const (
 )
 
 // Message is one message as its producer sent it. It is never changed once the broker core has it: a rerouted message is a
-// changed copy. How often it was delivered is not the message's but the delivery's.
+// changed Copy. How often it was delivered is not the message's but the delivery's.
 type Message struct {
 	ID            ID
 	Destination   Destination
@@ -111,15 +114,28 @@ type Advisory struct {
 	Connection  string // the owner's connection id in its protocol's own text; "" for the broker
 }
 
-// Size is about the memory in bytes that the message's variable parts take.
+// Copy is a shallow copy for the caller to change. It shares Properties and Content, which are never written to, and unlike
+// a copy made by assignment it is encoded anew.
+func (m *Message) Copy() *Message {
+	c := *m
+	c.encoded = nil
+	return &c
+}
+
+// Size is about the memory in bytes that the message's variable parts take. It is the same before and after Encode and Decode, so
+// that what was counted in can be counted out.
 func (m *Message) Size() int {
-	if m.encoded != nil {
-		return len(m.encoded)
-	}
-	return 64 + len(m.ID.Producer) + len(m.Destination.Name) + len(m.CorrelationID) + len(m.JMSType) + len(m.Properties) + len(m.Content)
+	return maxFixed + len(m.ID.Producer) + len(m.Destination.Name) + len(m.Original.Name) + len(m.ReplyTo.Name) + len(m.CorrelationID) +
+		len(m.JMSType) + len(m.GroupID) + len(m.UserID) + len(m.Properties) + len(m.Content)
 }
 
 const formatVersion = 1
+
+// maxFixed is the most that the stored form takes besides texts, properties and content: the first five bytes, five numbers, three
+// kinds, nine lengths.
+const maxFixed = 5 + 5*binary.MaxVarintLen64 + 3 + 9*binary.MaxVarintLen32
+
+const maxPriority = 9
 
 const (
 	flagPersistent = 1 << iota
@@ -133,14 +149,13 @@ const (
 )
 
 // Encode gives the form in which the message is stored: version, flags, header, properties, content. It is made once; Properties and
-// Content are made to point into it, so that what they pointed to before may be reused by the caller. Format: docs/journal.md.
+// Content are made to point into it, so that what they pointed to before may be reused by the caller. The first call writes to the
+// message: it belongs before the message is shared between goroutines. Format: docs/journal.md.
 func (m *Message) Encode() []byte {
 	if m.encoded != nil {
 		return m.encoded
 	}
-	size := 64 + len(m.ID.Producer) + len(m.Destination.Name) + len(m.Original.Name) + len(m.ReplyTo.Name) + len(m.CorrelationID) +
-		len(m.JMSType) + len(m.GroupID) + len(m.UserID) + len(m.Properties) + len(m.Content)
-	b := make([]byte, 0, size)
+	b := make([]byte, 0, m.Size()) // never grows: Properties would be left pointing to the old array
 	var flags byte
 	set := func(on bool, f byte) {
 		if on {
@@ -155,7 +170,7 @@ func (m *Message) Encode() []byte {
 	set(!m.Original.IsZero(), flagOriginal)
 	set(!m.ReplyTo.IsZero(), flagReply)
 	set(m.JMSType != "", flagJMSType)
-	b = append(b, formatVersion, flags, byte(m.Type), byte(m.Encoding), m.Priority)
+	b = append(b, formatVersion, flags, byte(m.Type), byte(m.Encoding), min(m.Priority, maxPriority))
 	b = appendString(b, m.ID.Producer)
 	b = binary.AppendVarint(b, m.ID.Sequence)
 	b = appendDestination(b, m.Destination)
@@ -203,8 +218,11 @@ func appendDestination(b []byte, d Destination) []byte {
 	return appendString(append(b, byte(d.Kind)), d.Name)
 }
 
-// errShort is the cause of every decoding error that is not more precise: the stored form ends too early.
-var errShort = errors.New("ends too early")
+// The causes of decoding errors that no field can say more about.
+var (
+	errShort     = errors.New("ends too early")
+	errMalformed = errors.New("ends too early, or a number or a destination's kind is not valid")
+)
 
 // Decode reads the form that Encode makes. The message keeps data, which must not be changed after.
 func Decode(data []byte) (*Message, error) {
@@ -224,6 +242,14 @@ func (m *Message) decode(data []byte) error {
 	}
 	flags := data[1]
 	m.Type, m.Encoding, m.Priority = Type(data[2]), Encoding(data[3]), data[4]
+	switch {
+	case m.Type > Blob:
+		return fmt.Errorf("unknown body type %d", m.Type)
+	case m.Encoding > OpenWireCompressed:
+		return fmt.Errorf("unknown body encoding %d", m.Encoding)
+	case m.Priority > maxPriority:
+		return fmt.Errorf("priority is %d, expected at most %d", m.Priority, maxPriority)
+	}
 	m.Persistent = flags&flagPersistent != 0
 	r := reader{rest: data[5:]}
 	m.ID.Producer = r.string()
@@ -244,7 +270,11 @@ func (m *Message) decode(data []byte) error {
 	}
 	if flags&flagGroup != 0 {
 		m.GroupID = r.string()
-		m.GroupSequence = int32(r.varint())
+		n := r.varint()
+		if n != int64(int32(n)) {
+			return fmt.Errorf("group sequence %d is no int32", n)
+		}
+		m.GroupSequence = int32(n)
 	}
 	if flags&flagUser != 0 {
 		m.UserID = r.string()
@@ -253,13 +283,10 @@ func (m *Message) decode(data []byte) error {
 		m.Properties = Properties(r.bytes(r.uvarint()))
 	}
 	if r.failed {
-		return errShort
+		return errMalformed
 	}
 	if flags&flagContent != 0 {
 		m.Content = r.rest[:len(r.rest):len(r.rest)]
-		if m.Content == nil {
-			m.Content = []byte{}
-		}
 	} else if len(r.rest) != 0 {
 		return fmt.Errorf("%d bytes too many", len(r.rest))
 	}
@@ -272,11 +299,12 @@ type reader struct {
 	failed bool
 }
 
+func (r *reader) fail() { r.failed, r.rest = true, nil }
+
 func (r *reader) uvarint() uint64 {
 	v, n := binary.Uvarint(r.rest)
 	if n <= 0 {
-		r.failed = true
-		r.rest = nil
+		r.fail()
 		return 0
 	}
 	r.rest = r.rest[n:]
@@ -286,8 +314,7 @@ func (r *reader) uvarint() uint64 {
 func (r *reader) varint() int64 {
 	v, n := binary.Varint(r.rest)
 	if n <= 0 {
-		r.failed = true
-		r.rest = nil
+		r.fail()
 		return 0
 	}
 	r.rest = r.rest[n:]
@@ -296,8 +323,7 @@ func (r *reader) varint() int64 {
 
 func (r *reader) bytes(n uint64) []byte {
 	if n > uint64(len(r.rest)) {
-		r.failed = true
-		r.rest = nil
+		r.fail()
 		return nil
 	}
 	b := r.rest[:n:n]
@@ -309,8 +335,13 @@ func (r *reader) string() string { return string(r.bytes(r.uvarint())) }
 
 func (r *reader) destination() Destination {
 	k := r.bytes(1)
-	if r.failed {
+	if len(k) == 0 || Kind(k[0]) > TempTopic {
+		r.fail()
 		return Destination{}
 	}
-	return Destination{Kind: Kind(k[0]), Name: r.string()}
+	d := Destination{Kind: Kind(k[0]), Name: r.string()}
+	if d.Kind == NoDestination && d.Name != "" {
+		r.fail()
+	}
+	return d
 }
