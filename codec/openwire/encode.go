@@ -73,13 +73,13 @@ func (e *Encoder) AppendMessage(dst []byte, m *Message) ([]byte, error) {
 func (e *Encoder) AppendDispatch(dst []byte, d *MessageDispatch, message []byte) ([]byte, error) {
 	b := slices.Grow(dst, len(message)+len(d.ConsumerID.ConnectionID)+len(d.Destination.Name)+64)
 	start := len(b)
-	b = append(b, 0, 0, 0, 0)
-	head := MessageDispatch{BaseCommand: d.BaseCommand, ConsumerID: d.ConsumerID, Destination: d.Destination, RedeliveryCounter: d.RedeliveryCounter, blank: d.blank}
-	b = e.object(b, &head)
+	b = append(b, 0, 0, 0, 0, CodeMessageDispatch)
+	head := *d
+	head.Message = nil
+	b = head.append(b, e)
 	if len(message) > 0 {
-		// The fields end with the message's null flag and the counter: put the message between.
-		b = b[:len(b)-5]
-		b = append(b, 1)
+		// The fields end with the message, null so far, and the counter: put the message between.
+		b = append(b[:len(b)-5], 1)
 		b = append(b, message...)
 		b = binary.BigEndian.AppendUint32(b, uint32(d.RedeliveryCounter))
 	}
@@ -124,27 +124,28 @@ func (e *Encoder) fail(field string, err error) {
 func (e *Encoder) object(b []byte, d DataStructure) []byte {
 	code := d.Code()
 	b = append(b, code)
-	if code == CodeNull {
+	switch v := d.(type) {
+	case *NullCommand:
 		return b
-	}
-	if first := firstVersion(code); first == 0 {
-		e.fail("", fmt.Errorf("%w %d", ErrCode, code))
-		return b
-	} else if first > max(e.Version, 1) {
-		e.fail("", ErrVersion)
-		return b
-	}
-	switch v := d.(type) { // the three that come with every message
-	case *MessageDispatch:
-		return v.append(b, e)
-	case *Message:
+	case *Message: // its type is up to whoever made it
 		if code < CodeMessage || code > CodeBlobMessage {
-			e.fail("", ErrType)
+			e.fail("", fmt.Errorf("%w: message of type %d", ErrType, v.Type))
 			return b
 		}
-		return v.append(b, e)
-	case *Response:
-		return v.append(b, e)
+	case Destination:
+		if !isDestination(code) {
+			e.fail("", fmt.Errorf("%w: destination of type %d", ErrType, code))
+			return b
+		}
+	case TransactionID:
+		if code != CodeLocalTransactionID && code != CodeXATransactionID {
+			e.fail("", fmt.Errorf("%w: transaction id of type %d", ErrType, code))
+			return b
+		}
+	}
+	if firstVersion(code) > max(e.Version, 1) {
+		e.fail("", ErrVersion)
+		return b
 	}
 	b, ok := e.fields(b, d)
 	if !ok {
@@ -219,8 +220,13 @@ func (e *Encoder) message(b []byte, field string, v *Message) []byte {
 }
 
 func (e *Encoder) structure(b []byte, field string, v DataStructure) []byte {
-	if v == nil || v.Code() == CodeNull {
+	switch d := v.(type) {
+	case nil, *NullCommand:
 		return append(b, 0)
+	case Destination:
+		return e.destination(b, field, &d)
+	case TransactionID:
+		return e.transactionID(b, field, &d)
 	}
 	b = e.object(append(b, 1), v)
 	e.within(field)

@@ -1,0 +1,162 @@
+package openwire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+func framed(bodies ...string) []byte {
+	var b []byte
+	for _, body := range bodies {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(body)))
+		b = append(b, body...)
+	}
+	return b
+}
+
+func TestFramer(t *testing.T) {
+	large := strings.Repeat("large", 40_000)
+	huge := strings.Repeat("huge!", 900_000)
+	tests := map[string]struct {
+		stream []byte
+		limit  int
+		want   []string
+		err    error
+	}{
+		"nothing":         {err: io.EOF},
+		"one":             {stream: framed("a"), want: []string{"a"}, err: io.EOF},
+		"some":            {stream: framed("a", "bc", large, "d", huge, large, "e"), want: []string{"a", "bc", large, "d", huge, large, "e"}, err: io.EOF},
+		"at the limit":    {stream: framed("12345678"), limit: 8, want: []string{"12345678"}, err: io.EOF},
+		"above the limit": {stream: framed("a", "123456789"), limit: 8, want: []string{"a"}, err: ErrFrameSize},
+		"negative":        {stream: []byte{0xff, 0xff, 0xff, 0xff}, err: ErrFrameSize},
+		"zero":            {stream: framed(""), err: ErrFrameSize},
+		"half a size":     {stream: []byte{0, 0}, err: io.ErrUnexpectedEOF},
+		"size only":       {stream: framed("a")[:4], err: io.ErrUnexpectedEOF},
+		"half a frame":    {stream: framed("a", "bcd")[:7], want: []string{"a"}, err: io.ErrUnexpectedEOF},
+	}
+	readers := map[string]func(io.Reader) io.Reader{
+		"whole":         func(r io.Reader) io.Reader { return r },
+		"half":          iotest.HalfReader,
+		"end with data": iotest.DataErrReader,
+	}
+	for name, tt := range tests {
+		for how, wrap := range readers {
+			t.Run(name+"/"+how, func(t *testing.T) {
+				f := NewFramer(wrap(bytes.NewReader(tt.stream)), tt.limit)
+				for i, want := range tt.want {
+					got, err := f.Next()
+					if err != nil || string(got) != want {
+						t.Fatalf("frame %d: %d bytes, %v; want %d bytes", i, len(got), err, len(want))
+					}
+				}
+				if got, err := f.Next(); !errors.Is(err, tt.err) {
+					t.Errorf("at the end: %q, %v; want %v", got, err, tt.err)
+				}
+			})
+		}
+	}
+}
+
+func TestFramerByteByByte(t *testing.T) {
+	f := NewFramer(iotest.OneByteReader(bytes.NewReader(framed("abc", "d"))), 0)
+	for _, want := range []string{"abc", "d"} {
+		if f.HasFrame() {
+			t.Errorf("HasFrame before %q was read", want)
+		}
+		if got, err := f.Next(); err != nil || string(got) != want {
+			t.Errorf("Next = %q, %v; want %q", got, err, want)
+		}
+	}
+}
+
+func TestFramerHasFrame(t *testing.T) {
+	stream := framed("a", "bc", "def")
+	f := NewFramer(bytes.NewReader(stream[:len(stream)-1]), 0)
+	var have []bool
+	for range 2 {
+		have = append(have, f.HasFrame())
+		if _, err := f.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have = append(have, f.HasFrame()); have[0] || !have[1] || have[2] {
+		t.Errorf("HasFrame = %v; want false, true, false", have)
+	}
+	f = NewFramer(bytes.NewReader(append(framed("a"), 0xff, 0, 0, 0)), 0)
+	if _, err := f.Next(); err != nil {
+		t.Fatal(err)
+	}
+	if !f.HasFrame() {
+		t.Error("HasFrame is false before a bad size: the error would wait for the next read")
+	}
+}
+
+// A deadline in the middle of a frame loses nothing.
+func TestFramerContinues(t *testing.T) {
+	f := NewFramer(io.MultiReader(strings.NewReader("\x00\x00\x00\x03a"), iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("bc")))), 0)
+	if _, err := f.Next(); !errors.Is(err, iotest.ErrTimeout) {
+		t.Fatalf("Next = %v; want %v", err, iotest.ErrTimeout)
+	}
+	if got, err := f.Next(); err != nil || string(got) != "abc" {
+		t.Errorf("Next again = %q, %v; want abc", got, err)
+	}
+	_, err := NewFramer(iotest.ErrReader(os.ErrDeadlineExceeded), 0).Next()
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Next = %v; want %v", err, os.ErrDeadlineExceeded)
+	}
+}
+
+// The buffer follows what arrives, not what is announced, and shrinks when large frames stop.
+func TestFramerMemory(t *testing.T) {
+	announce := func(size uint32, sent int) []byte {
+		return append(binary.BigEndian.AppendUint32(nil, size), make([]byte, sent)...)
+	}
+	for name, tt := range map[string]struct {
+		stream []byte
+		most   int // bytes of buffer
+	}{
+		"idle":                         {framed("a"), firstBuffer},
+		"5 KiB announced":              {announce(5<<10, 1), 8 << 10},
+		"100 MiB announced, none sent": {announce(100<<20, 0), trustedSize},
+		"100 MiB announced, 3 MiB":     {announce(100<<20, 3<<20), 4 << 20},
+		"3 MiB and all of it":          {announce(3<<20, 3<<20), 3<<20 + 4},
+	} {
+		f := NewFramer(bytes.NewReader(tt.stream), 0)
+		for {
+			if _, err := f.Next(); err != nil {
+				break
+			}
+		}
+		if len(f.buf) > tt.most {
+			t.Errorf("%s: buffer of %d bytes; want %d at most", name, len(f.buf), tt.most)
+		}
+	}
+
+	small := framed(strings.Repeat("s", 100))
+	stream := io.MultiReader(bytes.NewReader(announce(3<<20, 3<<20)), iotest.HalfReader(bytes.NewReader(bytes.Repeat(small, 200_000))))
+	f := NewFramer(stream, 0)
+	for {
+		if _, err := f.Next(); err != nil {
+			break
+		}
+	}
+	if len(f.buf) > burstBuffer {
+		t.Errorf("after a large frame and many small ones the buffer has %d bytes; want %d at most", len(f.buf), burstBuffer)
+	}
+}
+
+type stuck struct{}
+
+func (stuck) Read([]byte) (int, error) { return 0, nil }
+
+func TestFramerNoProgress(t *testing.T) {
+	if _, err := NewFramer(stuck{}, 0).Next(); !errors.Is(err, io.ErrNoProgress) {
+		t.Errorf("Next of a reader that gives nothing = %v; want %v", err, io.ErrNoProgress)
+	}
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+)
+
+// What is checked in is what the schema gives: go generate was not forgotten, and nobody edited the output.
+func TestUpToDate(t *testing.T) {
+	raw, err := os.ReadFile("../schema/commands.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := generate(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != 2 {
+		t.Errorf("%d files; want 2", len(files))
+	}
+	for name, want := range files {
+		got, err := os.ReadFile("../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the generator writes: run go generate ./codec/openwire", name)
+		}
+	}
+}
+
+// A schema that contradicts itself is refused.
+func TestLayoutMismatch(t *testing.T) {
+	raw, err := os.ReadFile("../schema/commands.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, edit := range map[string][2]string{
+		"a field moved": {`"since": 12`, `"since": 11`},
+		"a field later": {`{"name": "lastDeliveredSequenceId", "type": "long", "cached": false, "since": 5}`, `{"name": "lastDeliveredSequenceId", "type": "long", "cached": false, "since": 6}`},
+	} {
+		bad := strings.Replace(string(raw), edit[0], edit[1], 1)
+		if bad == string(raw) {
+			t.Fatalf("%s: nothing to edit", name)
+		}
+		if _, err := generate([]byte(bad)); name == "a field later" && err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
