@@ -1,6 +1,5 @@
 package message
 
-
 // PeekID reads only the ID of a stored form, without allocating. producer points into data. ok is false if data is no stored form.
 func PeekID(data []byte) (producer []byte, sequence int64, ok bool) {
 	if len(data) < 5 || data[0] != formatVersion {
@@ -16,4 +15,3 @@ func PeekID(data []byte) (producer []byte, sequence int64, ok bool) {
 func PeekPersistent(data []byte) bool {
 	return len(data) >= 5 && data[0] == formatVersion && data[1]&flagPersistent != 0
 }
-
