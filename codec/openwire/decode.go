@@ -194,10 +194,11 @@ func (r *reader) text(field string) string {
 	return s
 }
 
-// internTable remembers strings by a hash, one a slot. Only plain strings are kept: for those the bytes on the wire can be compared.
+// internTable remembers strings by a hash: 16 sets of 4, the newest first, so that the few that come with every message never drive
+// each other out. Only plain strings are kept: for those the bytes on the wire can be compared.
 type internTable struct {
-	seed  maphash.Seed
-	slots [64]string
+	seed maphash.Seed
+	sets [16][4]string
 }
 
 // maxIntern is the longest string worth keeping, in bytes.
@@ -212,9 +213,11 @@ func (r *reader) intern(field string) string {
 	if r.strings == nil {
 		r.strings = &internTable{seed: maphash.MakeSeed()}
 	}
-	slot := &r.strings.slots[maphash.Bytes(r.strings.seed, p)%uint64(len(r.strings.slots))]
-	if *slot == string(p) {
-		return *slot
+	set := &r.strings.sets[maphash.Bytes(r.strings.seed, p)%uint64(len(r.strings.sets))]
+	for i := range set {
+		if set[i] == string(p) {
+			return set[i]
+		}
 	}
 	s, err := decodeText(p)
 	if err != nil {
@@ -222,7 +225,8 @@ func (r *reader) intern(field string) string {
 		return ""
 	}
 	if len(p) <= maxIntern && isPlain(p) {
-		*slot = s
+		copy(set[1:], set[:])
+		set[0] = s
 	}
 	return s
 }

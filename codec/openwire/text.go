@@ -51,7 +51,7 @@ func decodeText(p []byte) (string, error) {
 	if isPlain(p) {
 		return string(p), nil
 	}
-	out := make([]byte, 0, len(p))
+	out := make([]byte, 0, 256) // on the stack while it is enough
 	for i := 0; i < len(p); {
 		c := p[i]
 		switch {
