@@ -1,0 +1,34 @@
+# The few commands of the project. `make` lists them.
+SEED ?=
+SEEDS ?= 20
+FUZZTIME ?= 10s
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+.PHONY: help build test lint interop bench fuzz sim
+help:           ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+
+build:          ## bin/godwit
+	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/godwit ./cmd/godwit
+
+test: lint      ## all tests that need nothing but Go: lint, import arrows, race detector, simulation; says which suites it left out
+	go test -race ./...
+
+lint:           ## formatting, vet, staticcheck
+	@bad="$$(gofmt -l $$(git ls-files '*.go'))"; if [ -n "$$bad" ]; then echo "gofmt -w is needed for:"; echo "$$bad"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+
+interop:        ## real clients of other languages against the built binary (Java, Python, Node, Perl)
+	GODWIT_INTEROP=1 go test -count=1 -timeout 20m -v ./interop/... | grep -v '^=== '
+
+bench:          ## Godwit beside ActiveMQ Classic and Artemis in one run; prints the README's table
+	bench/run.sh
+
+fuzz:           ## every fuzz target for FUZZTIME each
+	@set -e; for pkg in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$f $(FUZZTIME)"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+
+sim:            ## the deterministic simulation: SEED=n replays one seed, else SEEDS new ones
+	go test -count=1 ./sim -run TestSim $(if $(SEED),-seed=$(SEED),-seeds=$(SEEDS)) -v
