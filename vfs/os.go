@@ -2,7 +2,6 @@ package vfs
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,14 +12,6 @@ import (
 
 // OS is the file system of the machine.
 type OS struct{}
-
-// Error names the file and the holder.
-func (e *LockedError) Error() string {
-	if e.PID == 0 {
-		return fmt.Sprintf("%s is locked by another process", e.Name)
-	}
-	return fmt.Sprintf("%s is locked by process %d", e.Name, e.PID)
-}
 
 // Open opens an existing file.
 func (OS) Open(name string) (File, error) { return open(name, os.O_RDWR) }

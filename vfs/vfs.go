@@ -2,7 +2,10 @@
 // memory that loses power, fills up, fails and rots on demand, so that tests and the simulator can prove what recovery does.
 package vfs
 
-import "io"
+import (
+	"fmt"
+	"io"
+)
 
 // FS is a file system. Names are slash-separated paths.
 type FS interface {
@@ -47,4 +50,12 @@ type File interface {
 type LockedError struct {
 	Name string // of the lock file
 	PID  int    // of the holder; 0 if unknown
+}
+
+// Error names the file and the holder.
+func (e *LockedError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("%s is locked by another process", e.Name)
+	}
+	return fmt.Sprintf("%s is locked by process %d", e.Name, e.PID)
 }

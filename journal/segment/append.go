@@ -49,6 +49,7 @@ func (l *Log) reserveRoom(size int64, urgent bool) error {
 		return err
 	}
 	full := func() error {
+		l.wake()
 		return fmt.Errorf("append %d bytes to journal %s: %w", size, l.dir, journal.ErrFull)
 	}
 	if l.cur.offset(l.next)+size <= l.cur.size-controlRoom {

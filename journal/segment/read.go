@@ -95,7 +95,11 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 
 func readInline(segs []*segment, from, tail journal.Position, fn func(journal.Record) error) error {
 	var failed error
-	buf := make([]byte, chunkSize)
+	var size int64
+	for _, s := range segs {
+		size = max(size, s.size)
+	}
+	buf := make([]byte, min(size, chunkSize))
 	err := verifyAhead(segs, tail, func(done, _ []byte) []byte {
 		if failed = deliver(done, from, fn); failed != nil {
 			return nil

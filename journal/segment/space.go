@@ -35,8 +35,13 @@ func (l *Log) keepers() int {
 	return max(maxReady, int(l.opt.Reserve/(l.opt.SegmentSize-controlRoom-controlSize))+1)
 }
 
-// growth is what whole segments may still be made.
-func (l *Log) growth() int64 { return l.allowed - l.allowed%l.opt.SegmentSize }
+// growth is what may still be made in whole segments. After a failure it counts as nothing until one was made, whatever the file system says.
+func (l *Log) growth() int64 {
+	if !l.failed.IsZero() {
+		return 0
+	}
+	return l.allowed - l.allowed%l.opt.SegmentSize
+}
 
 // Space implements journal.Log.
 func (l *Log) Space() journal.Space {

@@ -79,7 +79,7 @@ func (w *walker) fill(need int) error {
 		w.buf = buf
 	}
 	if len(w.buf) < need {
-		w.buf = make([]byte, max(need, chunkSize))
+		w.buf = make([]byte, max(int64(need), min(chunkSize, int64(w.end-w.at))))
 	}
 	have := copy(w.buf, rest)
 	w.r = 0
