@@ -17,28 +17,30 @@ func (b *Broker) ack(ev *Ack) {
 		b.answer(ev.Conn, ev.Ref, err)
 		return
 	}
-	entries := append(b.scratch.entries[:0], c.dispatched.all()[from:to]...)
+	entries := append([]*entry(nil), c.dispatched.all()[from:to]...)
 	switch {
 	case ev.Kind == Delivered:
-		c.seen = min(c.seen+max(ev.Count, 0), c.dispatched.len())
+		for _, e := range entries {
+			c.see(e)
+		}
 	case c.about.Browser:
 		c.dispatched.cut(from, to)
-		c.seen = min(c.seen, c.dispatched.len())
+		for _, e := range entries {
+			c.unsee(e)
+		}
 	case ev.Tx != 0 && ev.Kind == Consumed:
 		b.ackInTx(c, ev, entries)
 	default:
 		b.ackNow(c, ev, from, to, entries)
 	}
-	clear(entries)
-	b.scratch.entries = entries[:0]
 	b.answer(ev.Conn, ev.Ref, nil)
 	b.wake(c)
 }
 
 // span finds which deliveries an acknowledgement is about, as indexes in c.dispatched.
 func (c *consumer) span(ev *Ack) (from, to int, err *Error) {
-	if ev.Kind == Delivered {
-		return 0, 0, nil
+	if ev.Kind == Delivered && ev.Last == 0 {
+		return 0, min(max(ev.Count, 0), c.dispatched.len()), nil
 	}
 	last := c.dispatched.index(ev.Last)
 	from = last
@@ -65,8 +67,7 @@ func (b *Broker) ackNow(c *consumer, ev *Ack, from, to int, entries []*entry) {
 			kept++
 			continue
 		}
-		e.consumer = nil
-		e.backlog.inFlight--
+		c.gone(e)
 		entries[n] = e
 		n++
 	}
@@ -79,8 +80,6 @@ func (b *Broker) ackNow(c *consumer, ev *Ack, from, to int, entries []*entry) {
 			}
 		}
 	}
-	c.seen = min(max(0, c.seen-n), c.dispatched.len())
-	c.seen = max(c.seen, min(kept, c.dispatched.len()))
 	entries = entries[:n]
 	switch ev.Kind {
 	case Consumed:

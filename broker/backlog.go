@@ -29,6 +29,7 @@ type entry struct {
 	timer        int32     // its index in the timers plus 1; 0 is none
 	redeliveries uint16
 	state        entryState
+	seen         bool // at a consumer whose window does not count it any more
 }
 
 // stored is a message as the broker keeps it, shared by all entries that stand for it.

@@ -17,7 +17,7 @@ type consumer struct {
 	parts        []message.Destination // of a composite destination; one otherwise
 	selector     *selector.Selector    // nil: all; of a queue consumer. A topic's is the subscription's
 	prefetch     int
-	seen         int // of the dispatched, how many the window does not count (Delivered, or acknowledged in a transaction)
+	seen         int // how many of the dispatched are marked seen: delivered, or acknowledged in a transaction
 	dispatched   deque
 	backlogs     []*backlog
 	subscription *subscription
@@ -86,12 +86,32 @@ func (c *consumer) forget(e *entry) {
 	for i, x := range c.dispatched.all() {
 		if x == e {
 			c.dispatched.cut(i, i+1)
-			c.seen = min(c.seen, c.dispatched.len())
 			break
 		}
 	}
+	c.gone(e)
+}
+
+// gone ends what the consumer and an entry just taken from dispatched have to do with each other.
+func (c *consumer) gone(e *entry) {
+	c.unsee(e)
 	e.consumer = nil
 	e.backlog.inFlight--
+}
+
+// see takes an entry out of the consumer's window, which lets in another; unsee puts it back.
+func (c *consumer) see(e *entry) {
+	if !e.seen {
+		e.seen = true
+		c.seen++
+	}
+}
+
+func (c *consumer) unsee(e *entry) {
+	if e.seen {
+		e.seen = false
+		c.seen--
+	}
 }
 
 func (c *consumer) wants(name message.Destination) bool { return fits(c.parts, name) }
@@ -304,10 +324,9 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 		}
 	}
 	c.dispatched = deque{}
-	held := back[:0]
+	held := make([]*entry, 0, len(back))
 	for i, e := range back {
-		e.consumer = nil
-		e.backlog.inFlight--
+		c.gone(e)
 		if e.state == settling { // its transaction decides
 			continue
 		}

@@ -14,11 +14,15 @@ func (b *Broker) expire(e *entry) {
 	if q.destination != nil && q.destination.queue == nil {
 		q.destination.expired++
 	}
-	if b.opt.DeadLetter.DropExpired || b.unburied(e) {
+	if b.opt.DeadLetter.DropExpired || b.unburied(e) || b.isDeadLetterQueue(q) {
 		b.settle(e)
 		return
 	}
 	b.bury(e, fmt.Sprintf("Message Expired. Expiration:%d", e.stored.expiration))
+}
+
+func (b *Broker) isDeadLetterQueue(q *backlog) bool {
+	return q.destination != nil && q.destination.name == (message.Destination{Kind: message.Queue, Name: b.opt.DeadLetter.Queue})
 }
 
 // unburied says whether the entry is of those that are dropped rather than kept as dead letters.
@@ -60,10 +64,7 @@ func (b *Broker) bury(e *entry, cause string) {
 		return
 	}
 	name := message.Destination{Kind: message.Queue, Name: b.opt.DeadLetter.Queue}
-	if e.backlog.destination != nil && e.backlog.destination.name == name {
-		if e.state == ready {
-			return
-		}
+	if b.isDeadLetterQueue(e.backlog) {
 		e.state = ready
 		e.backlog.insert(e, nil)
 		b.touch(e.backlog)

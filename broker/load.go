@@ -108,8 +108,8 @@ func (b *Broker) loaded(ev *Loaded) {
 		}
 	case l.dying != nil:
 		for i, e := range l.dying {
-			if e.state == dying && e.stored.message != nil {
-				b.bury(e, l.causes[i])
+			if e.state == dying {
+				b.bury(e, l.causes[i]) // asks again if the message has moved in the log meanwhile
 			}
 		}
 	default:

@@ -93,7 +93,7 @@ func (b *Broker) ackInTx(c *consumer, ev *Ack, entries []*entry) {
 		}
 		e.state = settling
 		tx.acks = append(tx.acks, e)
-		c.seen = min(c.seen+1, c.dispatched.len())
+		c.see(e)
 		if e.backlog.id != 0 && e.stored.flags&logged != 0 {
 			if len(run) > 0 && run[0].backlog != e.backlog || len(run) >= maxSequences {
 				flush()
@@ -133,7 +133,6 @@ func (b *Broker) commit(ev *Commit) {
 		c := e.consumer
 		if c != nil {
 			c.forget(e)
-			c.seen = max(0, min(c.seen, c.dispatched.len()))
 			c.acked++
 		}
 		b.discard(e)
@@ -215,7 +214,7 @@ func (b *Broker) undo(tx *transaction) {
 		}
 		if c := e.consumer; c != nil {
 			e.state = dispatched
-			c.seen = max(0, c.seen-1)
+			c.unsee(e)
 			continue
 		}
 		e.redeliveries++

@@ -44,14 +44,14 @@ func (c *Conn) Submit(events ...broker.Event) {
 	c.engine.submit(true, bytes, events...)
 }
 
-// Wait gives all effects that are there, in dst's space; it waits for the first. The error is io.EOF when
+// Wait gives all effects that are there and takes dst, what it gave before, back for reuse; it waits for the first. The error is io.EOF when
 // the connection has ended and all was given out.
 func (c *Conn) Wait(dst []broker.Effect) ([]broker.Effect, error) {
 	for {
 		c.mu.Lock()
 		if len(c.outbox) > 0 {
 			got := c.outbox
-			clear(dst[:cap(dst)])
+			clear(dst)
 			c.outbox = dst[:0]
 			c.mu.Unlock()
 			return got, nil

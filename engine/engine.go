@@ -66,8 +66,9 @@ type Engine struct {
 	out     broker.Effects
 	batch   *journal.Batch // being filled
 	records []broker.Record
-	lazyAt  time.Time // when the oldest lazy record in batch must be written
-	urgent  bool      // an effect waits for the batch
+	lazyAt  time.Time        // when the oldest lazy record in batch must be written
+	urgent  bool             // an effect waits for the batch
+	end     journal.Position // of the last append
 	batches batchPool
 	loaders chan struct{}
 }
@@ -331,8 +332,8 @@ func (e *Engine) route() {
 			e.urgent = true
 			c.group = h.filling()
 			c.group.effects = append(c.group.effects, *effect)
-		case effect.Held() && len(h.groups) > 0:
-			c.group = h.groups[len(h.groups)-1]
+		case effect.Held() && e.behind():
+			c.group = h.waiting(e.end)
 			c.group.effects = append(c.group.effects, *effect)
 		case c.group != nil && !c.group.released: // what went before it for this connection still waits
 			c.group.effects = append(c.group.effects, *effect)
@@ -347,10 +348,10 @@ func (e *Engine) route() {
 			e.urgent = true
 			g := h.filling()
 			g.loads = append(g.loads, e.out.Loads[i])
-		case len(h.groups) > 0:
+		case e.behind():
 			l := e.out.Loads[i]
 			e.core.Locate(&l)
-			g := h.groups[len(h.groups)-1]
+			g := h.waiting(e.end)
 			g.loads = append(g.loads, l)
 		default:
 			l := e.out.Loads[i]
@@ -370,6 +371,19 @@ func (h *heldGroups) filling() *group {
 	h.groups = append(h.groups, g)
 	return g
 }
+
+// waiting is the group that waits for a position, which is the end of the last append.
+func (h *heldGroups) waiting(need journal.Position) *group {
+	if n := len(h.groups); n > 0 && h.groups[n-1].need == need {
+		return h.groups[n-1]
+	}
+	g := &group{need: need}
+	h.groups = append(h.groups, g)
+	return g
+}
+
+// behind says whether the log has not yet made durable all that was appended.
+func (e *Engine) behind() bool { return e.end > journal.Position(e.durable.Load()) }
 
 // deliver puts an effect into a connection's outbox; flush wakes those touched.
 func (h *heldGroups) deliver(c *Conn, effect *broker.Effect) {
@@ -402,6 +416,9 @@ func (e *Engine) settle() {
 // append hands the batch to the log.
 func (e *Engine) append() {
 	b := e.batch
+	if b == nil || b.Len() == 0 {
+		return
+	}
 	e.batch, e.urgent = nil, false
 	// The core has refused what there is no room for; what it lets through must be written.
 	if err := e.log.Append(b, true); err != nil {
@@ -415,6 +432,7 @@ func (e *Engine) append() {
 	e.records = e.records[:0]
 	end := b.Position(0) - journal.HeaderSize + journal.Position(b.Size())
 	e.batches.give(b, end)
+	e.end = end
 	h := &e.held
 	h.mu.Lock()
 	if n := len(h.groups); n > 0 && h.groups[n-1].need == 0 {
