@@ -23,7 +23,7 @@ type Config struct {
 	Data        string      `yaml:"data" path:"yes" doc:"Folder of the journal, the users and the development certificates. Made if it is missing."`
 	Broker      Broker      `yaml:"broker" doc:"The broker itself."`
 	Listeners   []Listener  `yaml:"listeners" doc:"Where clients connect. Any entry replaces the four default listeners."`
-	TLS         TLS         `yaml:"tls" doc:"The certificate of every TLS listener that has none of its own."`
+	TLS         TLS         `yaml:"tls" doc:"The certificate of TLS listeners."`
 	HTTP        HTTP        `yaml:"http" doc:"The HTTP API, which the command line uses."`
 	Credentials Credentials `yaml:"credentials" doc:"Who may connect, and what they may do."`
 	Limits      Limits      `yaml:"limits" doc:"What one client, or all of them, may take."`
@@ -48,7 +48,7 @@ type Listener struct {
 	Name           string   `yaml:"name" doc:"Name for people, in logs and lists. By default protocol and port."`
 	Protocol       string   `yaml:"protocol" allowed:"openwire|stomp|auto" doc:"Protocol spoken here; auto tells by a client's first bytes."`
 	URL            string   `yaml:"url" doc:"tcp://HOST:PORT is plain, tls://HOST:PORT is TLS, tcp+tls://HOST:PORT takes both and tells by the first byte."`
-	TLS            TLS      `yaml:"tls" doc:"Certificate of this listener, if not the common one."`
+	ClientAuth     string   `yaml:"clientAuth" allowed:"off|optional|required" doc:"Whether TLS clients show a certificate of their own, if not as tls.clientAuth says."`
 	ProxyFrom      []string `yaml:"proxyFrom" doc:"Networks (10.0.0.0/8) of load balancers that send a PROXY protocol header; from there it is demanded."`
 	MaxConnections int      `yaml:"maxConnections" doc:"Connections at a time on this listener. 0 leaves it to limits.connections."`
 }

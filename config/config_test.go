@@ -46,7 +46,7 @@ func TestParseProblems(t *testing.T) {
 		"right without groups":  {"credentials:\n  rights:\n    - {destination: \"queue://A.>\"}\n", []string{`g.yaml:3:8: credentials.rights[0]: gives no right; expected groups in read, write or admin`}},
 		"right of nothing":      {"credentials:\n  rights:\n    - {destination: \"kueue://A\", read: [a]}\n", []string{`g.yaml:3:8: credentials.rights[0].destination: `}},
 		"key without its other": {"tls:\n  key: a.pem\n", []string{`g.yaml:1:1: tls: certificate and key go together; one of them is missing`}},
-		"client CA":             {"tls:\n  clientAuth: required\n", []string{`g.yaml:2:3: tls.clientAuth: required needs clientCA, the authorities that client certificates come from`}},
+		"client CA":             {"tls:\n  clientAuth: required\n", []string{`g.yaml:2:3: tls.clientAuth: required needs tls.clientCA, the authorities that client certificates come from`}},
 		"network":               {"listeners:\n  - {protocol: stomp, url: \"tcp://127.0.0.1:1\", proxyFrom: [\"10.0.0.1\"]}\n", []string{`listeners[0].proxyFrom[0]: "10.0.0.1" is not a network; expected for example 10.0.0.0/8 or 192.0.2.7/32`}},
 		"journal":               {"journal:\n  maxSize: 20 MiB\n", []string{`g.yaml:2:3: journal.maxSize: 20 MiB is less than four segments of 16 MiB`}},
 		"several": {"dat: x\nlimits:\n  connections: 0\n  cache: 1\n", []string{
@@ -199,7 +199,7 @@ func TestYAMLReadsBack(t *testing.T) {
 	c.Credentials.Users = []User{{Name: "o'brien, #x", Password: hash, Groups: []string{"a b", "- c"}}}
 	c.Credentials.Rights = []Right{{Destination: "queue://A.>", Read: []string{"*"}}}
 	c.Listeners[0].ProxyFrom = []string{"10.0.0.0/8", "::/0"}
-	c.Listeners[0].TLS.ClientAuth = "off"
+	c.Listeners[0].ClientAuth = "off"
 	c.Data, c.Redelivery.Multiplier, c.Shutdown.Grace = "/data", 2.5, 90*time.Second
 	for _, comments := range []bool{false, true} {
 		text := c.YAML(comments, true)

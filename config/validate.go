@@ -110,7 +110,7 @@ func (k checker) listeners() {
 			_, err := netip.ParsePrefix(network)
 			k.check(err == nil, fmt.Sprintf("%s.proxyFrom[%d]", key, j), "%q is not a network; expected for example 10.0.0.0/8 or 192.0.2.7/32", network)
 		}
-		k.tls(l.TLS, key+".tls")
+		k.clientAuth(l.ClientAuth, key+".clientAuth")
 		if err := checkURL(l.URL); err != nil {
 			k.check(false, key+".url", "%s", err)
 			continue
@@ -159,8 +159,12 @@ func checkAddress(address string) error {
 
 func (k checker) tls(t TLS, key string) {
 	k.check((t.Certificate == "") == (t.Key == ""), key, "certificate and key go together; one of them is missing")
-	needs := t.ClientAuth == "required" || t.ClientAuth == "optional"
-	k.check(!needs || t.ClientCA != "", key+".clientAuth", "%s needs clientCA, the authorities that client certificates come from", t.ClientAuth)
+	k.clientAuth(t.ClientAuth, key+".clientAuth")
+}
+
+func (k checker) clientAuth(word, key string) {
+	needs := word == "required" || word == "optional"
+	k.check(!needs || k.config.TLS.ClientCA != "", key, "%s needs tls.clientCA, the authorities that client certificates come from", word)
 }
 
 func (k checker) http() {

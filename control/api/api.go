@@ -1,0 +1,180 @@
+// Package api is what the HTTP API and its clients say to each other: the JSON of requests and answers. docs: docs/http.md.
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/godwitmq/godwit/broker"
+)
+
+// Error is the body of every answer that is not a success.
+type Error struct {
+	Status int    `json:"-"`
+	Code   string `json:"code"`         // "not found", "denied": those of broker.Code, and "unauthorized", "unavailable"
+	Op     string `json:"op,omitempty"` // what was tried
+	Detail string `json:"detail"`       // for people
+}
+
+// Error is Op and Detail.
+func (e *Error) Error() string {
+	if e.Op == "" {
+		return e.Detail
+	}
+	return e.Op + ": " + e.Detail
+}
+
+// Codes beside those of broker.Code.
+const (
+	Unauthorized = "unauthorized" // credentials are missing or wrong
+	Unavailable  = "unavailable"  // the broker is starting, recovering or stopping: try again
+)
+
+// Destinations answers GET queues and GET topics.
+type Destinations struct {
+	Destinations []broker.DestinationView `json:"destinations"`
+}
+
+// Connections answers GET connections.
+type Connections struct {
+	Connections []broker.ConnectionView `json:"connections"`
+}
+
+// Consumers answers GET consumers.
+type Consumers struct {
+	Consumers []broker.ConsumerView `json:"consumers"`
+}
+
+// Subscriptions answers GET subscriptions.
+type Subscriptions struct {
+	Subscriptions []broker.SubscriptionView `json:"subscriptions"`
+}
+
+// Message is a message as it was found.
+type Message struct {
+	ID            string         `json:"id"`
+	Sequence      uint64         `json:"sequence"` // the broker's own number of it
+	Destination   string         `json:"destination"`
+	Original      string         `json:"original,omitempty"` // where it was sent at first
+	ReplyTo       string         `json:"replyTo,omitempty"`
+	CorrelationID string         `json:"correlationId,omitempty"`
+	JMSType       string         `json:"jmsType,omitempty"`
+	Group         string         `json:"group,omitempty"`
+	GroupSequence int32          `json:"groupSequence,omitempty"`
+	User          string         `json:"user,omitempty"`
+	Timestamp     time.Time      `json:"timestamp,omitzero"`  // by the producer
+	Received      time.Time      `json:"received,omitzero"`   // by the broker
+	Expiration    time.Time      `json:"expiration,omitzero"` // absent: never
+	Priority      int            `json:"priority"`
+	Persistent    bool           `json:"persistent"`
+	Redeliveries  int            `json:"redeliveries"`
+	Type          string         `json:"type"` // text, bytes, map, stream, object, plain
+	Size          int            `json:"size"` // of the body as it is stored, in bytes
+	Properties    map[string]any `json:"properties,omitempty"`
+	// Body is null, or has one member: text, base64, map or stream. Absent if bodies were not asked for.
+	Body json.RawMessage `json:"body,omitempty"`
+	// BodyError says why there is no body, for example that it inflates to too many bytes.
+	BodyError string `json:"bodyError,omitempty"`
+}
+
+// Send is one message to be sent.
+type Send struct {
+	// Text is the body of a text message, Base64 that of a bytes message, Map that of a map message. At most one is given.
+	Text   *string        `json:"text,omitempty"`
+	Base64 *string        `json:"base64,omitempty"`
+	Map    map[string]any `json:"map,omitempty"`
+
+	NonPersistent bool           `json:"nonPersistent,omitempty"`
+	Priority      *int           `json:"priority,omitempty"` // 0 to 9; 4 if absent
+	TimeToLive    string         `json:"timeToLive,omitempty"`
+	ReplyTo       string         `json:"replyTo,omitempty"` // queue://NAME
+	CorrelationID string         `json:"correlationId,omitempty"`
+	JMSType       string         `json:"jmsType,omitempty"`
+	Group         string         `json:"group,omitempty"`
+	GroupSequence int32          `json:"groupSequence,omitempty"`
+	Properties    map[string]any `json:"properties,omitempty"` // text, true or false, whole numbers (int32 if they fit, else int64) and doubles
+}
+
+// SendRequest asks to send messages, all or none of them.
+type SendRequest struct {
+	Messages []Send `json:"messages"`
+}
+
+// Sent answers a SendRequest: the messages are as safe as they asked to be.
+type Sent struct {
+	IDs []string `json:"ids"`
+}
+
+// ReceiveRequest asks for messages. The answer comes when there is one, and takes with it what else is there, or when Wait is over.
+type ReceiveRequest struct {
+	Max      int    `json:"max,omitempty"`  // 1 if absent
+	Wait     string `json:"wait,omitempty"` // "30s": how long to wait for the first; absent: not at all
+	Selector string `json:"selector,omitempty"`
+	// Confirm, a duration, has the messages kept for the client until it has confirmed the receipt. Without it they count as consumed
+	// when the answer has been written, and what is lost on the way is lost.
+	Confirm string `json:"confirm,omitempty"`
+}
+
+// Received answers a ReceiveRequest.
+type Received struct {
+	Messages []Message `json:"messages"`
+	// Receipt is to be posted as receipts/RECEIPT/confirm before ConfirmBefore; then the messages are gone for good. If it is not, or
+	// receipts/RECEIPT/release is posted, they go back to their places. Absent if there are no messages.
+	Receipt       string    `json:"receipt,omitempty"`
+	ConfirmBefore time.Time `json:"confirmBefore,omitzero"`
+}
+
+// Browsed answers GET messages.
+type Browsed struct {
+	Messages []Message `json:"messages"`
+	More     bool      `json:"more"` // whether the limit, of messages or bytes, cut off the rest
+}
+
+// Purged answers a purge.
+type Purged struct {
+	Removed int `json:"removed"`
+}
+
+// Change is a setting that a reload found changed.
+type Change struct {
+	Key string `json:"key"`
+	Old string `json:"old,omitempty"`
+	New string `json:"new,omitempty"`
+}
+
+// Reloaded answers a reload.
+type Reloaded struct {
+	Live    []Change `json:"live"`    // hold now
+	Restart []Change `json:"restart"` // need a restart
+	Notes   []string `json:"notes"`   // what else was read again
+}
+
+// Refusal is one client that mode observe admitted and mode mandatory would not.
+type Refusal struct {
+	User    string    `json:"user"`
+	Address string    `json:"address"`
+	Reason  string    `json:"reason"`
+	Count   int64     `json:"count"`
+	First   time.Time `json:"first"`
+	Last    time.Time `json:"last"`
+}
+
+// Refusals answers GET refusals.
+type Refusals struct {
+	Mode     string    `json:"mode"`
+	Refusals []Refusal `json:"refusals"`
+}
+
+// Version says what is running.
+type Version struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go"`
+	Broker  string `json:"broker,omitempty"` // the broker's name
+}
+
+// Health answers healthz and readyz.
+type Health struct {
+	Status string `json:"status"` // "ok", "starting", "recovering", "stopping"
+	Detail string `json:"detail,omitempty"`
+}

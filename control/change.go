@@ -1,0 +1,70 @@
+package control
+
+import (
+	"net/http"
+
+	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/message"
+)
+
+// asked sends one event to the core and gives its answer's value.
+func (s *Server) asked(r *http.Request, event func(broker.ConnID, broker.Ref) broker.Event) (any, error) {
+	l, err := s.dial(r)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	ref := l.ref()
+	e, err := l.ask(ref, event(l.id(), ref))
+	return e.Value, err
+}
+
+// change answers a request that needs the right to remove from a destination.
+func (s *Server) change(kind message.Kind, event func(broker.ConnID, broker.Ref, message.Destination) broker.Event, answer func(value any) any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		d, err := named(r, kind)
+		if err == nil {
+			err = allowed(r, Remove, d)
+		}
+		var value any
+		if err == nil {
+			value, err = s.asked(r, func(c broker.ConnID, ref broker.Ref) broker.Event { return event(c, ref, d) })
+		}
+		if err != nil {
+			s.failed(w, r, err)
+			return
+		}
+		respond(w, answer(value))
+	}
+}
+
+func (s *Server) purge(kind message.Kind) http.HandlerFunc {
+	return s.change(kind,
+		func(c broker.ConnID, ref broker.Ref, d message.Destination) broker.Event {
+			return &broker.Purge{Conn: c, Ref: ref, Destination: d}
+		},
+		func(value any) any {
+			removed, _ := value.(int)
+			return api.Purged{Removed: removed}
+		})
+}
+
+func (s *Server) remove(kind message.Kind) http.HandlerFunc {
+	return s.change(kind,
+		func(c broker.ConnID, ref broker.Ref, d message.Destination) broker.Event {
+			return &broker.RemoveDestination{Conn: c, Ref: ref, Destination: d}
+		},
+		func(any) any { return struct{}{} })
+}
+
+func (s *Server) removeSubscription(w http.ResponseWriter, r *http.Request) {
+	_, err := s.asked(r, func(c broker.ConnID, ref broker.Ref) broker.Event {
+		return &broker.RemoveSubscription{Conn: c, Ref: ref, ClientID: r.PathValue("client"), Name: r.PathValue("name")}
+	})
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	respond(w, struct{}{})
+}

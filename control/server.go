@@ -1,0 +1,275 @@
+// Package control is Godwit's HTTP API: health, metrics, and JSON for all that the command line shows and changes. It is one
+// more client of the core: each request has a connection of its own there and speaks events and effects, so nothing that the API does is
+// possible only for it. What it says is in the package api, and docs/http.md.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/config"
+	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/message"
+)
+
+// Options are what the API works with.
+type Options struct {
+	// Connect gives a new connection to the core, or an error to be shown (an *api.Error with code unavailable) while there is none.
+	Connect func() (Conn, error)
+	// Login checks credentials.
+	Login Login
+	// Health says how the broker is; status ok means that it serves clients.
+	Health func() api.Health
+	// Metrics writes the Prometheus exposition. view is nil while the broker cannot be asked.
+	Metrics func(w io.Writer, view *broker.View) error
+	// Reload reads the configuration again.
+	Reload func(ctx context.Context) (api.Reloaded, error)
+	// Refusals lists whom mode observe admitted though it would not.
+	Refusals func() api.Refusals
+	// Config is the configuration in force, without secrets, as it becomes JSON.
+	Config func() any
+	// Version says what is running.
+	Version api.Version
+	// MaxBody is the largest request, in bytes. 0 means 140 MiB: a message of 100 MiB in base64.
+	MaxBody int64
+	// Log receives changes and refusals. nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// Server answers HTTP.
+type Server struct {
+	options  Options
+	log      *slog.Logger
+	loopback bool
+	settings atomic.Pointer[settings]
+	receipts receipts
+	busy     chan struct{} // one entry a request at work
+	http     http.Server
+	handler  http.Handler
+}
+
+// settings are what may change while the server runs.
+type settings struct {
+	open  bool // loopback needs no credentials
+	hosts []string
+}
+
+// maxRequests bounds the requests that are worked on at a time, waiting receives included.
+const maxRequests = 512
+
+// New makes a server for a listener on loopback or not: that decides whether callers may do without credentials.
+func New(options Options, loopback bool) *Server {
+	if options.MaxBody == 0 {
+		options.MaxBody = 140 << 20
+	}
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{options: options, log: options.Log, loopback: loopback, busy: make(chan struct{}, maxRequests)}
+	s.receipts.held = map[string]*held{}
+	s.Configure(false, nil)
+	s.handler = s.routes()
+	s.http = http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       5 * time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(options.Log.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Configure sets what may change while the server runs: whether a loopback server is open to callers without credentials, and under
+// which further host names it answers.
+func (s *Server) Configure(open bool, hosts []string) {
+	s.settings.Store(&settings{open: open, hosts: hosts})
+}
+
+// Serve answers on a listener until Close. It returns nil after that.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Close takes no more requests, gives those at work until ctx ends, and releases what waits for confirmation.
+func (s *Server) Close(ctx context.Context) error {
+	s.receipts.releaseAll()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return s.http.Close()
+	}
+	return nil
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	on := func(n need, pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.guard(n, h)) }
+	on(nobody, "GET /healthz", s.healthz)
+	on(nobody, "GET /readyz", s.readyz)
+	on(reader, "GET /metrics", s.metrics)
+
+	const v1 = "/api/v1/"
+	on(anybody, "GET "+v1+"version", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Version) })
+	on(reader, "GET "+v1+"connections", s.view(func(v *broker.View, r *http.Request) any { return api.Connections{Connections: list(v.Connections)} }))
+	on(reader, "GET "+v1+"consumers", s.view(func(v *broker.View, r *http.Request) any { return api.Consumers{Consumers: list(v.Consumers)} }))
+	on(reader, "GET "+v1+"subscriptions", s.view(func(v *broker.View, r *http.Request) any {
+		return api.Subscriptions{Subscriptions: list(v.Subscriptions)}
+	}))
+	on(admin, "DELETE "+v1+"subscriptions/{client}/{name}", s.removeSubscription)
+	on(admin, "GET "+v1+"config", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Config()) })
+	on(admin, "GET "+v1+"refusals", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Refusals()) })
+	on(admin, "POST "+v1+"reload", s.reload)
+	on(anybody, "POST "+v1+"receipts/{receipt}/confirm", s.confirm)
+	on(anybody, "POST "+v1+"receipts/{receipt}/release", s.release)
+	for word, kind := range kinds {
+		on(reader, "GET "+v1+word, s.view(listOf(kind)))
+		one := v1 + word + "/{name}"
+		on(reader, "GET "+one, s.destination(kind))
+		on(anybody, "DELETE "+one, s.remove(kind))
+		on(anybody, "GET "+one+"/messages", s.browse(kind))
+		on(anybody, "POST "+one+"/send", s.send(kind))
+		on(anybody, "POST "+one+"/receive", s.receive(kind))
+		on(anybody, "POST "+one+"/purge", s.purge(kind))
+	}
+	on(anybody, "/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, &api.Error{Status: http.StatusNotFound, Code: broker.NotFound.String(), Op: r.Method + " " + r.URL.Path, Detail: "there is no such path; docs/http.md lists them"})
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.busy <- struct{}{}:
+			defer func() { <-s.busy }()
+			mux.ServeHTTP(w, r)
+		default:
+			fail(w, &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Detail: fmt.Sprintf("%d requests are at work already; try again", maxRequests)})
+		}
+	})
+}
+
+// kinds are the words for kinds of destinations in paths.
+var kinds = map[string]message.Kind{"queues": message.Queue, "topics": message.Topic, "temp-queues": message.TempQueue, "temp-topics": message.TempTopic}
+
+// writeTime is how long a client may take to read an answer.
+const writeTime = time.Minute
+
+// respond writes an answer and says whether all of it left.
+func respond(w http.ResponseWriter, body any) error { return write(w, http.StatusOK, body) }
+
+func write(w http.ResponseWriter, status int, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	data = append(data, '\n')
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", fmt.Sprint(len(data)))
+	control := http.NewResponseController(w)
+	if err := control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	w.WriteHeader(status)
+	if _, err := w.Write(data); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	if err := control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
+}
+
+func fail(w http.ResponseWriter, err error) {
+	p := problem(err)
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="godwit", charset="UTF-8"`)
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	_ = write(w, p.Status, p) // who does not read the error learns of it by the closed connection
+}
+
+// failed answers with an error, and logs those whose cause the caller is not told.
+func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
+	if p := problem(err); p.Status == http.StatusInternalServerError {
+		s.log.Error("API call failed", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr, "error", err)
+	}
+	fail(w, err)
+}
+
+// decode reads a request's JSON. An empty body is {}.
+func decode(r *http.Request, into any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	d.UseNumber()
+	var large *http.MaxBytesError
+	switch err := d.Decode(into); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case errors.As(err, &large):
+		return err
+	case err != nil:
+		return malformed(r, "%v", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return malformed(r, "more than one JSON value")
+	}
+	return nil
+}
+
+func malformed(r *http.Request, format string, args ...any) error {
+	return &api.Error{Status: http.StatusBadRequest, Code: broker.Malformed.String(), Op: r.Method + " " + r.URL.Path, Detail: fmt.Sprintf(format, args...)}
+}
+
+// dial makes the request's connection to the core.
+func (s *Server) dial(r *http.Request) (*link, error) {
+	return dial(r.Context(), s.options.Connect, broker.Connect{User: callerOf(r).User, Remote: r.RemoteAddr})
+}
+
+// named is the destination that a request's path names.
+func named(r *http.Request, kind message.Kind) (message.Destination, error) {
+	name := r.PathValue("name")
+	if name == "" || len(name) > message.MaxNameBytes {
+		return message.Destination{}, malformed(r, "a destination's name has 1 to %d bytes", message.MaxNameBytes)
+	}
+	return message.Destination{Kind: kind, Name: name}, nil
+}
+
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
+	respond(w, api.Health{Status: "ok"})
+}
+
+// readyz says whether clients are served; the status alone tells a load balancer.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	h := s.options.Health()
+	status := http.StatusOK
+	if h.Status != "ok" {
+		status = http.StatusServiceUnavailable
+	}
+	write(w, status, h)
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	done, err := s.options.Reload(r.Context())
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		err = &api.Error{Status: http.StatusConflict, Code: broker.Malformed.String(), Op: "reload", Detail: "nothing was changed:\n" + problems.Error()}
+	}
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	respond(w, done)
+}
