@@ -134,7 +134,7 @@ func (b *Broker) subscribe(ev *Subscribe) {
 	b.answer(ev.Conn, ev.Ref, nil)
 	switch {
 	case c.subscription != nil:
-		b.touch(&c.subscription.backlog)
+		b.touch(c.subscription.backlog)
 		if !ev.Browser {
 			for _, d := range slices.Clone(c.subscription.topics) {
 				if strings.HasPrefix(d.name.Name, advisoryPrefix) {

@@ -300,7 +300,7 @@ func (b *Broker) advise(d *destination, removed bool) {
 	m := b.advisory(topic, d, removed)
 	targets := b.scratch.targets[:0]
 	for _, s := range topic.subscriptions {
-		targets = append(targets, &s.backlog)
+		targets = append(targets, s.backlog)
 	}
 	b.put(m, targets, false)
 	b.scratch.targets = targets
@@ -323,7 +323,7 @@ func advisoryTopic(k message.Kind) message.Destination {
 func (b *Broker) adviseNewcomer(s *subscription, topic *destination) {
 	for _, d := range b.sortedDestinations() {
 		if advisoryTopic(d.name.Kind) == topic.name && !strings.HasPrefix(d.name.Name, advisoryPrefix) {
-			b.put(b.advisory(topic, d, false), []*backlog{&s.backlog}, false)
+			b.put(b.advisory(topic, d, false), []*backlog{s.backlog}, false)
 		}
 	}
 }

@@ -91,8 +91,8 @@ func (d *destination) targets(to []*backlog, m *message.Message, from *connectio
 	}
 	d.enqueued++
 	for _, s := range d.subscriptions {
-		if s.takes(m, from) && !slices.Contains(to, &s.backlog) {
-			to = append(to, &s.backlog)
+		if s.takes(m, from) && !slices.Contains(to, s.backlog) {
+			to = append(to, s.backlog)
 		}
 	}
 	return to

@@ -179,11 +179,8 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 			}
 		}
 	case recordMark:
-		q := b.replay.backlogs[f.number()]
-		mark := f.number()
-		if q != nil {
-			q.backlog.mark, q.backlog.markHome = mark, position
-		}
+		q, mark := b.replayTarget(f.number()).backlog, f.number()
+		q.mark, q.markHome = mark, position
 		b.sequence = max(b.sequence, mark)
 	case recordProducer:
 		id, last := f.text(), f.number()
@@ -285,9 +282,7 @@ func (b *Broker) replayMessage(position uint64, f *fields) {
 	var room [4]*replayBacklog
 	targets := room[:0]
 	for range h.targets {
-		if q := b.replay.backlogs[f.number()]; q != nil {
-			targets = append(targets, q)
-		}
+		targets = append(targets, b.replayTarget(f.number()))
 	}
 	if f.failed {
 		return
@@ -336,10 +331,7 @@ func (b *Broker) replayMoved(position uint64, f *fields) {
 	var counts []uint16
 	var known *stored
 	for range f.count() {
-		q, count := b.replay.backlogs[f.number()], uint16(f.number())
-		if q == nil {
-			continue
-		}
+		q, count := b.replayTarget(f.number()), uint16(f.number())
 		if e := q.find(h.sequence); e != nil {
 			known = e.stored
 			e.redeliveries = count
@@ -382,7 +374,7 @@ func (b *Broker) replayTxMessage(position uint64, f *fields) {
 	}
 	send := &replaySend{}
 	for range h.targets {
-		send.targets = append(send.targets, f.number())
+		send.targets = append(send.targets, b.replayTarget(f.number()).backlog.id)
 	}
 	if f.failed {
 		return
@@ -457,20 +449,27 @@ func (b *Broker) replayDestination(position uint64, f *fields) {
 	if f.failed {
 		return
 	}
-	if q := b.replay.backlogs[id]; q != nil {
-		q.backlog.home = position
+	q := b.replayTarget(id).backlog
+	q.home = position
+	if q.destination != nil {
 		return
 	}
-	d := &destination{name: message.Destination{Kind: kind, Name: name}}
-	d.queue = &backlog{destination: d, id: id, home: position}
+	d := &destination{name: message.Destination{Kind: kind, Name: name}, queue: q}
+	q.destination = d
 	b.destinations[d.name] = d
-	b.replayBacklog(d.queue)
 }
 
-func (b *Broker) replayBacklog(q *backlog) {
-	b.backlogs[q.id] = q
-	b.replay.backlogs[q.id] = &replayBacklog{backlog: q}
-	b.nextID = max(b.nextID, q.id)
+// replayTarget gives a backlog by its id. It may be met before the record that defines it: that record is written again at the tail when
+// the head passes it, behind messages that stay where they are.
+func (b *Broker) replayTarget(id uint64) *replayBacklog {
+	q := b.replay.backlogs[id]
+	if q == nil {
+		q = &replayBacklog{backlog: &backlog{id: id}}
+		b.backlogs[id] = q.backlog
+		b.replay.backlogs[id] = q
+		b.nextID = max(b.nextID, id)
+	}
+	return q
 }
 
 func (b *Broker) replaySubscription(position uint64, f *fields) error {
@@ -480,8 +479,9 @@ func (b *Broker) replaySubscription(position uint64, f *fields) error {
 	if f.failed {
 		return nil
 	}
-	if q := b.replay.backlogs[id]; q != nil {
-		q.backlog.home = position
+	q := b.replayTarget(id).backlog
+	q.home = position
+	if q.durable != nil {
 		return nil
 	}
 	var err error
@@ -493,9 +493,8 @@ func (b *Broker) replaySubscription(position uint64, f *fields) error {
 		return fmt.Errorf("durable subscription %s of client %s: %w", s.name, s.clientID, serr)
 	}
 	s.selector = sel
-	s.backlog.id, s.backlog.home, s.backlog.durable = id, position, s
+	s.backlog, q.durable = q, s
 	b.durables[durableKey{s.clientID, s.name}] = s
-	b.replayBacklog(&s.backlog)
 	for _, p := range s.parts {
 		if p.IsPattern() {
 			b.wild = append(b.wild, s)
@@ -533,15 +532,25 @@ func (b *Broker) replayRemoved(id uint64) {
 		b.wild = slices.DeleteFunc(b.wild, func(x *subscription) bool { return x == s })
 		return
 	}
-	if d := q.backlog.destination; b.destinations[d.name] == d {
+	if d := q.backlog.destination; d != nil && b.destinations[d.name] == d {
 		delete(b.destinations, d.name)
 	}
 }
 
 // Recovered ends the replay: transactions that were open are rolled back, what may have been dispatched before a crash is flagged as
 // redelivered, and the start is written to the log.
-func (b *Broker) Recovered(now int64, out *Effects) {
+//
+// An error means that the log has messages of a queue that it does not define: it is not whole.
+func (b *Broker) Recovered(now int64, out *Effects) error {
 	b.now, b.out = now, out
+	for _, id := range sortedKeys(b.backlogs) {
+		if q := b.backlogs[id]; q.destination == nil {
+			if q.size > 0 {
+				return fmt.Errorf("the journal has %d messages of backlog %d but does not say what that is: part of it is missing", q.size, id)
+			}
+			delete(b.backlogs, id)
+		}
+	}
 	for _, serial := range sortedKeys(b.replay.transactions) {
 		b.replayRollback(serial)
 	}
@@ -575,4 +584,5 @@ func (b *Broker) Recovered(now int64, out *Effects) {
 	}
 	b.replay = nil
 	b.out = nil
+	return nil
 }

@@ -14,7 +14,7 @@ type durableKey struct{ clientID, name string }
 
 // subscription is what one topic consumer sees of its topics: a backlog of its own. A durable one outlives its consumer.
 type subscription struct {
-	backlog      backlog
+	backlog      *backlog
 	parts        []message.Destination
 	topic        message.Destination // as asked for
 	topics       []*destination
@@ -60,7 +60,7 @@ func (s *subscription) takes(m *message.Message, from *connection) bool {
 // subscribeTopics gives c a subscription of the topics found.
 func (b *Broker) subscribeTopics(c *consumer, found []*destination, sel *selector.Selector) *Error {
 	ev := &c.about
-	s := &subscription{parts: c.parts, topic: ev.Destination, selector: sel, selectorText: ev.Selector, noLocal: ev.NoLocal}
+	s := &subscription{backlog: &backlog{}, parts: c.parts, topic: ev.Destination, selector: sel, selectorText: ev.Selector, noLocal: ev.NoLocal}
 	if ev.Name != "" {
 		clientID := c.conn.about.ClientID
 		if clientID == "" {
@@ -116,7 +116,7 @@ func (b *Broker) addDurable(s *subscription) {
 	b.nextID++
 	s.backlog.id = b.nextID
 	s.backlog.durable = s
-	b.backlogs[s.backlog.id] = &s.backlog
+	b.backlogs[s.backlog.id] = s.backlog
 	b.durables[durableKey{s.clientID, s.name}] = s
 }
 
@@ -135,7 +135,7 @@ func (b *Broker) removeSubscriptionState(s *subscription) {
 	if s.durable() {
 		delete(b.durables, durableKey{s.clientID, s.name})
 	}
-	b.abandon(&s.backlog)
+	b.abandon(s.backlog)
 }
 
 func (b *Broker) removeSubscription(ev *RemoveSubscription) {

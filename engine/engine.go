@@ -139,7 +139,10 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 	}
 	e.durable.Store(uint64(log.Tail()))
 	e.progress()
-	e.core.Recovered(e.nowMillis(), &e.out)
+	if err := e.core.Recovered(e.nowMillis(), &e.out); err != nil {
+		log.Close()
+		return nil, err
+	}
 	go e.run()
 	return e, nil
 }
