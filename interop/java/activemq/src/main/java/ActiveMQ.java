@@ -1,0 +1,49 @@
+import java.io.File;
+import java.util.Arrays;
+import java.util.List;
+import org.apache.activemq.broker.BrokerPlugin;
+import org.apache.activemq.broker.BrokerService;
+import org.apache.activemq.broker.region.policy.PolicyEntry;
+import org.apache.activemq.broker.region.policy.PolicyMap;
+import org.apache.activemq.security.AuthenticationUser;
+import org.apache.activemq.security.SimpleAuthenticationPlugin;
+import org.apache.activemq.store.kahadb.KahaDBPersistenceAdapter;
+
+/**
+ * A broker in the foreground: {@code ActiveMQ DATA USER:PASSWORD|- NAME=CONNECTOR-URI...}. It differs from the shipped
+ * configuration where Godwit promises more: priorities are kept by the queue, expiry is looked for often and, with -DpersistRedelivered=true,
+ * a redelivery is known after a crash.
+ */
+public final class ActiveMQ {
+  public static void main(String[] args) throws Exception {
+    BrokerService broker = new BrokerService();
+    broker.setBrokerName("localhost");
+    broker.setUseJmx(false);
+    broker.setDataDirectoryFile(new File(args[0]));
+    KahaDBPersistenceAdapter store = new KahaDBPersistenceAdapter();
+    store.setDirectory(new File(args[0], "kahadb"));
+    broker.setPersistenceAdapter(store);
+    broker.setDestinationPolicy(policies());
+    if (!args[1].equals("-")) {
+      String[] user = args[1].split(":");
+      AuthenticationUser known = new AuthenticationUser(user[0], user[1], "users");
+      broker.setPlugins(new BrokerPlugin[] {new SimpleAuthenticationPlugin(List.of(known))});
+    }
+    for (String connector : Arrays.asList(args).subList(2, args.length)) {
+      String[] parts = connector.split("=", 2);
+      broker.addConnector(parts[1]).setName(parts[0]);
+    }
+    broker.start();
+    broker.waitUntilStopped();
+  }
+
+  private static PolicyMap policies() {
+    PolicyEntry all = new PolicyEntry();
+    all.setPrioritizedMessages(true);
+    all.setPersistJMSRedelivered(Boolean.getBoolean("persistRedelivered")); // no friend of temporary queues in 6.3.1
+    all.setExpireMessagesPeriod(500);
+    PolicyMap map = new PolicyMap();
+    map.setDefaultEntry(all);
+    return map;
+  }
+}
