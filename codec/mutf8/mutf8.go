@@ -5,7 +5,10 @@
 // xx) in the Go string, so that it survives the way through the broker; such a string is not valid UTF-8.
 package mutf8
 
-import "unicode/utf8"
+import (
+	"errors"
+	"unicode/utf8"
+)
 
 // Same says whether the modified form of s is s itself: valid UTF-8 without U+0000 and without characters above U+FFFF.
 func Same(s string) bool {
@@ -89,9 +92,27 @@ func Append(dst []byte, s string) []byte {
 // Decode reads modified UTF-8 as leniently as its writers need: true UTF-8 with its four-byte forms and a plain zero byte are taken too, and
 // over-long forms mean what Java takes them for. What is neither becomes U+FFFD, byte by byte.
 func Decode(b []byte) string {
-	if utf8.Valid(b) { // the modified form of most texts is their UTF-8
-		return string(b)
+	s, _ := decode(b)
+	return s
+}
+
+// ErrInvalid is what DecodeValid refuses.
+var ErrInvalid = errors.New("not modified UTF-8")
+
+// DecodeValid is Decode for whom bytes that are neither form are an error, ErrInvalid.
+func DecodeValid(b []byte) (string, error) {
+	s, ok := decode(b)
+	if !ok {
+		return "", ErrInvalid
 	}
+	return s, nil
+}
+
+func decode(b []byte) (text string, ok bool) {
+	if utf8.Valid(b) { // the modified form of most texts is their UTF-8
+		return string(b), true
+	}
+	ok = true
 	s := make([]byte, 0, len(b))
 	for i := 0; i < len(b); {
 		c := b[i]
@@ -116,11 +137,12 @@ func Decode(b []byte) string {
 			}
 		default:
 			r, size := utf8.DecodeRune(b[i:])
+			ok = ok && !(r == utf8.RuneError && size == 1)
 			s = utf8.AppendRune(s, r)
 			i += size
 		}
 	}
-	return string(s)
+	return string(s), ok
 }
 
 // plain is the length of the front part of s whose bytes are all 01..7F, in steps of eight as long as they last.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/godwitmq/godwit/codec/mutf8"
 )
 
 func benchMessage() *Message {
@@ -138,7 +140,7 @@ func BenchmarkText(b *testing.B) {
 	b.Run("not ASCII", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := decodeText(mixed); err != nil {
+			if _, err := mutf8.DecodeValid(mixed); err != nil {
 				b.Fatal(err)
 			}
 		}

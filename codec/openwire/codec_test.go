@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/godwitmq/godwit/codec/mutf8"
 )
 
 func encode(t testing.TB, version int, d DataStructure) []byte {
@@ -56,7 +58,7 @@ func TestDecodeErrors(t *testing.T) {
 		"session for a queue":   {frame: patch(ack, "\x01\x64", "\x01\x79"), want: ErrType, text: "MessageAck.destination"},
 		"id for a transaction":  {frame: patch(ack, "\x00\x01\x7a", "\x01\x6e\x7a"), want: ErrType, text: "MessageAck.transactionId"},
 		"code 0 present":        {frame: patch(ack, "\x01\x7a", "\x01\x00"), want: ErrCode, text: "MessageAck.consumerId"},
-		"text":                  {frame: patch(ack, "ORDERS", "ORD\xffRS"), want: ErrText, text: "MessageAck.destination.physicalName"},
+		"text":                  {frame: patch(ack, "ORDERS", "ORD\xffRS"), want: mutf8.ErrInvalid, text: "MessageAck.destination.physicalName"},
 		"nested 16":             {frame: deep(MaxDepth + 1)},
 		"nested 17":             {frame: deep(MaxDepth + 2), want: ErrDepth, text: "BrokerInfo.peerBrokerInfos.peerBrokerInfos"},
 		"bytes of 2 GB": {frame: patch(encode(t, 12, &ConnectionControl{Token: []byte("t")}), "\x01\x00\x00\x00\x01t", "\x01\x7f\xff\xff\xfft"),
@@ -328,9 +330,9 @@ func TestText(t *testing.T) {
 		"ff":                 {wire: "1234567\xff", bad: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := decodeText([]byte(tt.wire))
-			if got != tt.text || (err != nil) != tt.bad || tt.bad && !errors.Is(err, ErrText) {
-				t.Fatalf("decodeText(%q) = %q, %v; want %q, error %v", tt.wire, got, err, tt.text, tt.bad)
+			got, err := mutf8.DecodeValid([]byte(tt.wire))
+			if got != tt.text || (err != nil) != tt.bad || tt.bad && !errors.Is(err, mutf8.ErrInvalid) {
+				t.Fatalf("mutf8.DecodeValid(%q) = %q, %v; want %q, error %v", tt.wire, got, err, tt.text, tt.bad)
 			}
 			if tt.bad {
 				return
@@ -339,25 +341,25 @@ func TestText(t *testing.T) {
 			if want == "" {
 				want = tt.wire
 			}
-			if back := string(appendText([]byte("x"), got)); back != "x"+want {
-				t.Errorf("appendText(%q) = %q; want %q", got, back[1:], want)
+			if back := string(mutf8.Append([]byte("x"), got)); back != "x"+want {
+				t.Errorf("mutf8.Append(%q) = %q; want %q", got, back[1:], want)
 			}
 		})
 	}
 	// What is no UTF-8 at all, from a peer of another protocol.
-	if got, want := string(appendText(nil, "a\xffb\xed\xa0")), "a\ufffdb\ufffd\ufffd"; got != want {
-		t.Errorf("appendText of no UTF-8 = %q; want %q", got, want)
+	if got, want := string(mutf8.Append(nil, "a\xffb\xed\xa0")), "a\ufffdb\ufffd\ufffd"; got != want {
+		t.Errorf("Append of no UTF-8 = %q; want %q", got, want)
 	}
 	// The check of eight bytes at once, at every place.
 	for n := range 20 {
 		for i := range n {
 			for _, c := range []byte{0, 0x80, 0xff} {
 				p := []byte(strings.Repeat("\x01\x7f", 10))[:n]
-				if !isPlain(p) || !isPlainString(string(p)) {
+				if !isPlain(p) {
 					t.Fatalf("%q is not plain", p)
 				}
 				p[i] = c
-				if isPlain(p) || isPlainString(string(p)) {
+				if isPlain(p) {
 					t.Fatalf("%q is plain", p)
 				}
 			}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+
+	"github.com/godwitmq/godwit/codec/mutf8"
 )
 
 // MaxDepth is how deeply objects may be nested in a frame; real frames need 4.
 const MaxDepth = 16
 
-// What can be wrong with a frame. A DecodeError wraps one of these, or ErrText.
+// What can be wrong with a frame. A DecodeError wraps one of these, or mutf8.ErrInvalid.
 var (
 	ErrTruncated  = errors.New("frame ends too early")
 	ErrTrailing   = errors.New("bytes after the end")
@@ -187,7 +189,7 @@ func (r *reader) text(field string) string {
 	if len(p) == 0 {
 		return ""
 	}
-	s, err := decodeText(p)
+	s, err := mutf8.DecodeValid(p)
 	if err != nil {
 		r.fail(field, err)
 	}
@@ -219,7 +221,7 @@ func (r *reader) intern(field string) string {
 			return set[i]
 		}
 	}
-	s, err := decodeText(p)
+	s, err := mutf8.DecodeValid(p)
 	if err != nil {
 		r.fail(field, err)
 		return ""

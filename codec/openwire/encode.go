@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/godwitmq/godwit/codec/mutf8"
 )
 
 // What can be wrong with a command that is to be sent.
@@ -180,7 +182,7 @@ func (e *Encoder) text(b []byte, field, s string, blank bool) []byte {
 	}
 	b = append(b, 1, 0, 0)
 	start := len(b)
-	b = appendText(b, s)
+	b = mutf8.Append(b, s)
 	n := len(b) - start
 	if n > math.MaxUint16 {
 		e.fail(field, fmt.Errorf("%w: %d bytes of text", ErrTooLong, n))

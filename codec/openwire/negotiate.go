@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/godwitmq/godwit/codec/mutf8"
 )
 
 // magic begins the body of the first frame.
@@ -97,7 +99,7 @@ func (w WireFormat) Info() *WireFormatInfo {
 	flag := func(name string, v bool) { key(name, tagBoolean); b = appendBool(b, v) }
 	long := func(name string, v int64) { key(name, tagLong); b = binary.BigEndian.AppendUint64(b, uint64(v)) }
 	text := func(name, v string) {
-		enc := appendText(nil, v)
+		enc := mutf8.Append(nil, v)
 		if v == "" || len(enc) > maxWireFormatValue {
 			return
 		}
@@ -204,7 +206,7 @@ func (w *WireFormat) set(key string, tag byte, value []byte) error {
 			w.MaxFrameSize = n
 		}
 	case tagString, tagBigString:
-		s, err := decodeText(value)
+		s, err := mutf8.DecodeValid(value)
 		if err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrProperties, key, err)
 		}
