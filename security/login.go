@@ -81,6 +81,14 @@ func (a *Authority) Login(ctx context.Context, c Credentials) (*Identity, error)
 			a.observed.record("", c.Address, string(NoCredentials))
 			return a.admit(c, "", "", nobody), nil
 		}
+		// No guess, but a client that knows no better tries for ever: slow it like the others.
+		switch err := a.throttle.wait(ctx, c.Address.Addr(), "", false); {
+		case err == errThrottled:
+			return nil, a.refuse(c, Throttled)
+		case err != nil:
+			return nil, fmt.Errorf("login without credentials: %w", err)
+		}
+		a.throttle.fail(c.Address.Addr(), "")
 		return nil, a.refuse(c, NoCredentials)
 	}
 	reason, err := a.verify(ctx, s, c)

@@ -420,6 +420,35 @@ func TestFailedLoginsAreSlowed(t *testing.T) {
 	})
 }
 
+func TestClientsWithoutCredentialsAreSlowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		a := newAuthority(t, Policy{Mode: Mandatory, Users: []User{{Name: "anna", PasswordHash: cheapHash("right")}}},
+			Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		begin := time.Now()
+		for range 12 {
+			if _, err := a.Login(t.Context(), Credentials{Address: here}); err == nil {
+				t.Fatal("admitted")
+			}
+		}
+		if took := time.Since(begin); took < 10*time.Second {
+			t.Errorf("12 logins without credentials took %v, want 10s or more", took)
+		}
+		begin = time.Now()
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() { a.Login(t.Context(), Credentials{Address: here}) })
+		}
+		all.Wait()
+		if lines := strings.Count(log.String(), "\n"); lines > 30 {
+			t.Errorf("1,012 refusals made %d lines of log", lines)
+		}
+		if _, err := a.Login(t.Context(), Credentials{User: "anna", Password: "right", Address: here}); err != nil {
+			t.Errorf("another client at the address: %v", err)
+		}
+	})
+}
+
 func TestManyUsersFromOneAddressAreSlowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t, Policy{Mode: Mandatory, Users: []User{{Name: "anna", PasswordHash: cheapHash("x")}}}, Options{Addresses: 64})

@@ -96,7 +96,7 @@ func (t *throttle) reserve(address netip.Addr, user string, proven bool, now tim
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a, u := t.of[byAddress], t.of[byUser]
-	if a != nil && proven && a.take(now) {
+	if proven && (a == nil || a.take(now)) {
 		return 0, nil
 	}
 	userPause, addressPause := u.pause(slowUser, now), a.pause(slowAddress, now)
