@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/godwitmq/godwit/broker"
@@ -62,6 +63,10 @@ func (s *Server) removeSubscription(w http.ResponseWriter, r *http.Request) {
 	_, err := s.asked(r, func(c broker.ConnID, ref broker.Ref) broker.Event {
 		return &broker.RemoveSubscription{Conn: c, Ref: ref, ClientID: r.PathValue("client"), Name: r.PathValue("name")}
 	})
+	var core *broker.Error
+	if errors.As(err, &core) && core.Code == broker.InvalidDestination { // JMS' word for it
+		err = &api.Error{Status: http.StatusNotFound, Code: broker.NotFound.String(), Op: core.Op, Detail: core.Detail}
+	}
 	if err != nil {
 		s.failed(w, r, err)
 		return

@@ -3,10 +3,10 @@ package metrics
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/godwitmq/godwit/broker"
-	"github.com/godwitmq/godwit/message"
 )
 
 // DefaultTop is how many destinations have series of their own.
@@ -19,9 +19,14 @@ type Broker struct {
 	Top int
 
 	mu     sync.Mutex
-	last   map[message.Destination]counts
+	last   map[key]counts
 	totals counts
 }
+
+// key names a destination.
+type key struct{ kind, name string }
+
+func keyOf(d *broker.DestinationView) key { return key{d.Kind, d.Name} }
 
 // counts are a destination's counters.
 type counts struct{ enqueued, dequeued, dispatched, expired, deadLetters uint64 }
@@ -39,16 +44,16 @@ func grow(total *uint64, last, now uint64) {
 }
 
 func (b *Broker) count(v *broker.View) counts {
-	seen := make(map[message.Destination]counts, len(v.Destinations))
+	seen := make(map[key]counts, len(v.Destinations))
 	for i := range v.Destinations {
 		d := &v.Destinations[i]
-		now, last := countsOf(d), b.last[d.Destination]
+		now, last := countsOf(d), b.last[keyOf(d)]
 		grow(&b.totals.enqueued, last.enqueued, now.enqueued)
 		grow(&b.totals.dequeued, last.dequeued, now.dequeued)
 		grow(&b.totals.dispatched, last.dispatched, now.dispatched)
 		grow(&b.totals.expired, last.expired, now.expired)
 		grow(&b.totals.deadLetters, last.deadLetters, now.deadLetters)
-		seen[d.Destination] = now
+		seen[keyOf(d)] = now
 	}
 	b.last = seen
 	return b.totals
@@ -137,7 +142,7 @@ func byLabel(e *Exposition, name, help, label string, values map[string]int) {
 func (b *Broker) writeTop(e *Exposition, v *broker.View) {
 	top := make([]*broker.DestinationView, 0, len(v.Destinations))
 	for i := range v.Destinations {
-		if d := &v.Destinations[i]; !d.Destination.Kind.IsTemporary() {
+		if d := &v.Destinations[i]; !strings.HasPrefix(d.Kind, "temp-") {
 			top = append(top, d)
 		}
 	}

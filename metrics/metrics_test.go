@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
-	"github.com/godwitmq/godwit/message"
 )
 
 // maxFixed is the budget of series that do not depend on the destinations.
 const maxFixed = 120
 
 func queue(name string, size int64, enqueued uint64) broker.DestinationView {
-	return broker.DestinationView{Destination: message.Destination{Kind: message.Queue, Name: name}, Kind: "queue", Name: name, Size: size, Enqueued: enqueued}
+	return broker.DestinationView{Kind: "queue", Name: name, Size: size, Enqueued: enqueued}
 }
 
 func exposed(e *Exposition) string {
