@@ -65,6 +65,14 @@ func (c *Conn) Wait(dst []broker.Effect) ([]broker.Effect, error) {
 	}
 }
 
+// Tell puts an effect of the session's own into the outbox, after those that are there: for what the session has to say without the
+// core, so that the goroutine that calls Wait is the only one that writes. It never waits.
+func (c *Conn) Tell(effect broker.Effect) {
+	if c.put(&effect) {
+		c.signal()
+	}
+}
+
 // Pending says whether effects wait.
 func (c *Conn) Pending() bool {
 	c.mu.Lock()

@@ -1,0 +1,89 @@
+// Package session holds what the sessions of all protocols share. The packages below it translate one protocol each into the
+// core's events, and the core's effects back. They are thin: what JMS means is in the core, once.
+//
+// A session is two goroutines: one reads a burst of frames, translates it and submits it as one; the other waits for effects and writes all
+// that are there at once. What the reader has to say to the client itself, it tells engine.Conn, so that only one goroutine writes.
+package session
+
+import (
+	"crypto/x509"
+	"log/slog"
+	"net/netip"
+
+	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/engine"
+	"github.com/godwitmq/godwit/message"
+	"github.com/godwitmq/godwit/security"
+)
+
+// Deps is what sessions need of the broker around them; one for all.
+type Deps struct {
+	Engine    *engine.Engine
+	Authority *security.Authority
+	Broker    Broker
+	Logger    *slog.Logger // nil: nothing is logged
+}
+
+// Log is Logger, or one that keeps silent.
+func (d *Deps) Log() *slog.Logger {
+	if d.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return d.Logger
+}
+
+// Broker is how the broker introduces itself.
+type Broker struct {
+	ID   string // "ID:host-1795382540159-0:1"; differs with each start
+	Name string
+}
+
+// Peer is what the listener knows of a connection.
+type Peer struct {
+	Listener    string // its name
+	Remote      netip.AddrPort
+	Certificate *x509.Certificate // of the client, verified; nil if it showed none
+	// LoggedIn is told once that the client is admitted; false means that it took too long and the connection is being
+	// closed. Nil: nobody wants to know.
+	LoggedIn func() bool
+}
+
+// Admitted calls LoggedIn, if it is there.
+func (p Peer) Admitted() bool { return p.LoggedIn == nil || p.LoggedIn() }
+
+// Credentials are those of a client at p.
+func (p Peer) Credentials(protocol, user, password string) security.Credentials {
+	return security.Credentials{User: user, Password: password, Address: p.Remote, Certificate: p.Certificate, Protocol: protocol}
+}
+
+// Permit remembers whether a producer may send to the destination that it used last. A policy may change at any time, so an answer counts
+// for one burst of frames only; but in a burst there may be hundreds of messages. The zero value knows nothing.
+type Permit struct {
+	destination message.Destination
+	burst       uint64
+	asked       bool
+	create      bool
+	denied      *broker.Error
+}
+
+// Send says whether the client may send to d in the burst of that number, and if so, whether it may make d.
+func (p *Permit) Send(who *security.Identity, burst uint64, d message.Destination) (mayCreate bool, err *broker.Error) {
+	if !p.asked || p.burst != burst || p.destination != d {
+		*p = Permit{destination: d, burst: burst, asked: true, denied: Denied(who.MayWrite(security.Kind(d.Kind), d.Name))}
+		p.create = p.denied == nil && MayCreate(who, d)
+	}
+	return p.create, p.denied
+}
+
+// MayCreate says whether the client may make d, all of a composite.
+func MayCreate(who *security.Identity, d message.Destination) bool {
+	return who.MayCreate(security.Kind(d.Kind), d.Name) == nil
+}
+
+// Denied makes a refusal of security the core's error; nil stays nil.
+func Denied(err error) *broker.Error {
+	if err == nil {
+		return nil
+	}
+	return &broker.Error{Code: broker.Denied, Detail: err.Error(), Err: err}
+}
