@@ -8,13 +8,18 @@ import (
 // HeaderSize is the room in bytes that a Batch leaves before its first record for the engine's own header.
 const HeaderSize = 64
 
-// FrameSize is what each record takes beside its data: a 4-byte length and a 4-byte CRC32C of the data, little-endian.
+// FrameSize is what each record takes beside its data: a 4-byte length and a 4-byte Checksum, little-endian.
 const FrameSize = 8
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Checksum is the CRC32C that guards each record's data.
-func Checksum(data []byte) uint32 { return crc32.Checksum(data, castagnoli) }
+// checksumSeed makes a frame of zeros, as a lost write leaves it, differ from an empty record.
+const checksumSeed = 0x676f6477
+
+// Checksum is the CRC32C that guards each record's data, begun with the length so that this is guarded too.
+func Checksum(data []byte) uint32 {
+	return crc32.Update(checksumSeed+uint32(len(data)), castagnoli, data)
+}
 
 // Batch collects the records of one atomic append, laid out as an engine writes them, so that nothing is copied twice. The zero
 // value is an empty batch.

@@ -332,6 +332,76 @@ func testBitFlip(t *testing.T, e Engine) {
 	}
 }
 
+// testLostSector lets single sectors be zeros, as a write leaves them that the disk has acknowledged and forgotten.
+func testLostSector(t *testing.T, e Engine) {
+	l := newLife(t, e, vfs.NewMem(), 3)
+	if err := l.reopen(); err != nil {
+		t.Fatal(err)
+	}
+	for range 40 {
+		if err := l.append(false, 300, 1200, 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.log.(flusher).Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := l.disk.ReadDir(diskDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pristine := l.disk.Crash(0)
+	detected := 0
+	for _, name := range names {
+		for off := int64(0); ; off += vfs.SectorSize {
+			l.disk = pristine.Crash(0)
+			f, err := l.disk.Open(path.Join(diskDir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size, err := f.Size(); err != nil || off >= size {
+				break
+			}
+			if _, err := f.WriteAt(make([]byte, vfs.SectorSize), off); err != nil {
+				t.Fatal(err)
+			}
+			err = l.reopen()
+			if errors.Is(err, journal.ErrCorrupt) {
+				detected++
+				continue
+			}
+			if err != nil {
+				t.Fatalf("sector at %d of %s lost: %v; want ErrCorrupt or nothing", off, name, err)
+			}
+			for _, b := range l.batches {
+				for i, p := range b.positions {
+					data, err := l.log.ReadAt(p, nil)
+					if err == nil && !bytes.Equal(data, b.data[i]) {
+						t.Fatalf("sector at %d of %s lost: ReadAt(%d) served %d wrong bytes", off, name, p, len(data))
+					}
+					if err != nil && !errors.Is(err, journal.ErrCorrupt) {
+						t.Fatalf("sector at %d of %s lost: ReadAt(%d): %v", off, name, p, err)
+					}
+				}
+			}
+			records, err := read(l.log, 0)
+			if n, wrong := compare(records, l.batches, 0); wrong != "" || err == nil && n != len(l.batches) {
+				t.Fatalf("sector at %d of %s lost: %d of %d batches, %v; %s", off, name, n, len(l.batches), err, wrong)
+			}
+			if err != nil {
+				detected++
+			}
+			l.log.Close()
+		}
+	}
+	if detected < 100 {
+		t.Errorf("%d lost sectors were detected; want at least 100", detected)
+	}
+}
+
 // testFull fills the disk. Urgent appends go on into the reserve; when there is room again, so do the others.
 func testFull(t *testing.T, e Engine) {
 	tests := map[string]func(l *life){

@@ -56,6 +56,7 @@ func Run(t *testing.T, e Engine) {
 		{"PowerCut", testPowerCut},
 		{"FailedOperation", testFailedOperation},
 		{"BitFlip", testBitFlip},
+		{"LostSector", testLostSector},
 		{"Full", testFull},
 	}
 	for _, tt := range faults {

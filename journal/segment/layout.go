@@ -224,3 +224,5 @@ func decodeControl(batch []byte) (c control, ok bool) {
 		file: binary.LittleEndian.Uint64(p[16:]),
 	}, p[0] >= controlSegment && p[0] <= controlClose
 }
+
+func frameLength(b []byte) uint64 { return uint64(binary.LittleEndian.Uint32(b)) }

@@ -137,12 +137,10 @@ func (st *state) readTail(s *segment, isLast bool, last *header) (headKnown bool
 }
 
 // lookBeyond decides whether the tail was torn by a crash or damaged. Each batch says up to where the log was durable when it
-// was written. So a batch of the last epoch behind the tail that says more than the tail proves that durable batches are gone. Others
-// are what a crash left of writes that were never acknowledged, or what a reused file held before.
+// was written. So a batch anywhere that names a position behind the tail proves that durable batches are gone. Others are what a
+// crash left of writes that were never acknowledged, or what a reused file held before.
 func (st *state) lookBeyond() error {
-	proof := func(h *header) bool {
-		return h.number >= st.link.number && h.epoch >= st.link.epoch && h.durable() > st.tail
-	}
+	proof := func(h *header) bool { return h.durable() > st.tail }
 	damage := func(s *segment, at int64, by *header, in *segment, off int64) error {
 		return &journal.CorruptError{File: s.name, Offset: at, At: st.tail,
 			Reason: fmt.Sprintf("batch %d is not readable, but batch %d is (%s at offset %d)", st.link.number, by.number, in.name, off)}
