@@ -489,8 +489,8 @@ func TestLoginTimeout(t *testing.T) {
 				return client, f.next()
 			}
 			quick, inTime := connect()
-			if !inTime.info.LoggedIn() || !inTime.info.LoggedIn() {
-				t.Error("LoggedIn = false in time")
+			if once, again := inTime.info.LoggedIn(), inTime.info.LoggedIn(); !once || !again {
+				t.Errorf("LoggedIn in time = %v and again %v", once, again)
 			}
 			dawdler, late := connect()
 			f.wantClosed(dawdler)
@@ -573,6 +573,41 @@ func TestSlowLoris(t *testing.T) {
 	f.Close()
 	if n := f.Stats().RefusedProtocol.Load(); n != 1 {
 		t.Errorf("refused = %d, want 1", n)
+	}
+}
+
+// TestHandshakeTimeoutEndsWithTheHandshake: what comes after the first bytes may take its time.
+func TestHandshakeTimeoutEndsWithTheHandshake(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	got := make(chan error, 1)
+	s := New(Options{Handlers: map[Protocol]Handler{STOMP: func(_ context.Context, conn net.Conn, _ Info) {
+		_, err := io.ReadFull(conn, make([]byte, len("CONNECT\nlate")))
+		got <- err
+	}}})
+	defer s.Close()
+	e, err := s.Listen(Endpoint{Protocol: Auto, Address: "127.0.0.1:0", Limits: Limits{HandshakeTimeout: timeout}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	client, err := net.Dial("tcp", e.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := io.WriteString(client, "CONNECT\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-got:
+		t.Fatalf("read ended early: %v", err)
+	case <-time.After(timeout + 100*time.Millisecond):
+	}
+	if _, err := io.WriteString(client, "late"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil {
+		t.Errorf("read after the handshake's time = %v", err)
 	}
 }
 
@@ -715,8 +750,8 @@ func TestUnlisten(t *testing.T) {
 	if names != "stomp 1 stomp-2 0 " {
 		t.Errorf("bound = %q", names)
 	}
-	if !f.Unlisten("stomp") || f.Unlisten("stomp") || len(f.Bound()) != 1 {
-		t.Error("Unlisten did not remove the endpoint once")
+	if was, again := f.Unlisten("stomp"), f.Unlisten("stomp"); !was || again || len(f.Bound()) != 1 {
+		t.Errorf("Unlisten = %v and again %v, %d endpoints left; want true, false, 1", was, again, len(f.Bound()))
 	}
 	f.write(client, "x")
 	f.wantRead(s.conn, "x")
