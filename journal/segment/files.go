@@ -91,7 +91,7 @@ func list(fs vfs.FS, dir string, readOnly bool) (segs []*segment, err error) {
 		}
 	}()
 	for _, n := range names {
-		if strings.HasSuffix(n, suffix+unfinished) && !readOnly {
+		if strings.HasSuffix(n, unfinished) && !readOnly {
 			if err := fs.Remove(path.Join(dir, n)); err != nil {
 				return segs, fmt.Errorf("remove unfinished segment: %w", err)
 			}

@@ -38,6 +38,7 @@ const (
 	// controlRoom at the end of each segment is left to controls, so that trimming and closing work in a full log.
 	controlRoom = 4096
 	block       = 4096
+	maxPosition = 1 << 62 // so that no sum of a position and a length overflows
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -122,6 +123,9 @@ func (h *header) parse(b []byte) (wrong string) {
 	h.number = binary.LittleEndian.Uint64(b[16:])
 	h.base = journal.Position(binary.LittleEndian.Uint64(b[24:]))
 	h.length = binary.LittleEndian.Uint32(b[32:])
+	if h.base > maxPosition {
+		return fmt.Sprintf("position %d is beyond all that can be", h.base)
+	}
 	h.count = binary.LittleEndian.Uint32(b[36:])
 	h.unsynced = binary.LittleEndian.Uint32(b[40:])
 	copy(h.prev[:], b[44:])
@@ -146,7 +150,10 @@ func (h *header) verify(batch []byte) (hash digest, wrong string) {
 	if got != want {
 		return hash, fmt.Sprintf("checksum of batch %d is %08x, computed %08x", h.number, got, want)
 	}
-	if h.flags&(flagGap|flagControl) == 0 {
+	if h.flags != 0 && (h.flags != flagControl && h.flags != flagGap || h.count != 0) {
+		return hash, fmt.Sprintf("batch %d has the flags %x and %d records, which cannot be", h.number, h.flags, h.count)
+	}
+	if h.flags == 0 {
 		if wrong := checkFrames(batch, h.count); wrong != "" {
 			return hash, fmt.Sprintf("batch %d: %s", h.number, wrong)
 		}

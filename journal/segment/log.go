@@ -176,6 +176,17 @@ func (l *Log) start(files []*segment) error {
 	if err != nil {
 		return err
 	}
+	floor, err := readFloor(l.fs, l.dir)
+	if err != nil {
+		return err
+	}
+	if st.tail < floor {
+		damage := &journal.CorruptError{File: l.dir, At: st.tail, Reason: fmt.Sprintf("the log was closed at position %d, and ends at %d", floor, st.tail)}
+		if n := len(st.live); n > 0 {
+			damage.File, damage.Offset = st.live[n-1].name, st.live[n-1].offset(st.tail)
+		}
+		return damage
+	}
 	for _, s := range files {
 		l.lastID = max(l.lastID, s.id)
 		l.allocated += s.size
@@ -273,6 +284,12 @@ func (l *Log) Close() error {
 	ready := l.ready
 	l.ready = nil
 	l.mu.Unlock()
+	if err == nil {
+		// Without it the log is as good, only a little less well guarded.
+		if ferr := writeFloor(l.fs, l.dir, l.Tail()); ferr != nil {
+			l.log.Warn("the position at which the journal was closed cannot be noted", "dir", l.dir, "error", ferr)
+		}
+	}
 	for _, s := range segs {
 		s.gate.Lock()
 		s.gone = true

@@ -44,7 +44,7 @@ type Damage struct {
 	File     string // where it begins; empty if the file is missing
 	Offset   int64  // bytes from the start of File
 	From, To journal.Position
-	// FirstBatch and LastBatch are the numbers of the batches in the range, the engine's own included.
+	// FirstBatch and LastBatch are the numbers of the batches in the range, the engine's own included. LastBatch is 0 if nobody knows.
 	FirstBatch, LastBatch uint64
 	Reason                string
 	// Saved names the copy of the bytes that Repair has overwritten.
@@ -52,6 +52,7 @@ type Damage struct {
 
 	seg    *segment // nil: no file has it
 	length int64    // of the range in the file
+	atEnd  bool     // nothing follows
 	gap    header
 }
 
@@ -131,6 +132,20 @@ func examineAll(dir string, opt Options, apply bool, lost func(Lost)) (Report, e
 		return fail(err)
 	}
 	rep.describe(files, chosen)
+	floor, err := readFloor(opt.FS, dir)
+	if err != nil {
+		return fail(err)
+	}
+	if rep.Tail < floor {
+		d := Damage{From: rep.Tail, To: floor, Reason: fmt.Sprintf("the log was closed at position %d, and ends at %d", floor, rep.Tail), atEnd: true}
+		if len(chosen) > 0 {
+			last := chosen[len(chosen)-1]
+			d.seg, d.File, d.Offset = last.seg, last.seg.name, last.seg.offset(last.end)
+			d.FirstBatch = last.last + 1
+			d.length = min(int64(floor-rep.Tail), last.seg.size-d.Offset)
+		}
+		rep.Damages = append(rep.Damages, d)
+	}
 	for i := range rep.Damages {
 		d := &rep.Damages[i]
 		if lost != nil {
@@ -380,6 +395,14 @@ func (d *Damage) repair(fs vfs.FS, dir string) error {
 	if d.To-d.From > 1<<32-1 {
 		return fmt.Errorf("%d bytes from position %d on are missing, more than a gap can stand for", d.To-d.From, d.From)
 	}
+	if d.atEnd { // the next writer goes on here
+		if d.length > 0 {
+			if err := d.save(fs, dir); err != nil {
+				return fmt.Errorf("save damaged bytes: %w", err)
+			}
+		}
+		return writeFloor(fs, dir, d.From)
+	}
 	d.gap.length = uint32(d.To - d.From)
 	gap := make([]byte, headerSize)
 	d.gap.seal(gap)
@@ -414,7 +437,6 @@ func (d *Damage) repair(fs vfs.FS, dir string) error {
 	if d.length < headerSize {
 		return fmt.Errorf("the damaged range at offset %d of %s has %d bytes, too few to mark it", d.Offset, d.File, d.length)
 	}
-	d.Saved = fmt.Sprintf("%s.%d.damaged", d.File, d.Offset)
 	if err := d.save(fs, dir); err != nil {
 		return fmt.Errorf("save damaged bytes: %w", err)
 	}
@@ -425,6 +447,7 @@ func (d *Damage) repair(fs vfs.FS, dir string) error {
 }
 
 func (d *Damage) save(fs vfs.FS, dir string) error {
+	d.Saved = fmt.Sprintf("%s.%d.damaged", d.File, d.Offset)
 	f, err := fs.Create(d.Saved)
 	if err != nil {
 		return err
