@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -112,13 +113,11 @@ func (s *session) appendConnected(receipt, heartBeat string) {
 }
 
 // startBeats begins to send heart-beats. A timer of the runtime writes them, and no goroutine waits in between.
+// The caller holds mu.
 func (s *session) startBeats() {
-	if s.period <= 0 {
-		return
+	if s.period > 0 {
+		s.beats = time.AfterFunc(s.period, s.beat)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.beats = time.AfterFunc(s.period, s.beat)
 }
 
 // beat writes a heart-beat; the connection itself keeps it from falling into the middle of a frame that is being written.
@@ -146,9 +145,11 @@ func unknownCommand(command string) error {
 	return &refusal{text: fmt.Sprintf("Unknown STOMP action: %s", command), fatal: true}
 }
 
-// closeWrite tells the client that nothing follows.
-func closeWrite(conn any) {
+// closeWrite tells the client that nothing follows, and leaves it the time to read what went before.
+func closeWrite(conn net.Conn) {
 	if c, ok := conn.(interface{ CloseWrite() error }); ok {
 		c.CloseWrite()
+		return
 	}
+	conn.Close()
 }

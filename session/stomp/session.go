@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,6 +113,9 @@ func (s *source) Read(p []byte) (int, error) {
 		if err := s.conn.SetReadDeadline(time.Now().Add(s.silence)); err != nil {
 			return 0, err
 		}
+		if s.down.Load() { // whose own deadline has just been overwritten, perhaps
+			return 0, os.ErrDeadlineExceeded
+		}
 	}
 	return s.conn.Read(p)
 }
@@ -130,17 +134,9 @@ func (s *session) run() error {
 	if err == errLeft || errors.As(err, new(*refusal)) || s.down.Load() {
 		// The last frame is on its way. What the client still sends is read, because unread bytes would make the close
 		// a reset, which can overtake that frame.
-		end := time.Now().Add(s.opt.Linger)
-		s.conn.SetDeadline(end)
-		s.silence = 0
+		s.conn.SetDeadline(time.Now().Add(s.opt.Linger))
 		io.Copy(io.Discard, io.LimitReader(s.conn, 1<<20))
-		select {
-		case <-written:
-		case <-time.After(time.Until(end)):
-		}
-	}
-	if s.beats != nil {
-		s.beats.Stop()
+		<-written
 	}
 	s.conn.Close()
 	s.core.Close()

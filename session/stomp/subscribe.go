@@ -1,0 +1,232 @@
+package stomp
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/codec/stomp"
+	"github.com/godwitmq/godwit/message"
+	"github.com/godwitmq/godwit/security"
+)
+
+// How many messages may be at a consumer that does not say.
+const (
+	queuePrefetch   = 1000
+	topicPrefetch   = 32767
+	durablePrefetch = 100
+	browserPrefetch = 500
+)
+
+// selectorPrefix asks for strings to be taken as numbers where a selector compares them with numbers: STOMP clients can
+// set no other properties.
+const selectorPrefix = "convert_string_expressions:"
+
+// subscription is a consumer as its client knows it. What may change is guarded by session.mu.
+type subscription struct {
+	id             broker.ConsumerID
+	name           string // the id header; in 1.0 the destination if there is none
+	destination    message.Destination
+	mode           ackMode
+	transformation string
+	older          *subscription // with the same name
+
+	prefix      []byte // of its MESSAGE frames: the lines that never change
+	lastFrom    message.Destination
+	lastLine    []byte // the destination line of lastFrom
+	lastWritten uint64 // the newest delivery that was written
+	waiting     deliveries
+	due         bool // lastWritten has to be acknowledged by the session
+}
+
+type ackMode uint8
+
+const (
+	ackAuto ackMode = iota
+	ackClient
+	ackIndividual
+)
+
+// subscribe handles SUBSCRIBE.
+func (s *session) subscribe(h stomp.Headers, receipt string) error {
+	text, ok := h.Lookup("destination")
+	if !ok {
+		return &refusal{text: "SUBSCRIBE received without a destination"}
+	}
+	id, hasID := h.Lookup("id")
+	if !hasID && s.version > stomp.V10 {
+		return &refusal{text: "SUBSCRIBE received without a subscription id!"}
+	}
+	n, err := s.resolve(text)
+	if err != nil {
+		return err
+	}
+	ev := &broker.Subscribe{Conn: s.core.ID(), Destination: n.destination, Prefetch: -1}
+	selector := h.Value("selector")
+	if err := destinationOptions(ev, n.options, &selector); err != nil {
+		return err
+	}
+	if value, ok := h.Lookup("activemq.exclusive"); ok {
+		ev.Exclusive = isTrue(value)
+	}
+	if value, ok := h.Lookup("activemq.noLocal"); ok {
+		ev.NoLocal = isTrue(value)
+	}
+	setInt(&ev.Priority, h.Value("activemq.priority"))
+	setInt(&ev.Prefetch, h.Value("activemq.prefetchSize"))
+	ev.Browser = isTrue(h.Value("browser"))
+	if ev.Browser && s.version == stomp.V10 {
+		return &refusal{text: "A queue browser needs STOMP 1.1 or later"}
+	}
+	if strings.TrimSpace(selector) != "" {
+		ev.Selector = selectorPrefix + strings.TrimPrefix(selector, selectorPrefix)
+	}
+	ev.Name = h.Value("activemq.subscriptionName")
+	if ev.Name != "" && n.destination.Kind.IsTopic() && s.clientID == "" {
+		// ActiveMQ binds it to the generated id of the connection, so that nobody ever comes back to it. Here it is
+		// what it is for its client, and leaves nothing behind.
+		ev.Name = ""
+	}
+	if ev.Prefetch < 0 {
+		ev.Prefetch = defaultPrefetch(ev)
+	}
+	kind := security.Kind(n.destination.Kind)
+	if err := s.identity.MayRead(kind, n.destination.Name); err != nil {
+		return &refusal{text: err.Error()}
+	}
+	ev.MayCreate = s.identity.MayCreate(kind, n.destination.Name) == nil
+
+	sub := &subscription{name: id, destination: n.destination, transformation: h.Value("transformation")}
+	switch h.Value("ack") {
+	case "client":
+		sub.mode = ackClient
+	case "client-individual":
+		sub.mode = ackIndividual
+	}
+	sub.prefix = stomp.AppendCommand(nil, stomp.Message)
+	if hasID {
+		sub.prefix = stomp.AppendHeader(sub.prefix, s.version, "subscription", id)
+	} else {
+		sub.name = text
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.subscriptions) >= s.opt.MaxSubscriptions {
+		return &refusal{text: fmt.Sprintf("The connection has %d subscriptions, its limit", len(s.subscriptions))}
+	}
+	s.lastConsumer++
+	sub.id, ev.Consumer = s.lastConsumer, s.lastConsumer
+	sub.older = s.byName[sub.name]
+	s.byName[sub.name] = sub
+	s.subscriptions[sub.id] = sub
+	ev.Ref = s.expectLocked(answer{kind: subscribe, receipt: receipt, consumer: sub.id})
+	s.event(ev)
+	return nil
+}
+
+func defaultPrefetch(ev *broker.Subscribe) int {
+	switch {
+	case ev.Browser:
+		return browserPrefetch
+	case ev.Name != "":
+		return durablePrefetch
+	case ev.Destination.Kind.IsTopic():
+		return topicPrefetch
+	}
+	return queuePrefetch
+}
+
+// destinationOptions applies what stands after '?' in a destination, as in JMS: consumer.exclusive=true&consumer.priority=3.
+func destinationOptions(ev *broker.Subscribe, options string, selector *string) error {
+	for option := range strings.SplitSeq(options, "&") {
+		key, value, _ := strings.Cut(option, "=")
+		key, ok := strings.CutPrefix(key, "consumer.")
+		if !ok {
+			continue
+		}
+		value, err := url.QueryUnescape(value)
+		if err != nil {
+			return &refusal{text: fmt.Sprintf("The destination option %q cannot be read: %v", option, err)}
+		}
+		switch key {
+		case "exclusive":
+			ev.Exclusive = isTrue(value)
+		case "noLocal":
+			ev.NoLocal = isTrue(value)
+		case "priority":
+			setInt(&ev.Priority, value)
+		case "prefetchSize":
+			setInt(&ev.Prefetch, value)
+		case "selector":
+			if *selector == "" {
+				*selector = value
+			}
+		}
+	}
+	return nil
+}
+
+func isTrue(value string) bool { return strings.EqualFold(value, "true") }
+
+// setInt sets n to a number; what is none, or is not of 32 bits, is passed over as ActiveMQ does.
+func setInt(n *int, value string) {
+	if v, err := strconv.ParseInt(strings.TrimSpace(value), 10, 32); err == nil {
+		*n = int(v)
+	}
+}
+
+// unsubscribe handles UNSUBSCRIBE: the end of a subscription, or of what is left of a durable one.
+func (s *session) unsubscribe(h stomp.Headers, receipt string) error {
+	if durable := h.Value("activemq.subscriptionName"); durable != "" && s.clientID != "" {
+		s.event(&broker.RemoveSubscription{Conn: s.core.ID(), Ref: s.expect(answer{kind: confirm, receipt: receipt}), ClientID: s.clientID, Name: durable})
+		return nil
+	}
+	id, ok := h.Lookup("id")
+	if !ok {
+		if id, ok = h.Lookup("destination"); !ok {
+			return &refusal{text: "UNSUBSCRIBE received without a subscription id or a destination"}
+		}
+	}
+	s.mu.Lock()
+	sub := s.byName[id]
+	if sub == nil {
+		s.mu.Unlock()
+		return &refusal{text: "No subscription matched."}
+	}
+	s.remove(sub)
+	last := sub.lastSeen()
+	s.mu.Unlock()
+	s.event(&broker.Unsubscribe{Conn: s.core.ID(), Ref: s.confirmation(receipt), Consumer: sub.id, LastDelivered: last})
+	return nil
+}
+
+// lastSeen is the newest delivery that the client has got and not acknowledged; 0 if there is none.
+func (sub *subscription) lastSeen() uint64 {
+	if live := sub.waiting.all(); len(live) > 0 {
+		return live[len(live)-1].sequence
+	}
+	if sub.due {
+		return sub.lastWritten
+	}
+	return 0
+}
+
+// remove forgets a subscription. The caller holds mu.
+func (s *session) remove(sub *subscription) {
+	delete(s.subscriptions, sub.id)
+	for at := s.byName[sub.name]; at != nil; at = at.older {
+		switch {
+		case at == sub && at.older == nil:
+			delete(s.byName, sub.name)
+		case at == sub:
+			s.byName[sub.name] = at.older
+		case at.older == sub:
+			at.older = sub.older
+		default:
+			continue
+		}
+		return
+	}
+}
