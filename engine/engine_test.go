@@ -1,7 +1,11 @@
 package engine_test
 
 import (
+	"fmt"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/engine"
@@ -112,5 +116,68 @@ func BenchmarkSend(b *testing.B) {
 		m := persistent(queue("q"), int64(b.N), string(body))
 		c.Submit(&broker.Send{Conn: c.ID(), Ref: 1, Message: m, MayCreate: true})
 		c.answer(1)
+	}
+}
+
+// cpuSeconds is the processor time that this process has used, user and system.
+func cpuSeconds() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+}
+
+// BenchmarkPipeline sends persistent messages of 1 KiB through queues with a consumer each, as many producers as queues; every send waits for its
+// answer. It reports the processor time of one send with its dispatch and acknowledgement.
+func BenchmarkPipeline(b *testing.B) {
+	for _, n := range []int{1, 16} {
+		b.Run(fmt.Sprintf("%d producers", n), func(b *testing.B) {
+			e := open(b, b.TempDir())
+			defer e.Close()
+			body := make([]byte, 1024)
+			var consumers sync.WaitGroup
+			for i := range n {
+				c := connect(b, e)
+				c.Submit(&broker.Subscribe{Conn: c.ID(), Consumer: 1, Destination: queue(fmt.Sprint("q", i)), Prefetch: 1000, MayCreate: true})
+				consumers.Go(func() {
+					defer c.Close()
+					var got []broker.Effect
+					for seen := 0; seen < b.N/n; {
+						var err error
+						if got, err = c.Wait(got); err != nil {
+							return
+						}
+						var acks []broker.Event
+						for i := range got {
+							if got[i].Kind == broker.Delivery {
+								seen++
+								acks = append(acks, &broker.Ack{Conn: c.ID(), Consumer: 1, Kind: broker.Consumed, Last: got[i].Sequence, Single: true})
+							}
+						}
+						c.Submit(acks...)
+					}
+				})
+			}
+			b.ResetTimer()
+			cpu := cpuSeconds()
+			var producers sync.WaitGroup
+			for i := range n {
+				c := connect(b, e)
+				producers.Go(func() {
+					defer c.Close()
+					var got []broker.Effect
+					for k := range b.N / n {
+						m := &message.Message{ID: message.ID{Producer: fmt.Sprint("p", i), Sequence: int64(k)}, Destination: queue(fmt.Sprint("q", i)), Priority: 4, Persistent: true, Type: message.Bytes, Content: body}
+						m.Encode()
+						c.Submit(&broker.Send{Conn: c.ID(), Ref: 1, Message: m, Tracked: true, MayCreate: true})
+						got, _ = c.Wait(got)
+					}
+				})
+			}
+			producers.Wait()
+			consumers.Wait()
+			b.ReportMetric((cpuSeconds()-cpu)*1e6/float64(b.N), "cpu-us/op")
+		})
 	}
 }
