@@ -21,21 +21,22 @@ const (
 // reserved holds the words that are no identifiers, in the order of section 3.8.1.1.
 var reserved = [...]string{"NULL", "TRUE", "FALSE", "NOT", "AND", "OR", "BETWEEN", "LIKE", "IN", "IS", "ESCAPE"}
 
-// conversionPrefix is put before a selector by ActiveMQ's STOMP side and by clients that want strings converted.
+// conversionPrefix before a selector asks for strings to be converted. ActiveMQ's STOMP side puts it there, and clients may.
 const conversionPrefix = "convert_string_expressions:"
 
 // lexer cuts a text into tokens; the fields describe the current one.
 type lexer struct {
-	text  string
-	next  int // where the next token is looked for
-	kind  token
-	start int    // of the token, in bytes
-	word  string // identifier: as written; keyword: in capitals; string: its value; symbol, number: as written
+	text     string
+	converts bool // the text begins with conversionPrefix
+	next     int  // where the next token is looked for
+	kind     token
+	start    int    // of the token, in bytes
+	word     string // identifier: as written; keyword: in capitals; string: its value; symbol, number: as written
 }
 
 func newLexer(text string) lexer {
 	if strings.HasPrefix(text, conversionPrefix) {
-		return lexer{text: text, next: len(conversionPrefix)}
+		return lexer{text: text, converts: true, next: len(conversionPrefix)}
 	}
 	return lexer{text: text}
 }
@@ -45,7 +46,11 @@ func (l *lexer) blank() bool { return strings.Trim(l.text[l.next:], " \t\n\r\f")
 
 // fail makes the error for a place in the text; format gets " at column n" appended, and then found unless that is empty.
 func (l *lexer) fail(at int, found, format string, args ...any) *SyntaxError {
-	detail := fmt.Sprintf(format, args...) + fmt.Sprintf(" at column %d", utf8.RuneCountInString(l.text[:at])+1)
+	from := 0
+	if l.converts {
+		from = len(conversionPrefix)
+	}
+	detail := fmt.Sprintf(format, args...) + fmt.Sprintf(" at column %d", utf8.RuneCountInString(l.text[from:at])+1)
 	if found != "" {
 		detail += ", found " + found
 	}

@@ -137,12 +137,13 @@ func (n *negation) appendTo(b []byte) []byte {
 // comparison is left op right.
 type comparison struct {
 	op          operator
+	converts    bool // strings beside numbers and booleans, as compare says
 	left, right node
 }
 
 // newComparison picks the shortest way: an identifier beside a literal is what nearly every selector consists of.
-func newComparison(op operator, left, right node) condition {
-	general := comparison{op, left, right}
+func newComparison(op operator, converts bool, left, right node) condition {
+	general := comparison{op, converts, left, right}
 	name, isName := left.(*identifier)
 	constant, isConstant := right.(*literal)
 	switch {
@@ -154,7 +155,9 @@ func newComparison(op operator, left, right node) condition {
 	return &general
 }
 
-func (n *comparison) test(v Values) truth { return compare(n.op, n.left.eval(v), n.right.eval(v)) }
+func (n *comparison) test(v Values) truth {
+	return compare(n.op, n.converts, n.left.eval(v), n.right.eval(v))
+}
 func (n *comparison) eval(v Values) value { return truthValue(n.test(v)) }
 func (n *comparison) level() level        { return levelPredicate }
 func (n *comparison) appendTo(b []byte) []byte {
@@ -177,7 +180,7 @@ func (n *textComparison) test(v Values) truth {
 	if s, ok := x.(string); ok {
 		return truthOf((s == n.constant) == (n.op == equal))
 	}
-	return compare(n.op, valueOf(x), textValue(n.constant))
+	return compare(n.op, n.converts, valueOf(x), textValue(n.constant))
 }
 
 // integerComparison is identifier op integer.
@@ -193,7 +196,7 @@ func (n *integerComparison) test(v Values) truth {
 	if i, ok := x.(int64); ok {
 		return n.op.holds(cmp.Compare(i, n.constant))
 	}
-	return compare(n.op, valueOf(x), integerValue(n.constant))
+	return compare(n.op, n.converts, valueOf(x), integerValue(n.constant))
 }
 
 // nullTest is IS [NOT] NULL.
@@ -213,23 +216,23 @@ func (n *nullTest) appendTo(b []byte) []byte {
 // between is [NOT] BETWEEN, by the specification the same as two comparisons joined by AND, or by OR where it is negated.
 type between struct {
 	operand, low, high node
-	not                bool
+	not, converts      bool
 }
 
 func (n *between) test(v Values) truth {
 	x := n.operand.eval(v)
 	if n.not {
-		t := compare(less, x, n.low.eval(v))
+		t := compare(less, n.converts, x, n.low.eval(v))
 		if t == isTrue {
 			return t
 		}
-		return max(t, compare(greater, x, n.high.eval(v)))
+		return max(t, compare(greater, n.converts, x, n.high.eval(v)))
 	}
-	t := compare(greaterOrEqual, x, n.low.eval(v))
+	t := compare(greaterOrEqual, n.converts, x, n.low.eval(v))
 	if t == isFalse {
 		return t
 	}
-	return min(t, compare(lessOrEqual, x, n.high.eval(v)))
+	return min(t, compare(lessOrEqual, n.converts, x, n.high.eval(v)))
 }
 
 func (n *between) eval(v Values) value { return truthValue(n.test(v)) }

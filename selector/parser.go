@@ -205,7 +205,7 @@ func (p *parser) comparison(left node, start int) (node, *SyntaxError) {
 			return nil, err
 		}
 	}
-	return newComparison(op, left, right), nil
+	return newComparison(op, p.lex.converts, left, right), nil
 }
 
 func (p *parser) isNull(left node) (node, *SyntaxError) {
@@ -242,7 +242,7 @@ func (p *parser) between(left node, start int, not bool) (node, *SyntaxError) {
 	if err != nil {
 		return nil, err
 	}
-	return &between{left, low, high, not}, nil
+	return &between{left, low, high, not, p.lex.converts}, nil
 }
 
 // bound reads the number behind the current token.

@@ -11,10 +11,11 @@ import (
 )
 
 var (
-	anyName = rapid.SampledFrom([]string{"a", "b", "c", "JMSPriority", "$x"})
-	anyText = rapid.SampledFrom([]string{"'x'", "'it''s'", "''", "'5'", "'true'", "'%_!'", "'ä'"})
-	anyNum  = rapid.SampledFrom([]string{"0", "1", "5", "-5", "9223372036854775807", "-9223372036854775808", "0.5", "7.", "1E300", "017", "0x1F", "2D"})
-	values  = rapid.SampledFrom([]any{nil, true, false, int64(0), int64(5), int64(math.MaxInt64), int64(math.MinInt64), 0.5, 5.0, math.NaN(),
+	anyName   = rapid.SampledFrom([]string{"a", "b", "c", "JMSPriority", "$x"})
+	anyText   = rapid.SampledFrom([]string{"'x'", "'it''s'", "''", "'5'", "'true'", "'%_!'", "'ä'"})
+	anyNum    = rapid.SampledFrom([]string{"0", "1", "5", "-5", "9223372036854775807", "-9223372036854775808", "0.5", "7.", "1E300", "017", "0x1F", "2D"})
+	anyPrefix = rapid.SampledFrom([]string{"", conversionPrefix})
+	values    = rapid.SampledFrom([]any{nil, true, false, int64(0), int64(5), int64(math.MaxInt64), int64(math.MinInt64), 0.5, 5.0, math.NaN(),
 		math.Inf(1), "x", "it's", "", "5", "true", "%_!", "-0.5"})
 )
 
@@ -88,7 +89,8 @@ func parseDrawn(t *rapid.T, text string) *Selector {
 func TestLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x, y, v := anyCondition(t, 3), anyCondition(t, 2), anyMessage(t)
-		of := func(text string) truth { return parseDrawn(t, text).root.test(v) }
+		prefix := anyPrefix.Draw(t, "prefix")
+		of := func(text string) truth { return parseDrawn(t, prefix+text).root.test(v) }
 		same := func(law, left, right string) {
 			if l, r := of(left), of(right); l != r {
 				t.Fatalf("%s: %q is %d, %q is %d, for %v", law, left, l, right, r, v)
@@ -111,7 +113,7 @@ func TestLaws(t *testing.T) {
 
 func TestStringParsesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := parseDrawn(t, anyCondition(t, 4))
+		s := parseDrawn(t, anyPrefix.Draw(t, "prefix")+anyCondition(t, 4))
 		again := parseDrawn(t, s.String())
 		if again.String() != s.String() {
 			t.Fatalf("the normal form of %q is %q, and that of it %q", s.source, s, again)

@@ -6,11 +6,11 @@
 // # Decisions the specification leaves open, and ActiveMQ's ways that clients may lean on
 //
 //   - Values of unlike kinds: a comparison is FALSE, <> and BETWEEN included. Integers and floats are alike and are compared
-//     exactly, without rounding the integer. A string compared with a number counts as a number if it reads as a decimal
-//     one, and a string compared with a boolean counts as a boolean if it is "true" or "false" in any case, because a STOMP
-//     client can set nothing but strings: n = 5 and n = '5' both match a property "5" and a property 5. ActiveMQ does so
-//     where the selector begins with "convert_string_expressions:", which its STOMP side puts before every selector; here
-//     it is done for all selectors, and the prefix is skipped.
+//     exactly, without rounding the integer.
+//   - A selector that begins with "convert_string_expressions:", as in ActiveMQ, converts strings: one compared with a number
+//     counts as a number if it reads as a decimal one, and one compared with a boolean counts as a boolean if it is "true" or
+//     "false" in any case. n = 5 and n = '5' then both match a property "5" and a property 5. It is meant for STOMP
+//     clients, who can set nothing but strings: their session puts the prefix before every selector.
 //   - Strings and booleans know only = and <>. A literal of them beside another comparison is a syntax error; two strings
 //     that meet there at evaluation give FALSE.
 //   - LIKE on a value that is no string is FALSE, and NOT LIKE therefore TRUE; IN and NOT IN on such a value are unknown.
@@ -47,6 +47,7 @@ type Values interface {
 // Selector is a parsed selector. It does not change and may be used by many goroutines at once.
 type Selector struct {
 	source      string
+	converts    bool
 	root        condition // nil matches all
 	identifiers []string
 }
@@ -54,7 +55,7 @@ type Selector struct {
 // SyntaxError says where and why a text is no selector.
 type SyntaxError struct {
 	Offset int    // in bytes, from the start of the text
-	Detail string // "expected ')' at column 12, found AND"; columns count characters from 1
+	Detail string // "expected ')' at column 12, found AND"; columns count characters from 1, behind the prefix
 }
 
 func (e *SyntaxError) Error() string { return "invalid selector: " + e.Detail }
@@ -72,7 +73,7 @@ func Parse(text string) (*Selector, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Selector{source: text, root: root}
+	s := &Selector{source: text, converts: p.lex.converts, root: root}
 	for name := range p.identifiers {
 		s.identifiers = append(s.identifiers, name)
 	}
@@ -89,14 +90,18 @@ func (s *Selector) Matches(v Values) bool {
 // MatchesAll reports whether the selector is the empty one.
 func (s *Selector) MatchesAll() bool { return s.root == nil }
 
-// String gives the selector in its normal form: keywords in capitals, one space between words, no comments, no needless parentheses.
-// Parse reads it back to an equal selector. Where the normal form would be longer than MaxLength, the text that was parsed
+// String gives the selector in its normal form: keywords in capitals, one space between words, no comments, no needless parentheses,
+// behind the prefix that converts strings if it was there. Parse reads it back to an equal selector. Where the normal form would be longer than MaxLength, the text that was parsed
 // is given instead. The empty selector gives "".
 func (s *Selector) String() string {
 	if s.root == nil {
 		return ""
 	}
-	if text := s.root.appendTo(nil); len(text) <= MaxLength {
+	var text []byte
+	if s.converts {
+		text = append(text, conversionPrefix...)
+	}
+	if text = s.root.appendTo(text); len(text) <= MaxLength {
 		return string(text)
 	}
 	return s.source

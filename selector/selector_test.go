@@ -29,7 +29,11 @@ func evaluate(t testing.TB, text string, v Values) string {
 	if mustParse(t, text).Matches(v) {
 		return "T"
 	}
-	if mustParse(t, "NOT ("+text+")").Matches(v) {
+	prefix := ""
+	if rest, ok := strings.CutPrefix(text, conversionPrefix); ok {
+		prefix, text = conversionPrefix, rest
+	}
+	if mustParse(t, prefix+"NOT ("+text+")").Matches(v) {
 		return "F"
 	}
 	return "U"
@@ -140,25 +144,13 @@ func TestEvaluate(t *testing.T) {
 		"boolean greater boolean":  {"flag > off", "F"},
 		"other type":               {"bytes IS NULL AND int IS NULL", "T"},
 
-		"string as number":          {"five = 5", "T"},
-		"string as string":          {"five = '5'", "T"},
-		"number as string":          {"age = '17'", "T"},
-		"number as string <>":       {"age <> '17'", "F"},
-		"number as string other":    {"age = '18'", "F"},
-		"string orders":             {"five > 4 AND five <= 5 AND five BETWEEN 5 AND 6", "T"},
-		"string as float":           {"fiveAndHalf = 5.5 AND fiveAndHalf > 5", "T"},
-		"string against property":   {"five < age", "T"},
-		"string no number":          {"text = 5", "F"},
-		"string no number <>":       {"text <> 5", "F"},
-		"string empty no number":    {"empty = 0", "F"},
-		"strings stay strings":      {"five = '5.0'", "F"},
-		"string as boolean":         {"yes = TRUE AND TRUE = yes", "T"},
-		"boolean as string":         {"flag = 'True' AND off = 'false'", "T"},
-		"boolean as string no":      {"flag = 'yes'", "F"},
-		"string as long, exact":     {"maxText = 9223372036854775807", "T"},
-		"string as long, exact no":  {"maxText = 9223372036854775806", "F"},
-		"string is no arithmetic":   {"five + 1 = 6", "U"},
-		"string is no bare boolean": {"yes", "F"},
+		"string is no number":    {"five = 5", "F"},
+		"string is no number <>": {"five <> 5", "F"},
+		"string has no order":    {"five > 4 OR five < 6 OR five BETWEEN 5 AND 6", "F"},
+		"number is no string":    {"age = '17' OR age <> '17'", "F"},
+		"string is no boolean":   {"yes = TRUE OR TRUE <> yes", "F"},
+		"boolean is no string":   {"flag = 'true'", "F"},
+		"string property":        {"five < age", "F"},
 
 		"decimal": {"weight = +2501 AND weight = 2501L AND weight = 2501l", "T"}, "negative": {"-5 < zero", "T"}, "hexadecimal": {"0x1F = 31 AND 0XffL = 255", "T"},
 		"octal": {"017 = 15 AND 00 = 0 AND 017L = 15", "T"}, "octal-looking float": {"017.0 = 17 AND 09.5 = 9.5 AND 010D = 10", "T"},
@@ -253,14 +245,45 @@ func TestEmptySelectorMatchesAll(t *testing.T) {
 	}
 }
 
-func TestConversionPrefix(t *testing.T) {
-	s := mustParse(t, "convert_string_expressions:n > 5")
-	if s.String() != "n > 5" || !s.Matches(message{"n": "6"}) || s.Matches(message{"n": "5"}) {
-		t.Errorf("got %q, with n '6' %v, with n '5' %v", s, s.Matches(message{"n": "6"}), s.Matches(message{"n": "5"}))
+func TestConversion(t *testing.T) {
+	v := message{"age": int64(17), "color": "blue", "flag": true, "off": false, "five": "5", "fiveAndHalf": "5.5", "yes": "TRUE", "text": "5x", "empty": "",
+		"maxText": "9223372036854775807"}
+	tests := map[string]struct{ text, want string }{
+		"string as number":          {"five = 5", "T"},
+		"string as string":          {"five = '5'", "T"},
+		"number as string":          {"age = '17'", "T"},
+		"number as string <>":       {"age <> '17'", "F"},
+		"number as string other":    {"age = '18'", "F"},
+		"string orders":             {"five > 4 AND five <= 5 AND five BETWEEN 5 AND 6", "T"},
+		"string not between":        {"five NOT BETWEEN 6 AND 7", "T"},
+		"string as float":           {"fiveAndHalf = 5.5 AND fiveAndHalf > 5", "T"},
+		"string against property":   {"five < age", "T"},
+		"string no number":          {"text = 5", "F"},
+		"string no number <>":       {"text <> 5", "F"},
+		"string empty no number":    {"empty = 0", "F"},
+		"strings stay strings":      {"five = '5.0'", "F"},
+		"string as boolean":         {"yes = TRUE AND TRUE = yes", "T"},
+		"boolean as string":         {"flag = 'True' AND off = 'false'", "T"},
+		"boolean as string no":      {"flag = 'yes'", "F"},
+		"string as long, exact":     {"maxText = 9223372036854775807", "T"},
+		"string as long, exact no":  {"maxText = 9223372036854775806", "F"},
+		"string is no arithmetic":   {"five + 1 = 6", "U"},
+		"string is no bare boolean": {"yes", "F"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := evaluate(t, conversionPrefix+tt.text, v); got != tt.want {
+				t.Errorf("%s = %s, want %s", tt.text, got, tt.want)
+			}
+			normal := mustParse(t, conversionPrefix+tt.text).String()
+			if got := evaluate(t, normal, v); got != tt.want || !strings.HasPrefix(normal, conversionPrefix) {
+				t.Errorf("%s, the normal form of %s, = %s, want %s", normal, tt.text, got, tt.want)
+			}
+		})
 	}
 	_, err := Parse("convert_string_expressions:n >")
-	if e, ok := errors.AsType[*SyntaxError](err); !ok || e.Offset != 30 {
-		t.Errorf("the error after the prefix is %v, want offset 30", err)
+	if e, ok := errors.AsType[*SyntaxError](err); !ok || e.Offset != 30 || !strings.Contains(e.Detail, "column 4,") {
+		t.Errorf("the error behind the prefix is %v, want offset 30 and column 4", err)
 	}
 }
 
@@ -526,7 +549,7 @@ var selectors = map[string]string{
 	"simple": "color = 'red' AND n > 5",
 	"complex": "(color IN ('blue', 'green', 'red') OR color LIKE 'r_d%x') AND n * 2 + 1 BETWEEN 10 AND 1000.5 AND NOT (other IS NULL) " +
 		"AND other LIKE '%needle%stack' AND (n % 10 <> 3 OR -n < 0.5) AND color <> 'black'",
-	"convert": "other > 5 OR n = '6'",
+	"convert": conversionPrefix + "other > 5 OR n = '6'",
 }
 
 var benchmarkRow = &row{"red", int64(6), "a needle in a haystack"}

@@ -127,15 +127,18 @@ func (op operator) holds(order int) truth {
 	}
 }
 
-// compare is a op b by section 3.8.1.1: unknown if one is null, FALSE if they are unlike.
-func compare(op operator, a, b value) truth {
+// compare is a op b by section 3.8.1.1: unknown if one is null, FALSE if they are unlike. converts says whether a string beside
+// a number or a boolean is read as one.
+func compare(op operator, converts bool, a, b value) truth {
 	if a.kind == null || b.kind == null {
 		return isUnknown
 	}
-	if a.kind == text && b.kind != text {
-		a = convert(a.str, b.kind)
-	} else if b.kind == text && a.kind != text {
-		b = convert(b.str, a.kind)
+	if converts && (a.kind == text) != (b.kind == text) {
+		if a.kind == text {
+			a = convert(a.str, b.kind)
+		} else {
+			b = convert(b.str, a.kind)
+		}
 	}
 	switch {
 	case a.isNumber() && b.isNumber():
