@@ -79,34 +79,34 @@ func wireID(id message.ID) message.ID {
 }
 
 // ack handles ACK and NACK. A NACK is about one message only, and is done at once, in a transaction too.
-func (s *session) ack(command string, h stomp.Headers, receipt string) error {
+func (c *connection) ack(command string, h stomp.Headers, receipt string) error {
 	nack := command == stomp.Nack
-	if nack && s.version == stomp.V10 {
+	if nack && c.version == stomp.V10 {
 		return &refusal{text: "NACK received but connection is in v1.0 mode."}
 	}
 	var tx broker.TxID
 	if text, ok := h.Lookup("transaction"); ok {
 		var err error
-		if tx, err = s.transaction(text); err != nil {
+		if tx, err = c.transaction(text); err != nil {
 			return err
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sub, at, named, err := s.acknowledged(command, h)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sub, at, named, err := c.acknowledged(command, h)
 	if err != nil {
 		return err
 	}
 	if sub == nil && at >= 0 { // its subscription has ended; the message went back
-		if ref := s.confirmationLocked(receipt); ref != 0 {
-			s.event(&broker.Rollback{Conn: s.core.ID(), Ref: ref, Tx: nothing})
+		if ref := c.confirmationLocked(receipt); ref != 0 {
+			c.event(&broker.Rollback{Conn: c.core.ID(), Ref: ref, Tx: nothing})
 		}
 		return nil
 	}
 	if at < 0 {
 		return &refusal{text: fmt.Sprintf("Unexpected %s received for message-id [%s]", command, named)}
 	}
-	ev := &broker.Ack{Conn: s.core.ID(), Consumer: sub.id, Kind: broker.Consumed, Last: sub.waiting.all()[at].sequence, Tx: tx,
+	ev := &broker.Ack{Conn: c.core.ID(), Consumer: sub.id, Kind: broker.Consumed, Last: sub.waiting.all()[at].sequence, Tx: tx,
 		Single: nack || sub.mode != ackClient}
 	from := at
 	if !ev.Single {
@@ -125,31 +125,31 @@ func (s *session) ack(command string, h stomp.Headers, receipt string) error {
 	} else {
 		sub.waiting.drop(from, at+1, 0)
 	}
-	ev.Ref = s.confirmationLocked(receipt)
-	s.event(ev)
+	ev.Ref = c.confirmationLocked(receipt)
+	c.event(ev)
 	return nil
 }
 
-func (s *session) confirmationLocked(receipt string) broker.Ref {
+func (c *connection) confirmationLocked(receipt string) broker.Ref {
 	if receipt == "" {
 		return 0
 	}
-	return s.expectLocked(answer{kind: confirm, receipt: receipt})
+	return c.expectLocked(answer{kind: confirm, receipt: receipt})
 }
 
 // acknowledged finds what an ACK or NACK is about: at is the place among the subscription's deliveries, -1 if there is
 // none such. A nil subscription with a place is one that has ended. The caller holds mu.
-func (s *session) acknowledged(command string, h stomp.Headers) (sub *subscription, at int, named string, err error) {
-	if s.version == stomp.V12 {
+func (c *connection) acknowledged(command string, h stomp.Headers) (sub *subscription, at int, named string, err error) {
+	if c.version == stomp.V12 {
 		id, ok := h.Lookup("id")
 		if !ok {
 			return nil, -1, "", &refusal{text: command + " received without an id"}
 		}
-		consumer, sequence, ok := s.parseAck(id)
-		if !ok || consumer > s.lastConsumer {
+		consumer, sequence, ok := c.parseAck(id)
+		if !ok || consumer > c.lastConsumer {
 			return nil, -1, id, nil
 		}
-		if sub = s.subscriptions[consumer]; sub == nil {
+		if sub = c.subscriptions[consumer]; sub == nil {
 			return nil, 0, id, nil
 		}
 		return sub, sub.waiting.find(sequence, message.ID{}), id, nil
@@ -161,17 +161,17 @@ func (s *session) acknowledged(command string, h stomp.Headers) (sub *subscripti
 	id := message.ParseID(text)
 	name, ok := h.Lookup("subscription")
 	if ok {
-		for sub = s.byName[name]; sub != nil; sub = sub.older {
+		for sub = c.byName[name]; sub != nil; sub = sub.older {
 			if at = sub.waiting.find(0, id); at >= 0 {
 				return sub, at, text, nil
 			}
 		}
 		return nil, -1, text, nil
 	}
-	if s.version == stomp.V11 {
+	if c.version == stomp.V11 {
 		return nil, -1, "", &refusal{text: command + " received without a subscription id"}
 	}
-	for _, sub = range s.subscriptions {
+	for _, sub = range c.subscriptions {
 		if at = sub.waiting.find(0, id); at >= 0 {
 			return sub, at, text, nil
 		}
@@ -180,16 +180,16 @@ func (s *session) acknowledged(command string, h stomp.Headers) (sub *subscripti
 }
 
 // appendAck writes the ack header's value: the connection, the consumer and the delivery.
-func (s *session) appendAck(b []byte, consumer broker.ConsumerID, sequence uint64) []byte {
-	b = append(b, s.id...)
+func (c *connection) appendAck(b []byte, consumer broker.ConsumerID, sequence uint64) []byte {
+	b = append(b, c.id...)
 	b = append(b, ':')
 	b = strconv.AppendUint(b, uint64(consumer), 10)
 	b = append(b, ':')
 	return strconv.AppendUint(b, sequence, 10)
 }
 
-func (s *session) parseAck(text string) (broker.ConsumerID, uint64, bool) {
-	rest, ok := strings.CutPrefix(text, s.id)
+func (c *connection) parseAck(text string) (broker.ConsumerID, uint64, bool) {
+	rest, ok := strings.CutPrefix(text, c.id)
 	if !ok {
 		return 0, 0, false
 	}

@@ -13,155 +13,155 @@ import (
 )
 
 // write turns effects into frames until the last one.
-func (s *session) write() {
+func (c *connection) write() {
 	var effects []broker.Effect
-	for !s.closing {
+	for !c.closing {
 		var err error
-		if effects, err = s.core.Wait(effects); err != nil {
+		if effects, err = c.core.Wait(effects); err != nil {
 			break
 		}
-		if !s.writeAll(effects) {
+		if !c.writeAll(effects) {
 			break
 		}
-		if cap(effects) > keepList && !s.core.Pending() {
+		if cap(effects) > keepList && !c.core.Pending() {
 			effects = nil
 		}
 	}
-	s.mu.Lock()
-	s.ended = true
-	if s.beats != nil {
-		s.beats.Stop()
+	c.mu.Lock()
+	c.ended = true
+	if c.beats != nil {
+		c.beats.Stop()
 	}
-	s.room.Broadcast()
-	s.mu.Unlock()
-	if s.closing {
-		closeWrite(s.conn)
+	c.room.Broadcast()
+	c.mu.Unlock()
+	if c.closing {
+		closeWrite(c.conn)
 	}
-	s.conn.SetReadDeadline(time.Now().Add(s.opt.Linger)) // the reader may be the last to know
+	c.conn.SetReadDeadline(time.Now().Add(c.opt.Linger)) // the reader may be the last to know
 }
 
 // writeAll encodes effects, writes them, and acknowledges what the session has to. It returns false if that failed.
-func (s *session) writeAll(effects []broker.Effect) bool {
-	s.mu.Lock()
+func (c *connection) writeAll(effects []broker.Effect) bool {
+	c.mu.Lock()
 	for i := range effects {
-		s.effect(&effects[i])
-		if s.closing {
+		c.effect(&effects[i])
+		if c.closing {
 			break
 		}
-		if len(s.out) >= flushSize {
-			s.mu.Unlock()
-			if !s.flush() {
+		if len(c.out) >= flushSize {
+			c.mu.Unlock()
+			if !c.flush() {
 				return false
 			}
-			s.mu.Lock()
+			c.mu.Lock()
 		}
 	}
-	s.mu.Unlock()
-	return s.flush()
+	c.mu.Unlock()
+	return c.flush()
 }
 
-func (s *session) flush() bool {
-	if len(s.out) > 0 {
-		if s.closing {
-			s.conn.SetWriteDeadline(time.Now().Add(s.opt.Linger))
+func (c *connection) flush() bool {
+	if len(c.out) > 0 {
+		if c.closing {
+			c.conn.SetWriteDeadline(time.Now().Add(c.opt.Linger))
 		}
-		_, err := s.conn.Write(s.out)
-		if s.out = s.out[:0]; cap(s.out) > keepSize && (cap(s.out) > 4*flushSize || !s.core.Pending()) {
-			s.out = nil
+		_, err := c.conn.Write(c.out)
+		if c.out = c.out[:0]; cap(c.out) > keepSize && (cap(c.out) > 4*flushSize || !c.core.Pending()) {
+			c.out = nil
 		}
 		if err != nil {
 			return false
 		}
 	}
-	if len(s.unacked) == 0 {
+	if len(c.unacked) == 0 {
 		return true
 	}
-	s.mu.Lock()
-	acks := make([]broker.Event, len(s.unacked))
-	for i, sub := range s.unacked {
-		acks[i] = &broker.Ack{Conn: s.core.ID(), Consumer: sub.id, Kind: broker.Consumed, Last: sub.lastWritten}
+	c.mu.Lock()
+	acks := make([]broker.Event, len(c.unacked))
+	for i, sub := range c.unacked {
+		acks[i] = &broker.Ack{Conn: c.core.ID(), Consumer: sub.id, Kind: broker.Consumed, Last: sub.lastWritten}
 		sub.due = false
 	}
-	s.mu.Unlock()
-	clear(s.unacked)
-	s.unacked = s.unacked[:0]
-	s.core.Submit(acks...)
+	c.mu.Unlock()
+	clear(c.unacked)
+	c.unacked = c.unacked[:0]
+	c.core.Submit(acks...)
 	return true
 }
 
 // effect encodes one effect. The caller holds mu.
-func (s *session) effect(e *broker.Effect) {
+func (c *connection) effect(e *broker.Effect) {
 	switch e.Kind {
 	case broker.Delivery:
-		if sub := s.subscriptions[e.Consumer]; sub != nil {
-			s.deliver(sub, e)
+		if sub := c.subscriptions[e.Consumer]; sub != nil {
+			c.deliver(sub, e)
 		}
 	case broker.Answer:
-		s.answered(e)
+		c.answered(e)
 	case broker.EndOfBrowse:
-		if sub := s.subscriptions[e.Consumer]; sub != nil {
-			b := append(s.out, sub.prefix...)
-			b = stomp.AppendHeader(b, s.version, "destination", s.appendText(s.scratch[:0], sub.destination))
+		if sub := c.subscriptions[e.Consumer]; sub != nil {
+			b := append(c.out, sub.prefix...)
+			b = stomp.AppendHeader(b, c.version, "destination", c.appendText(c.scratch[:0], sub.destination))
 			b = append(b, "message-id:0\nbrowser:end\n"...)
-			s.out = stomp.AppendBody(b, nil)
+			c.out = stomp.AppendBody(b, nil)
 		}
 	case broker.ConsumerClosed:
-		if sub := s.subscriptions[e.Consumer]; sub != nil {
-			s.remove(sub)
-			s.appendBrokerError(e.Err, "")
+		if sub := c.subscriptions[e.Consumer]; sub != nil {
+			c.remove(sub)
+			c.appendBrokerError(e.Err, "")
 		}
 	case broker.Closed:
-		s.appendBrokerError(e.Err, "")
-		s.closing = true
+		c.appendBrokerError(e.Err, "")
+		c.closing = true
 	}
 }
 
 // answered does what the answer to an event is for. The caller holds mu.
-func (s *session) answered(e *broker.Effect) {
-	a := s.taken(e.Ref)
+func (c *connection) answered(e *broker.Effect) {
+	a := c.taken(e.Ref)
 	switch a.kind {
 	case noAnswer:
 		// Of acknowledgements the session has checked itself which there are; a message that is gone meanwhile is no
 		// fault of the client.
 		if e.Err != nil && !(e.Err.Code == broker.NotFound && e.Err.Op == "acknowledge") {
-			s.appendBrokerError(e.Err, "")
+			c.appendBrokerError(e.Err, "")
 		}
 		return
 	case welcome:
 		if e.Err == nil {
-			s.appendConnected(a.receipt, a.text)
-			s.startBeats()
+			c.appendConnected(a.receipt, a.text)
+			c.startBeats()
 			return
 		}
-		s.closing = true
+		c.closing = true
 	case subscribe:
-		if sub := s.subscriptions[a.consumer]; e.Err != nil && sub != nil {
-			s.remove(sub)
+		if sub := c.subscriptions[a.consumer]; e.Err != nil && sub != nil {
+			c.remove(sub)
 		}
 	case commit:
-		s.settle(a.tx, e.Err == nil)
+		c.settle(a.tx, e.Err == nil)
 	case refuse, fatal:
-		s.out = appendError(s.out, s.version, a.text, a.text, a.receipt)
-		s.closing = a.kind == fatal
+		c.out = appendError(c.out, c.version, a.text, a.text, a.receipt)
+		c.closing = a.kind == fatal
 		return
 	case goodbye:
-		s.closing = true
+		c.closing = true
 	}
 	switch {
 	case e.Err != nil:
-		s.appendBrokerError(e.Err, a.receipt)
+		c.appendBrokerError(e.Err, a.receipt)
 	case a.receipt != "":
-		b := stomp.AppendCommand(s.out, stomp.Receipt)
-		b = stomp.AppendHeader(b, s.version, "receipt-id", a.receipt)
-		s.out = stomp.AppendBody(b, nil)
+		b := stomp.AppendCommand(c.out, stomp.Receipt)
+		b = stomp.AppendHeader(b, c.version, "receipt-id", a.receipt)
+		c.out = stomp.AppendBody(b, nil)
 	}
 }
 
-func (s *session) appendBrokerError(err *broker.Error, receipt string) {
+func (c *connection) appendBrokerError(err *broker.Error, receipt string) {
 	if err == nil {
 		err = &broker.Error{Detail: "The connection was closed by the broker"}
 	}
-	s.out = appendError(s.out, s.version, err.Detail, err.Error(), receipt)
+	c.out = appendError(c.out, c.version, err.Detail, err.Error(), receipt)
 }
 
 // appendError adds an ERROR frame.
@@ -176,37 +176,37 @@ func appendError(b []byte, version stomp.Version, text, body, receipt string) []
 }
 
 // deliver encodes a MESSAGE. The caller holds mu.
-func (s *session) deliver(sub *subscription, e *broker.Effect) {
+func (c *connection) deliver(sub *subscription, e *broker.Effect) {
 	m := e.Message
-	b := append(s.out, sub.prefix...)
+	b := append(c.out, sub.prefix...)
 	from := m.Destination
 	original := m.Original
 	if strings.Contains(from.Name, ",") {
 		from, original = sub.received(from), from
 	}
 	if from != sub.lastFrom || sub.lastLine == nil {
-		s.scratch = s.appendText(s.scratch[:0], from)
-		sub.lastFrom, sub.lastLine = from, stomp.AppendHeader(sub.lastLine[:0], s.version, "destination", s.scratch)
+		c.scratch = c.appendText(c.scratch[:0], from)
+		sub.lastFrom, sub.lastLine = from, stomp.AppendHeader(sub.lastLine[:0], c.version, "destination", c.scratch)
 	}
 	b = append(b, sub.lastLine...)
-	s.scratch = append(s.scratch[:0], m.ID.Producer...)
+	c.scratch = append(c.scratch[:0], m.ID.Producer...)
 	if m.ID.Sequence >= 0 && m.ID.Producer != "" {
-		s.scratch = append(s.scratch, ':')
-		s.scratch = strconv.AppendInt(s.scratch, m.ID.Sequence, 10)
+		c.scratch = append(c.scratch, ':')
+		c.scratch = strconv.AppendInt(c.scratch, m.ID.Sequence, 10)
 	}
-	b = stomp.AppendHeader(b, s.version, "message-id", s.scratch)
+	b = stomp.AppendHeader(b, c.version, "message-id", c.scratch)
 	if sub.mode != ackAuto {
 		d := delivery{sequence: e.Sequence}
-		if s.version == stomp.V12 {
-			s.scratch = s.appendAck(s.scratch[:0], sub.id, e.Sequence)
-			b = stomp.AppendHeader(b, s.version, "ack", s.scratch)
+		if c.version == stomp.V12 {
+			c.scratch = c.appendAck(c.scratch[:0], sub.id, e.Sequence)
+			b = stomp.AppendHeader(b, c.version, "ack", c.scratch)
 		} else {
 			d.id = wireID(m.ID)
 		}
 		sub.waiting.push(d)
 	} else if !sub.due {
 		sub.due = true
-		s.unacked = append(s.unacked, sub)
+		c.unacked = append(c.unacked, sub)
 	}
 	sub.lastWritten = e.Sequence
 	b = stomp.AppendIntHeader(b, "expires", m.Expiration)
@@ -219,32 +219,32 @@ func (s *session) deliver(sub *subscription, e *broker.Effect) {
 		b = append(b, "redelivered:true\n"...)
 	}
 	if m.CorrelationID != "" {
-		b = stomp.AppendHeader(b, s.version, "correlation-id", m.CorrelationID)
+		b = stomp.AppendHeader(b, c.version, "correlation-id", m.CorrelationID)
 	}
 	if !m.ReplyTo.IsZero() {
-		s.scratch = s.appendText(s.scratch[:0], m.ReplyTo)
-		b = stomp.AppendHeader(b, s.version, "reply-to", s.scratch)
+		c.scratch = c.appendText(c.scratch[:0], m.ReplyTo)
+		b = stomp.AppendHeader(b, c.version, "reply-to", c.scratch)
 	}
 	if m.JMSType != "" {
-		b = stomp.AppendHeader(b, s.version, "type", m.JMSType)
+		b = stomp.AppendHeader(b, c.version, "type", m.JMSType)
 	}
 	if m.UserID != "" {
-		b = stomp.AppendHeader(b, s.version, "JMSXUserID", m.UserID)
+		b = stomp.AppendHeader(b, c.version, "JMSXUserID", m.UserID)
 	}
 	if !original.IsZero() {
-		s.scratch = s.appendText(s.scratch[:0], original)
-		b = stomp.AppendHeader(b, s.version, "original-destination", s.scratch)
+		c.scratch = c.appendText(c.scratch[:0], original)
+		b = stomp.AppendHeader(b, c.version, "original-destination", c.scratch)
 	}
 	body, transformation := transformOut(m, sub.transformation)
 	if transformation != "" {
-		b = stomp.AppendHeader(b, s.version, "transformation", transformation)
+		b = stomp.AppendHeader(b, c.version, "transformation", transformation)
 	}
 	withLength := m.Type == message.Bytes || bytes.IndexByte(body, 0) >= 0
-	b, named := s.appendProperties(b, m.Properties, transformation != "")
+	b, named := c.appendProperties(b, m.Properties, transformation != "")
 	if withLength || named {
 		b = stomp.AppendIntHeader(b, "content-length", int64(len(body)))
 	}
-	s.out = stomp.AppendBody(b, body)
+	c.out = stomp.AppendBody(b, body)
 }
 
 // received says as which of its parts a message to a composite destination reached the subscription.
@@ -268,7 +268,7 @@ func (sub *subscription) received(composite message.Destination) message.Destina
 }
 
 // appendProperties adds the properties as headers. named says that one claimed to be the body's length.
-func (s *session) appendProperties(b []byte, p message.Properties, transformed bool) (_ []byte, named bool) {
+func (c *connection) appendProperties(b []byte, p message.Properties, transformed bool) (_ []byte, named bool) {
 	if len(p) == 0 {
 		return b, false
 	}
@@ -284,11 +284,11 @@ func (s *session) appendProperties(b []byte, p message.Properties, transformed b
 			fallthrough
 		default:
 			if text, ok := value.(string); ok {
-				b = stomp.AppendHeader(b, s.version, name, text)
+				b = stomp.AppendHeader(b, c.version, name, text)
 				return true
 			}
-			s.scratch = appendValue(s.scratch[:0], value)
-			b = stomp.AppendHeader(b, s.version, name, s.scratch)
+			c.scratch = appendValue(c.scratch[:0], value)
+			b = stomp.AppendHeader(b, c.version, name, c.scratch)
 		}
 		return true
 	})

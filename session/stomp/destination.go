@@ -25,26 +25,26 @@ var prefixes = [...]string{message.Queue: "/queue/", message.Topic: "/topic/", m
 var foreign = [...]string{message.TempQueue: "/remote-temp-queue/", message.TempTopic: "/remote-temp-topic/"}
 
 // resolve understands a destination header. A temporary one of this connection is made on its first use.
-func (s *session) resolve(text string) (name, error) {
-	if text == s.lastName && text != "" {
-		return s.last, nil
+func (c *connection) resolve(text string) (name, error) {
+	if text == c.lastName && text != "" {
+		return c.last, nil
 	}
-	n, ok := s.names[text]
+	n, ok := c.names[text]
 	if !ok {
 		var err error
-		if n, err = s.parse(text); err != nil {
+		if n, err = c.parse(text); err != nil {
 			return name{}, err
 		}
-		if len(s.names) >= maxNames {
-			clear(s.names)
+		if len(c.names) >= maxNames {
+			clear(c.names)
 		}
-		s.names[text] = n
+		c.names[text] = n
 	}
-	s.lastName, s.last = text, n
+	c.lastName, c.last = text, n
 	return n, nil
 }
 
-func (s *session) parse(text string) (name, error) {
+func (c *connection) parse(text string) (name, error) {
 	list, options, _ := strings.Cut(text, "?")
 	var n name
 	composite := false
@@ -52,7 +52,7 @@ func (s *session) parse(text string) (name, error) {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
-		d, err := s.parsePart(part)
+		d, err := c.parsePart(part)
 		switch {
 		case err != nil:
 			return name{}, err
@@ -77,7 +77,7 @@ func (s *session) parse(text string) (name, error) {
 	return n, nil
 }
 
-func (s *session) parsePart(text string) (message.Destination, error) {
+func (c *connection) parsePart(text string) (message.Destination, error) {
 	if !strings.HasPrefix(text, "/") {
 		return message.Destination{Kind: message.Queue, Name: text}, nil
 	}
@@ -102,7 +102,7 @@ func (s *session) parsePart(text string) (message.Destination, error) {
 		return message.Destination{}, &refusal{text: fmt.Sprintf("The destination %q has no name", text)}
 	}
 	if local {
-		return s.temporary(kind, prefixes[kind]+rest)
+		return c.temporary(kind, prefixes[kind]+rest)
 	}
 	return message.Destination{Kind: kind, Name: rest}, nil
 }
@@ -118,27 +118,27 @@ func isDestination(text string) bool {
 }
 
 // temporary gives the real destination behind a local name, made now if it is new.
-func (s *session) temporary(kind message.Kind, text string) (message.Destination, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if d, ok := s.temporaries[text]; ok {
+func (c *connection) temporary(kind message.Kind, text string) (message.Destination, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d, ok := c.temporaries[text]; ok {
 		return d, nil
 	}
-	if len(s.temporaries) >= s.opt.MaxTemporaries {
-		return message.Destination{}, &refusal{text: fmt.Sprintf("The connection has %d temporary destinations, its limit", len(s.temporaries))}
+	if len(c.temporaries) >= c.opt.MaxTemporaries {
+		return message.Destination{}, &refusal{text: fmt.Sprintf("The connection has %d temporary destinations, its limit", len(c.temporaries))}
 	}
-	d := message.Destination{Kind: kind, Name: fmt.Sprintf("%s:%d", s.id, len(s.temporaries)+1)}
-	if err := s.identity.MayCreate(security.Kind(kind), d.Name); err != nil {
+	d := message.Destination{Kind: kind, Name: fmt.Sprintf("%s:%d", c.id, len(c.temporaries)+1)}
+	if err := c.identity.MayCreate(security.Kind(kind), d.Name); err != nil {
 		return message.Destination{}, &refusal{text: err.Error()}
 	}
-	s.temporaries[text] = d
-	s.temporaryText[d] = text
-	s.event(&broker.CreateDestination{Conn: s.core.ID(), Destination: d})
+	c.temporaries[text] = d
+	c.temporaryText[d] = text
+	c.event(&broker.CreateDestination{Conn: c.core.ID(), Destination: d})
 	return d, nil
 }
 
 // appendText writes a destination as this client knows it. The caller holds mu.
-func (s *session) appendText(b []byte, d message.Destination) []byte {
+func (c *connection) appendText(b []byte, d message.Destination) []byte {
 	if strings.Contains(d.Name, ",") {
 		parts, err := d.Parts()
 		if err == nil && len(parts) > 1 {
@@ -146,7 +146,7 @@ func (s *session) appendText(b []byte, d message.Destination) []byte {
 				if i > 0 {
 					b = append(b, ',')
 				}
-				b = s.appendText(b, p)
+				b = c.appendText(b, p)
 			}
 			return b
 		}
@@ -156,7 +156,7 @@ func (s *session) appendText(b []byte, d message.Destination) []byte {
 	case !d.Kind.IsTemporary():
 		b = append(b, prefixes[d.Kind]...)
 	default:
-		if text, ok := s.temporaryText[d]; ok {
+		if text, ok := c.temporaryText[d]; ok {
 			return append(b, text...)
 		}
 		b = append(b, foreign[d.Kind]...)

@@ -10,7 +10,6 @@ import (
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/codec/stomp"
 	"github.com/godwitmq/godwit/message"
-	"github.com/godwitmq/godwit/security"
 )
 
 // outgoing keeps an event and its message in one piece of memory.
@@ -38,12 +37,12 @@ const (
 )
 
 // send handles SEND.
-func (s *session) send(h stomp.Headers, body []byte, receipt string) error {
+func (c *connection) send(h stomp.Headers, body []byte, receipt string) error {
 	o := &outgoing{}
 	m := &o.message
-	o.Conn, o.Message = s.core.ID(), m
+	o.Conn, o.Message = c.core.ID(), m
 	m.Priority = message.DefaultPriority
-	s.properties.Reset()
+	c.properties.Reset()
 	var seen uint
 	var messageType, length, transformation string
 	for i := range h {
@@ -58,7 +57,7 @@ func (s *session) send(h stomp.Headers, body []byte, receipt string) error {
 		case "destination":
 			if first(hasDestination) {
 				var n name
-				n, err = s.resolve(value)
+				n, err = c.resolve(value)
 				m.Destination = n.destination
 			}
 		case "persistent":
@@ -105,15 +104,15 @@ func (s *session) send(h stomp.Headers, body []byte, receipt string) error {
 				continue
 			}
 			if !isDestination(value) {
-				err = s.property("reply-to", value)
+				err = c.property("reply-to", value)
 				break
 			}
 			var n name
-			n, err = s.resolve(value)
+			n, err = c.resolve(value)
 			m.ReplyTo = n.destination
 		case "transaction":
 			if first(hasTransaction) {
-				o.Tx, err = s.transaction(value)
+				o.Tx, err = c.transaction(value)
 			}
 		case "content-length":
 			if first(hasLength) {
@@ -129,7 +128,7 @@ func (s *session) send(h stomp.Headers, body []byte, receipt string) error {
 			}
 		case "receipt", "message-id", "redelivered", "subscription", "JMSXUserID":
 		default:
-			err = s.property(h[i].Name, value)
+			err = c.property(h[i].Name, value)
 		}
 		if err != nil {
 			return err
@@ -151,7 +150,7 @@ func (s *session) send(h stomp.Headers, body []byte, receipt string) error {
 		m.Type = message.Text
 	}
 	if seen&hasMessageType != 0 && seen&hasLength != 0 {
-		if err := s.property("content-length", length); err != nil {
+		if err := c.property("content-length", length); err != nil {
 			return err
 		}
 	}
@@ -159,38 +158,38 @@ func (s *session) send(h stomp.Headers, body []byte, receipt string) error {
 		m.Content = []byte{} // an empty body, and not none
 	}
 	if transformation != "" {
-		if err := s.transformIn(m, transformation); err != nil {
+		if err := c.transformIn(m, transformation); err != nil {
 			return err
 		}
 	}
-	kind := security.Kind(m.Destination.Kind)
-	if err := s.identity.MayWrite(kind, m.Destination.Name); err != nil {
-		return &refusal{text: err.Error()}
+	mayCreate, denied := c.permit.Send(c.identity, c.bursts, m.Destination)
+	if denied != nil {
+		return &refusal{text: denied.Detail}
 	}
-	o.MayCreate = s.identity.MayCreate(kind, m.Destination.Name) == nil
+	o.MayCreate = mayCreate
 	m.Received = time.Now().UnixMilli()
 	if seen&hasTimestamp == 0 {
 		m.Timestamp = m.Received
 	}
-	s.sequence++
-	m.ID = message.ID{Producer: s.producer, Sequence: s.sequence}
-	m.Properties = s.properties.Properties()
+	c.sequence++
+	m.ID = message.ID{Producer: c.producer, Sequence: c.sequence}
+	m.Properties = c.properties.Properties()
 	if m.Persistent {
 		m.Encode()
 	} else {
 		m.Properties = slices.Clone(m.Properties)
 	}
-	o.Ref = s.confirmation(receipt)
-	s.event(&o.Send)
+	o.Ref = c.confirmation(receipt)
+	c.event(&o.Send)
 	return nil
 }
 
 // property sets a property of the message at hand; the first of a name counts.
-func (s *session) property(name, value string) error {
-	if s.properties.Has(name) {
+func (c *connection) property(name, value string) error {
+	if c.properties.Has(name) {
 		return nil
 	}
-	if err := s.properties.SetString(name, value); err != nil {
+	if err := c.properties.SetString(name, value); err != nil {
 		return &refusal{text: fmt.Sprintf("The header %q cannot be a property: %v", name, err)}
 	}
 	return nil

@@ -8,17 +8,14 @@ package stomp
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/netip"
-	"sync/atomic"
+	"strings"
 	"time"
 
+	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/codec/stomp"
-	"github.com/godwitmq/godwit/engine"
-	"github.com/godwitmq/godwit/security"
+	"github.com/godwitmq/godwit/session"
 )
 
 // Options are limits and habits of all connections. The zero value works.
@@ -69,50 +66,27 @@ func (o Options) filled() Options {
 	return o
 }
 
-// Deps is what a connection is served with: what all share, and what the listener knows of this one.
-type Deps struct {
-	Engine    *engine.Engine
-	Authority *security.Authority
-	IDs       *IDs
-	Log       *slog.Logger // nil: nothing is logged
-	Options   Options
-
-	Remote      netip.AddrPort    // of the client, behind any proxy
-	Listener    string            // the endpoint's name, for people
-	Certificate *x509.Certificate // of the client, verified; nil without
-	// LoggedIn is called when the client is logged in; false means that it came too late. nil is true.
-	LoggedIn func() bool
-}
-
-// IDs makes the ids of connections in ActiveMQ's form, ID:HOST-PORT-TIME-N:1. It may be used by all goroutines.
-type IDs struct {
-	prefix string
-	last   atomic.Uint64
-}
-
-// NewIDs makes ids that no other start of the broker on this host and port makes.
-func NewIDs(host string, port int, start time.Time) *IDs {
-	return &IDs{prefix: fmt.Sprintf("ID:%s-%d-%d-", host, port, start.UnixMilli())}
-}
-
-// Next gives a new id.
-func (i *IDs) Next() string { return fmt.Sprintf("%s%d:1", i.prefix, i.last.Add(1)) }
-
-// Serve serves one client until it leaves, is sent away, or ctx ends; in the last case it is told that the broker is
-// shutting down. It closes conn.
-func Serve(ctx context.Context, conn net.Conn, deps Deps) {
+// Serve serves one client until it leaves, is sent away, or ctx ends; conn is closed then. It returns nil when the client has
+// said goodbye or the broker ends the connection, and otherwise why it ended.
+func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.Deps, opt Options) error {
 	defer conn.Close()
-	deps.Options = deps.Options.filled()
-	if deps.Log == nil {
-		deps.Log = slog.New(slog.DiscardHandler)
-	}
-	s := newSession(conn, deps)
-	stop := context.AfterFunc(ctx, s.shutDown)
+	c := newConnection(conn, peer, deps, opt)
+	stop := context.AfterFunc(ctx, c.shutDown)
 	defer stop()
-	if err := s.connect(ctx); err != nil {
-		deps.Log.Info("STOMP client not connected", "address", deps.Remote, "reason", err)
-		return
+	if err := c.connect(ctx); err != nil {
+		return fmt.Errorf("log a STOMP client in from %s: %w", peer.Remote, err)
 	}
-	err := s.run()
-	deps.Log.Debug("STOMP connection ended", "connection", s.id, "address", deps.Remote, "reason", err)
+	if err := c.run(); err != errLeft && !c.down.Load() {
+		return fmt.Errorf("serve STOMP client %s from %s: %w", c.id, peer.Remote, err)
+	}
+	return nil
+}
+
+// connectionID makes the id of a connection, in ActiveMQ's form, from the broker's: ID:HOST-TIME-N:1.
+func connectionID(brokerID string, conn broker.ConnID) string {
+	prefix := "ID:godwit"
+	if i := strings.LastIndexByte(brokerID, '-'); i > 0 {
+		prefix = brokerID[:i]
+	}
+	return fmt.Sprintf("%s-%d:1", prefix, conn)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/godwitmq/godwit/codec/stomp"
 	"github.com/godwitmq/godwit/message"
 	"github.com/godwitmq/godwit/security"
+	"github.com/godwitmq/godwit/session"
 )
 
 // How many messages may be at a consumer that does not say.
@@ -24,7 +25,7 @@ const (
 // set no other properties.
 const selectorPrefix = "convert_string_expressions:"
 
-// subscription is a consumer as its client knows it. What may change is guarded by session.mu.
+// subscription is a consumer as its client knows it. What may change is guarded by connection.mu.
 type subscription struct {
 	id             broker.ConsumerID
 	name           string // the id header; in 1.0 the destination if there is none
@@ -50,20 +51,20 @@ const (
 )
 
 // subscribe handles SUBSCRIBE.
-func (s *session) subscribe(h stomp.Headers, receipt string) error {
+func (c *connection) subscribe(h stomp.Headers, receipt string) error {
 	text, ok := h.Lookup("destination")
 	if !ok {
 		return &refusal{text: "SUBSCRIBE received without a destination"}
 	}
 	id, hasID := h.Lookup("id")
-	if !hasID && s.version > stomp.V10 {
+	if !hasID && c.version > stomp.V10 {
 		return &refusal{text: "SUBSCRIBE received without a subscription id!"}
 	}
-	n, err := s.resolve(text)
+	n, err := c.resolve(text)
 	if err != nil {
 		return err
 	}
-	ev := &broker.Subscribe{Conn: s.core.ID(), Destination: n.destination, Prefetch: -1}
+	ev := &broker.Subscribe{Conn: c.core.ID(), Destination: n.destination, Prefetch: -1}
 	selector := h.Value("selector")
 	if err := destinationOptions(ev, n.options, &selector); err != nil {
 		return err
@@ -77,14 +78,14 @@ func (s *session) subscribe(h stomp.Headers, receipt string) error {
 	setInt(&ev.Priority, h.Value("activemq.priority"))
 	setInt(&ev.Prefetch, h.Value("activemq.prefetchSize"))
 	ev.Browser = isTrue(h.Value("browser"))
-	if ev.Browser && s.version == stomp.V10 {
+	if ev.Browser && c.version == stomp.V10 {
 		return &refusal{text: "A queue browser needs STOMP 1.1 or later"}
 	}
 	if strings.TrimSpace(selector) != "" {
 		ev.Selector = selectorPrefix + strings.TrimPrefix(selector, selectorPrefix)
 	}
 	ev.Name = h.Value("activemq.subscriptionName")
-	if ev.Name != "" && n.destination.Kind.IsTopic() && s.clientID == "" {
+	if ev.Name != "" && n.destination.Kind.IsTopic() && c.clientID == "" {
 		// ActiveMQ binds it to the generated id of the connection, so that nobody ever comes back to it. Here it is
 		// what it is for its client, and leaves nothing behind.
 		ev.Name = ""
@@ -92,11 +93,10 @@ func (s *session) subscribe(h stomp.Headers, receipt string) error {
 	if ev.Prefetch < 0 {
 		ev.Prefetch = defaultPrefetch(ev)
 	}
-	kind := security.Kind(n.destination.Kind)
-	if err := s.identity.MayRead(kind, n.destination.Name); err != nil {
+	if err := c.identity.MayRead(security.Kind(n.destination.Kind), n.destination.Name); err != nil {
 		return &refusal{text: err.Error()}
 	}
-	ev.MayCreate = s.identity.MayCreate(kind, n.destination.Name) == nil
+	ev.MayCreate = session.MayCreate(c.identity, n.destination)
 
 	sub := &subscription{name: id, destination: n.destination, transformation: h.Value("transformation")}
 	switch h.Value("ack") {
@@ -107,22 +107,22 @@ func (s *session) subscribe(h stomp.Headers, receipt string) error {
 	}
 	sub.prefix = stomp.AppendCommand(nil, stomp.Message)
 	if hasID {
-		sub.prefix = stomp.AppendHeader(sub.prefix, s.version, "subscription", id)
+		sub.prefix = stomp.AppendHeader(sub.prefix, c.version, "subscription", id)
 	} else {
 		sub.name = text
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.subscriptions) >= s.opt.MaxSubscriptions {
-		return &refusal{text: fmt.Sprintf("The connection has %d subscriptions, its limit", len(s.subscriptions))}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.subscriptions) >= c.opt.MaxSubscriptions {
+		return &refusal{text: fmt.Sprintf("The connection has %d subscriptions, its limit", len(c.subscriptions))}
 	}
-	s.lastConsumer++
-	sub.id, ev.Consumer = s.lastConsumer, s.lastConsumer
-	sub.older = s.byName[sub.name]
-	s.byName[sub.name] = sub
-	s.subscriptions[sub.id] = sub
-	ev.Ref = s.expectLocked(answer{kind: subscribe, receipt: receipt, consumer: sub.id})
-	s.event(ev)
+	c.lastConsumer++
+	sub.id, ev.Consumer = c.lastConsumer, c.lastConsumer
+	sub.older = c.byName[sub.name]
+	c.byName[sub.name] = sub
+	c.subscriptions[sub.id] = sub
+	ev.Ref = c.expectLocked(answer{kind: subscribe, receipt: receipt, consumer: sub.id})
+	c.event(ev)
 	return nil
 }
 
@@ -178,9 +178,9 @@ func setInt(n *int, value string) {
 }
 
 // unsubscribe handles UNSUBSCRIBE: the end of a subscription, or of what is left of a durable one.
-func (s *session) unsubscribe(h stomp.Headers, receipt string) error {
-	if durable := h.Value("activemq.subscriptionName"); durable != "" && s.clientID != "" {
-		s.event(&broker.RemoveSubscription{Conn: s.core.ID(), Ref: s.expect(answer{kind: confirm, receipt: receipt}), ClientID: s.clientID, Name: durable})
+func (c *connection) unsubscribe(h stomp.Headers, receipt string) error {
+	if durable := h.Value("activemq.subscriptionName"); durable != "" && c.clientID != "" {
+		c.event(&broker.RemoveSubscription{Conn: c.core.ID(), Ref: c.expect(answer{kind: confirm, receipt: receipt}), ClientID: c.clientID, Name: durable})
 		return nil
 	}
 	id, ok := h.Lookup("id")
@@ -189,16 +189,16 @@ func (s *session) unsubscribe(h stomp.Headers, receipt string) error {
 			return &refusal{text: "UNSUBSCRIBE received without a subscription id or a destination"}
 		}
 	}
-	s.mu.Lock()
-	sub := s.byName[id]
+	c.mu.Lock()
+	sub := c.byName[id]
 	if sub == nil {
-		s.mu.Unlock()
+		c.mu.Unlock()
 		return &refusal{text: "No subscription matched."}
 	}
-	s.remove(sub)
+	c.remove(sub)
 	last := sub.lastSeen()
-	s.mu.Unlock()
-	s.event(&broker.Unsubscribe{Conn: s.core.ID(), Ref: s.confirmation(receipt), Consumer: sub.id, LastDelivered: last})
+	c.mu.Unlock()
+	c.event(&broker.Unsubscribe{Conn: c.core.ID(), Ref: c.confirmation(receipt), Consumer: sub.id, LastDelivered: last})
 	return nil
 }
 
@@ -214,14 +214,14 @@ func (sub *subscription) lastSeen() uint64 {
 }
 
 // remove forgets a subscription. The caller holds mu.
-func (s *session) remove(sub *subscription) {
-	delete(s.subscriptions, sub.id)
-	for at := s.byName[sub.name]; at != nil; at = at.older {
+func (c *connection) remove(sub *subscription) {
+	delete(c.subscriptions, sub.id)
+	for at := c.byName[sub.name]; at != nil; at = at.older {
 		switch {
 		case at == sub && at.older == nil:
-			delete(s.byName, sub.name)
+			delete(c.byName, sub.name)
 		case at == sub:
-			s.byName[sub.name] = at.older
+			c.byName[sub.name] = at.older
 		case at.older == sub:
 			at.older = sub.older
 		default:

@@ -8,8 +8,8 @@ import (
 )
 
 // transaction gives the open transaction of that name.
-func (s *session) transaction(name string) (broker.TxID, error) {
-	tx, ok := s.transactions[name]
+func (c *connection) transaction(name string) (broker.TxID, error) {
+	tx, ok := c.transactions[name]
 	if !ok {
 		return 0, &refusal{text: "Invalid transaction id: " + name}
 	}
@@ -17,47 +17,47 @@ func (s *session) transaction(name string) (broker.TxID, error) {
 }
 
 // begin handles BEGIN.
-func (s *session) begin(h stomp.Headers, receipt string) error {
+func (c *connection) begin(h stomp.Headers, receipt string) error {
 	name := h.Value("transaction")
-	switch _, known := s.transactions[name]; {
+	switch _, known := c.transactions[name]; {
 	case name == "":
 		return &refusal{text: "Must specify the transaction you are beginning"}
 	case known:
 		return &refusal{text: "The transaction was already started: " + name}
-	case len(s.transactions) >= s.opt.MaxTransactions:
-		return &refusal{text: fmt.Sprintf("The connection has %d open transactions, its limit", len(s.transactions))}
+	case len(c.transactions) >= c.opt.MaxTransactions:
+		return &refusal{text: fmt.Sprintf("The connection has %d open transactions, its limit", len(c.transactions))}
 	}
-	s.lastTx++
-	s.transactions[name] = s.lastTx
-	s.event(&broker.Begin{Conn: s.core.ID(), Ref: s.confirmation(receipt), Tx: s.lastTx})
+	c.lastTx++
+	c.transactions[name] = c.lastTx
+	c.event(&broker.Begin{Conn: c.core.ID(), Ref: c.confirmation(receipt), Tx: c.lastTx})
 	return nil
 }
 
 // end handles COMMIT and ABORT.
-func (s *session) end(command string, h stomp.Headers, receipt string) error {
+func (c *connection) end(command string, h stomp.Headers, receipt string) error {
 	name := h.Value("transaction")
 	if name == "" {
 		return &refusal{text: "Must specify the transaction you are ending with " + command}
 	}
-	tx, err := s.transaction(name)
+	tx, err := c.transaction(name)
 	if err != nil {
 		return err
 	}
-	delete(s.transactions, name)
+	delete(c.transactions, name)
 	if command == stomp.Commit {
-		s.event(&broker.Commit{Conn: s.core.ID(), Ref: s.expect(answer{kind: commit, receipt: receipt, tx: tx}), Tx: tx})
+		c.event(&broker.Commit{Conn: c.core.ID(), Ref: c.expect(answer{kind: commit, receipt: receipt, tx: tx}), Tx: tx})
 		return nil
 	}
-	s.mu.Lock()
-	s.settle(tx, false)
-	s.mu.Unlock()
-	s.event(&broker.Rollback{Conn: s.core.ID(), Ref: s.confirmation(receipt), Tx: tx})
+	c.mu.Lock()
+	c.settle(tx, false)
+	c.mu.Unlock()
+	c.event(&broker.Rollback{Conn: c.core.ID(), Ref: c.confirmation(receipt), Tx: tx})
 	return nil
 }
 
 // settle ends a transaction's hold on deliveries: they are acknowledged, or can be again. The caller holds mu.
-func (s *session) settle(tx broker.TxID, done bool) {
-	for _, sub := range s.subscriptions {
+func (c *connection) settle(tx broker.TxID, done bool) {
+	for _, sub := range c.subscriptions {
 		live := sub.waiting.all()
 		held := false
 		for i := range live {

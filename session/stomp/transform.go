@@ -9,14 +9,14 @@ import (
 )
 
 // transformIn applies the transformation header of a SEND.
-func (s *session) transformIn(m *message.Message, transformation string) error {
+func (c *connection) transformIn(m *message.Message, transformation string) error {
 	if transformation == "jms-byte" {
 		return nil
 	}
-	if err := s.property("transformation", transformation); err != nil {
+	if err := c.property("transformation", transformation); err != nil {
 		return err
 	}
-	return s.property("transformation-error", fmt.Sprintf("the transformation %s is not supported", transformation))
+	return c.property("transformation-error", fmt.Sprintf("the transformation %s is not supported", transformation))
 }
 
 // transformOut gives the body of a MESSAGE, and its transformation header.

@@ -14,6 +14,7 @@ import (
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/message"
 	"github.com/godwitmq/godwit/security"
+	"github.com/godwitmq/godwit/session"
 )
 
 const (
@@ -23,10 +24,11 @@ const (
 	keepList  = 32       // effects that an idle connection keeps room for
 )
 
-// session is one client's connection.
-type session struct {
-	deps     Deps
-	opt      *Options
+// connection is one client's connection.
+type connection struct {
+	deps     *session.Deps
+	peer     session.Peer
+	opt      Options
 	conn     net.Conn
 	frames   *stomp.Reader
 	core     *engine.Conn // nil before the login
@@ -50,6 +52,8 @@ type session struct {
 	producer     string // of message ids
 	sequence     int64
 	properties   message.PropertiesBuilder
+	bursts       uint64 // so far
+	permit       session.Permit
 
 	mu            sync.Mutex // guards what follows, which reader and writer share
 	room          sync.Cond  // fewer answers are waited for, or the writer has ended
@@ -98,141 +102,142 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
-func newSession(conn net.Conn, deps Deps) *session {
-	s := &session{deps: deps, opt: &deps.Options, conn: conn}
-	s.room.L = &s.mu
-	s.frames = stomp.NewReader((*source)(s), stomp.Options{MaxFrameSize: deps.Options.MaxFrameSize})
-	return s
+func newConnection(conn net.Conn, peer session.Peer, deps *session.Deps, opt Options) *connection {
+	c := &connection{deps: deps, peer: peer, opt: opt.filled(), conn: conn}
+	c.room.L = &c.mu
+	c.frames = stomp.NewReader((*source)(c), stomp.Options{MaxFrameSize: c.opt.MaxFrameSize})
+	return c
 }
 
 // source is what the frames are read from: the connection, with a limit of silence.
-type source session
+type source connection
 
-func (s *source) Read(p []byte) (int, error) {
-	if s.silence > 0 {
-		if err := s.conn.SetReadDeadline(time.Now().Add(s.silence)); err != nil {
+func (c *source) Read(p []byte) (int, error) {
+	if c.silence > 0 {
+		if err := c.conn.SetReadDeadline(time.Now().Add(c.silence)); err != nil {
 			return 0, err
 		}
-		if s.down.Load() { // whose own deadline has just been overwritten, perhaps
+		if c.down.Load() { // whose own deadline has just been overwritten, perhaps
 			return 0, os.ErrDeadlineExceeded
 		}
 	}
-	return s.conn.Read(p)
+	return c.conn.Read(p)
 }
 
 // errLeft says that the client has disconnected.
 var errLeft = errors.New("disconnected by the client")
 
 // run serves a client that is logged in, until the end.
-func (s *session) run() error {
+func (c *connection) run() error {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		s.write()
+		c.write()
 	}()
-	err := s.read()
-	if err == errLeft || errors.As(err, new(*refusal)) || s.down.Load() {
+	err := c.read()
+	if err == errLeft || errors.As(err, new(*refusal)) || c.down.Load() {
 		// The last frame is on its way. What the client still sends is read, because unread bytes would make the close
 		// a reset, which can overtake that frame.
-		s.conn.SetDeadline(time.Now().Add(s.opt.Linger))
-		io.Copy(io.Discard, io.LimitReader(s.conn, 1<<20))
+		c.conn.SetDeadline(time.Now().Add(c.opt.Linger))
+		io.Copy(io.Discard, io.LimitReader(c.conn, 1<<20))
 		<-written
 	}
-	s.conn.Close()
-	s.core.Close()
+	c.conn.Close()
+	c.core.Close()
 	<-written
 	return err
 }
 
 // read reads frames until the client leaves or must be sent away.
-func (s *session) read() error {
+func (c *connection) read() error {
 	for {
-		frame, err := s.frames.Next()
+		frame, err := c.frames.Next()
 		if err != nil {
-			s.submit()
+			c.submit()
 			var broken stomp.Error
 			if errors.As(err, &broken) {
 				err = &refusal{text: string(broken), fatal: true}
-				s.refuse(err, "")
-				s.submit()
+				c.refuse(err, "")
+				c.submit()
 			}
 			return err
 		}
-		if err := s.handle(&frame); err != nil {
+		if err := c.handle(&frame); err != nil {
 			if err == errLeft {
-				s.submit()
+				c.submit()
 				return err
 			}
-			s.refuse(err, frame.Headers.Value("receipt"))
+			c.refuse(err, frame.Headers.Value("receipt"))
 			if r, ok := err.(*refusal); ok && r.fatal {
-				s.submit()
+				c.submit()
 				return err
 			}
 		}
-		if len(s.burst) >= maxBurst || !s.frames.HasFrame() {
-			s.submit()
+		if len(c.burst) >= maxBurst || !c.frames.HasFrame() {
+			c.submit()
 		}
 	}
 }
 
 // submit hands the burst over.
-func (s *session) submit() {
-	if len(s.burst) == 0 {
+func (c *connection) submit() {
+	if len(c.burst) == 0 {
 		return
 	}
-	s.core.Submit(s.burst...)
-	clear(s.burst)
-	if s.burst = s.burst[:0]; cap(s.burst) > keepList && !s.frames.HasFrame() {
-		s.burst = nil
+	c.core.Submit(c.burst...)
+	c.bursts++
+	clear(c.burst)
+	if c.burst = c.burst[:0]; cap(c.burst) > keepList && !c.frames.HasFrame() {
+		c.burst = nil
 	}
-	s.mu.Lock()
-	for len(s.answers)-len(s.free) > s.opt.MaxReceipts && !s.ended {
-		s.room.Wait()
+	c.mu.Lock()
+	for len(c.answers)-len(c.free) > c.opt.MaxReceipts && !c.ended {
+		c.room.Wait()
 	}
-	s.mu.Unlock()
+	c.mu.Unlock()
 }
 
 // event adds an event to the burst.
-func (s *session) event(e broker.Event) { s.burst = append(s.burst, e) }
+func (c *connection) event(e broker.Event) { c.burst = append(c.burst, e) }
 
 // expect gives the Ref under which the answer will be known.
-func (s *session) expect(a answer) broker.Ref {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.expectLocked(a)
+func (c *connection) expect(a answer) broker.Ref {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.expectLocked(a)
 }
 
-func (s *session) expectLocked(a answer) broker.Ref {
-	if n := len(s.free); n > 0 {
-		ref := s.free[n-1]
-		s.free = s.free[:n-1]
-		s.answers[ref-1] = a
+func (c *connection) expectLocked(a answer) broker.Ref {
+	if n := len(c.free); n > 0 {
+		ref := c.free[n-1]
+		c.free = c.free[:n-1]
+		c.answers[ref-1] = a
 		return ref
 	}
-	s.answers = append(s.answers, a)
-	return broker.Ref(len(s.answers))
+	c.answers = append(c.answers, a)
+	return broker.Ref(len(c.answers))
 }
 
 // confirmation is expect for a frame that may have asked for a receipt: 0 if it did not.
-func (s *session) confirmation(receipt string) broker.Ref {
+func (c *connection) confirmation(receipt string) broker.Ref {
 	if receipt == "" {
 		return 0
 	}
-	return s.expect(answer{kind: confirm, receipt: receipt})
+	return c.expect(answer{kind: confirm, receipt: receipt})
 }
 
 // taken gives what becomes of an answer, and its Ref back. The caller holds mu.
-func (s *session) taken(ref broker.Ref) answer {
-	if ref == 0 || int(ref) > len(s.answers) {
+func (c *connection) taken(ref broker.Ref) answer {
+	if ref == 0 || int(ref) > len(c.answers) {
 		return answer{}
 	}
-	a := s.answers[ref-1]
-	s.answers[ref-1] = answer{}
-	s.free = append(s.free, ref)
-	if len(s.answers) > keepList && len(s.free) == len(s.answers) {
-		s.answers, s.free = nil, nil
+	a := c.answers[ref-1]
+	c.answers[ref-1] = answer{}
+	c.free = append(c.free, ref)
+	if len(c.answers) > keepList && len(c.free) == len(c.answers) {
+		c.answers, c.free = nil, nil
 	}
-	s.room.Signal()
+	c.room.Signal()
 	return a
 }
 
@@ -240,29 +245,29 @@ func (s *session) taken(ref broker.Ref) answer {
 const nothing = 0
 
 // refuse sends an ERROR frame after the answers of the frames before.
-func (s *session) refuse(err error, receipt string) {
+func (c *connection) refuse(err error, receipt string) {
 	a := answer{kind: refuse, text: err.Error(), receipt: receipt}
 	if r, ok := err.(*refusal); ok && r.fatal {
 		a.kind = fatal
-		s.event(s.barrier(a))
+		c.event(c.barrier(a))
 		return
 	}
-	s.event(&broker.Rollback{Conn: s.core.ID(), Ref: s.expect(a), Tx: nothing})
+	c.event(&broker.Rollback{Conn: c.core.ID(), Ref: c.expect(a), Tx: nothing})
 }
 
 // barrier is an event that does nothing, and is answered when all before it is durable.
-func (s *session) barrier(a answer) broker.Event {
-	return &broker.Unsubscribe{Conn: s.core.ID(), Ref: s.expect(a), Consumer: nothing}
+func (c *connection) barrier(a answer) broker.Event {
+	return &broker.Unsubscribe{Conn: c.core.ID(), Ref: c.expect(a), Consumer: nothing}
 }
 
 // shutDown says goodbye because the broker ends.
-func (s *session) shutDown() {
-	s.down.Store(true)
-	s.mu.Lock()
-	core := s.core
-	s.mu.Unlock()
+func (c *connection) shutDown() {
+	c.down.Store(true)
+	c.mu.Lock()
+	core := c.core
+	c.mu.Unlock()
 	if core != nil {
-		core.Submit(s.barrier(answer{kind: fatal, text: "The broker is shutting down"}))
+		core.Tell(broker.Effect{Kind: broker.Closed, Err: &broker.Error{Code: broker.Stopping, Detail: "The broker is shutting down"}})
 	}
-	s.conn.SetReadDeadline(time.Now())
+	c.conn.SetReadDeadline(time.Now())
 }
