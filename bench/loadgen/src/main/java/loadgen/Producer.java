@@ -1,0 +1,91 @@
+package loadgen;
+
+import jakarta.jms.BytesMessage;
+import jakarta.jms.Connection;
+import jakarta.jms.DeliveryMode;
+import jakarta.jms.JMSException;
+import jakarta.jms.Message;
+import jakarta.jms.MessageProducer;
+import jakarta.jms.Session;
+
+/** One connection, session and producer. Each message carries run, producer, sequence number and time. */
+final class Producer {
+    private static final int HEADER_BYTES = 4 + 4 + 8 + 8;
+
+    final int id;
+    final Connection connection;
+    final Histogram latency = new Histogram();
+    int sent;
+    long lastSend;
+    private final Settings settings;
+    private final Session session;
+    private final MessageProducer producer;
+    private final byte[] body;
+
+    Producer(Settings settings, int id) throws JMSException {
+        this.settings = settings;
+        this.id = id;
+        body = new byte[Math.max(0, settings.sizeBytes - HEADER_BYTES)];
+        for (int i = 0; i < body.length; i++) {
+            body[i] = (byte) (i * 31 + id);
+        }
+        connection = settings.connect();
+        session = settings.session(connection, settings.transactedSends);
+        producer = session.createProducer(settings.destination(session));
+        producer.setDeliveryMode(settings.persistent ? DeliveryMode.PERSISTENT : DeliveryMode.NON_PERSISTENT);
+    }
+
+    private Message message(int run, long sequence) throws JMSException {
+        BytesMessage m = session.createBytesMessage();
+        m.writeInt(run);
+        m.writeInt(id);
+        m.writeLong(sequence);
+        m.writeLong(System.nanoTime());
+        m.writeBytes(body);
+        if (settings.selectors) {
+            m.setStringProperty("grp", "g" + (sequence % 10));
+            m.setIntProperty("weight", (int) (sequence % 1000));
+            m.setStringProperty("region", (sequence & 1) == 0 ? "eu-west" : "us-east");
+        }
+        return m;
+    }
+
+    /**
+     * Sends until count messages are sent or the seconds are over (0: no limit), and answers how many it sent. In transactions
+     * the latency is that of a whole one: its sends and its commit.
+     */
+    int send(boolean measured, int count, double seconds, Tally tally) throws JMSException {
+        boolean transacted = session.getTransacted();
+        int run = measured ? Tally.RUN + 1 : Tally.RUN;
+        long until = seconds > 0 ? System.nanoTime() + (long) (seconds * 1e9) : Long.MAX_VALUE;
+        long begin = System.nanoTime();
+        int n = 0;
+        while (n < count && !tally.stop) {
+            boolean whole = !transacted || n % settings.batch == 0;
+            if (whole) {
+                begin = System.nanoTime();
+                if (begin > until) {
+                    break;
+                }
+            }
+            producer.send(message(run, n++));
+            if (transacted && n % settings.batch == 0) {
+                session.commit();
+            }
+            if (!transacted || n % settings.batch == 0) {
+                lastSend = System.nanoTime();
+                if (measured) {
+                    latency.add(lastSend - begin);
+                }
+            }
+        }
+        if (transacted && n % settings.batch != 0) {
+            session.commit();
+            lastSend = System.nanoTime();
+        }
+        if (measured) {
+            sent = n;
+        }
+        return n;
+    }
+}

@@ -1,0 +1,214 @@
+"""What is measured. Each scenario is a function of a stopped broker, an empty folder and the options; it answers a dict of
+figures in which "ok" says whether every message came once, in order, and without an error."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import brokers
+from measure import machine_cpu, usage
+
+CLASSPATH = f"{brokers.HERE}/loadgen/target/loadgen.jar:{brokers.HERE}/loadgen/target/lib/*"
+
+# name: (title, arguments of the load client)
+LOADS = {
+    "A": ("persistent queue, 1 producer, 1 consumer, sync", ["--producers=1", "--consumers=1"]),
+    "B": ("persistent queue, 16/16, sync", ["--producers=16", "--consumers=16"]),
+    "C": ("persistent queue, 4/4, transacted by 100", ["--producers=4", "--consumers=4", "--transacted", "--batch=100"]),
+    "D": ("non-persistent queue, 4/4, async", ["--producers=4", "--consumers=4", "--non-persistent", "--async",
+                                               "--count=300000", "--warm-count=60000"]),
+    "E": ("non-persistent topic 1:10, per delivery", ["--producers=1", "--consumers=10", "--non-persistent", "--async",
+                                                      "--topic", "--count=60000", "--warm-count=10000"]),
+    "F": ("non-persistent queue, 4 sync producers, 10 consumers with selectors",
+          ["--producers=4", "--consumers=10", "--non-persistent", "--always-sync", "--selectors"]),
+}
+TITLES = {**{key: title for key, (title, _) in LOADS.items()},
+          "G": "backlog of persistent messages: restart, drain", "H": "exec to accepting a client, empty store",
+          "I": "idle", "J": "idle connections"}
+
+
+def run_load(arguments, on_phase, limit, heap="2g"):
+    """Runs the load client. on_phase(phase, nanoseconds) is called at each of its marks, while it waits."""
+    p = subprocess.Popen(["java", f"-Xmx{heap}", "-XX:+UseParallelGC", "-Xss256k", "-cp", CLASSPATH, "loadgen.LoadGen",
+                          *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                         start_new_session=True)
+    complaints, result = [], None
+    reader = threading.Thread(target=lambda: complaints.extend(p.stderr), daemon=True)
+    reader.start()
+    killer = threading.Timer(limit, p.kill)
+    killer.start()
+    try:
+        for line in p.stdout:
+            if line.startswith("@"):
+                phase, at = line[1:].split()
+                on_phase(phase, int(at))
+                p.stdin.write("\n")
+                p.stdin.flush()
+            elif line.startswith("{"):
+                result = json.loads(line)
+    finally:
+        killer.cancel()
+        p.kill()        # it has ended, or we have failed
+        p.wait()
+        reader.join(5)
+    if result is None:
+        raise RuntimeError(f"the load client gave no result within {limit} s: " + "".join(complaints)[-600:])
+    if complaints:
+        result["stderr"] = "".join(complaints)[-600:]
+    return result
+
+
+class Profile:
+    """perf on one process between start and stop; does nothing if no file is given."""
+
+    def __init__(self, pid, path):
+        self.pid, self.path, self.process = pid, path, None
+
+    def start(self):
+        if self.path:
+            self.process = subprocess.Popen(["perf", "record", "-q", "-F", "997", "--call-graph", "fp", "-p", str(self.pid),
+                                             "-o", self.path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                            stderr=subprocess.DEVNULL, start_new_session=True)
+            time.sleep(0.3)
+
+    def stop(self):
+        if self.process:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def load(broker, data, key, opt):
+    """A to F: figures are of the measured phase only."""
+    broker.start(data)
+    at = {}
+    wanted = opt.profile and broker.name == "godwit"
+    profile = Profile(broker.pid, os.path.join(brokers.BUILD, f"{key}.perf") if wanted else None)
+
+    def on_phase(phase, _):
+        if phase == "start":
+            profile.start()
+        at[phase] = (usage(broker.pid), machine_cpu())
+        if phase == "end":
+            profile.stop()
+    try:
+        r = run_load(LOADS[key][1] + [f"--url={broker.url}", f"--seconds={opt.seconds}", f"--warm-seconds={opt.warm}"],
+                     on_phase, limit=60 + 4 * (opt.seconds + opt.warm))
+    finally:
+        profile.stop()
+    (before, machine0), (after, machine1) = at["start"], at["end"]
+    messages = max(1, r["received"] if key == "E" else r["sent"])
+    r["broker_cpu_s"] = round(after["cpu"] - before["cpu"], 2)
+    r["cpu_s_per_100k"] = round(r["broker_cpu_s"] / messages * 1e5, 3)
+    r["client_cpu_s_per_100k"] = round(r["client_cpu_s"] / messages * 1e5, 3)
+    others = machine1 - machine0 - r["broker_cpu_s"] - r["client_cpu_s"]
+    r["others_percent"] = round(max(0, others) / (r["seconds"] * os.cpu_count()) * 100, 1)
+    r["peak_rss_mib"] = round(after["peak"] / 1024, 1)
+    r["threads"] = after["threads"]
+    r["written_per_message"] = round((after["written"] - before["written"]) / messages)
+    return r
+
+
+def backlog(broker, data, key, opt):
+    """G. First an orderly restart, then one after SIGKILL; each time from exec to the first message in a warm client."""
+    broker.start(data)
+    r, at, restarts = {}, {}, []
+
+    def on_phase(phase, nanos):
+        if phase == "restart":
+            broker.stop(signal.SIGKILL if restarts else signal.SIGTERM)
+            broker.start(data, wait=False)
+            restarts.append(broker.started)
+        elif phase == "first":
+            r["first_after_kill_ms" if len(restarts) > 1 else "first_after_stop_ms"] = (nanos - restarts[-1]) / 1e6
+            time.sleep(1)
+            r["rss_restarted_mib"] = round(usage(broker.pid)["rss"] / 1024, 1)
+        else:
+            at[phase] = usage(broker.pid)
+            if phase == "filled":
+                time.sleep(2)
+                u = usage(broker.pid)
+                r["rss_backlog_mib"], r["peak_rss_fill_mib"] = round(u["rss"] / 1024, 1), round(u["peak"] / 1024, 1)
+    out = run_load([f"--url={broker.url}", "--mode=backlog", "--producers=4", "--consumers=4", "--batch=100",
+                    f"--count={opt.backlog}"], on_phase, limit=240)
+    for name, begin, end in (("fill", "start", "filled"), ("drain", "drain", "end")):
+        r[name + "_cpu_s_per_100k"] = round((at[end]["cpu"] - at[begin]["cpu"]) / opt.backlog * 1e5, 3)
+    r["fill_written_per_message"] = round((at["filled"]["written"] - at["start"]["written"]) / opt.backlog)
+    return {**out, **r}
+
+
+def start(broker, data, key, opt):
+    """H: the median of some starts, each on an empty store. Making an instance is not part of it."""
+    times = []
+    for i in range(opt.starts):
+        folder = os.path.join(data, str(i))
+        os.makedirs(folder)
+        broker.setup(folder)
+        broker.start(folder, wait=False)
+        times.append(round(broker.wait(), 1))
+        time.sleep(0.5)
+        cpu = usage(broker.pid)["cpu"]
+        broker.stop()
+    return dict(ok=True, start_ms=sorted(times)[len(times) // 2], all_ms=times, start_cpu_s=round(cpu, 2))
+
+
+def idle(broker, data, key, opt):
+    """I: after settling, over as long again."""
+    broker.start(data)
+    time.sleep(opt.settle)
+    before = usage(broker.pid)
+    time.sleep(opt.settle)
+    after = usage(broker.pid)
+    return dict(ok=True, rss_mib=round(after["rss"] / 1024, 1), peak_rss_mib=round(after["peak"] / 1024, 1),
+                threads=after["threads"], idle_cpu_percent=round((after["cpu"] - before["cpu"]) / opt.settle * 100, 2))
+
+
+def connections(broker, data, key, opt):
+    """J: what one more idle connection with one session costs the broker."""
+    broker.start(data)
+    time.sleep(1)
+    at = {}
+
+    def on_phase(phase, _):
+        if phase == "end":
+            time.sleep(3)
+        at[phase] = usage(broker.pid)
+    r = run_load([f"--url={broker.url}", "--mode=idle", f"--connections={opt.connections}"], on_phase, limit=120, heap="3g")
+    r["rss_mib"] = round(at["end"]["rss"] / 1024, 1)
+    r["kib_per_connection"] = round((at["end"]["rss"] - at["start"]["rss"]) / opt.connections, 1)
+    r["threads"] = at["end"]["threads"]
+    return r
+
+
+SCENARIOS = {**dict.fromkeys(LOADS, load), "G": backlog, "H": start, "I": idle, "J": connections}
+
+
+def journal(data, opt):
+    """The journal alone: BenchmarkAppend of journal/segment, in which it takes turns with a raw file. Answers a list of runs."""
+    binary, root = os.path.join(brokers.BUILD, "segment.test"), os.path.dirname(brokers.HERE)
+    subprocess.run(["go", "test", "-c", "-o", binary, "./journal/segment"], cwd=root, check=True, timeout=600)
+    runs = []
+    for _ in range(opt.rounds):
+        r = subprocess.run([binary, "-test.run=^$", "-test.bench=^BenchmarkAppend$", f"-test.benchtime={opt.journal_seconds}s"],
+                           cwd=data, env={**os.environ, "TMPDIR": data}, capture_output=True, text=True, timeout=300)
+        figures = {}
+        for line in r.stdout.splitlines():
+            if m := re.match(r"BenchmarkAppend/writers=(\d+)(?:-\d+)?\s+\d+\s+(.*)", line):
+                pairs = m.group(2).split("\t")
+                units = {unit: float(value) for value, unit in (pair.split() for pair in pairs)}
+                figures[m.group(1)] = dict(
+                    ratio=units["ratio"], appends_per_s=units["appends/s"], raw_appends_per_s=units["appends/s"] / units["ratio"],
+                    cpu_s_per_100k=units["cpu-s/100k"], raw_cpu_s_per_100k=units["raw-cpu-s/100k"])
+        if r.returncode or not figures:
+            runs.append(dict(ok=False, error=(r.stderr + r.stdout)[-500:]))
+        else:
+            runs.append(dict(ok=True, writers=figures))
+        shutil.rmtree(os.path.join(data, "BenchmarkAppend"), ignore_errors=True)
+    return runs
