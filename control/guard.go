@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"mime"
 	"net"
 	"net/http"
@@ -77,10 +78,19 @@ func (s *Server) guard(n need, next http.HandlerFunc) http.Handler {
 			return
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			s.log.Info("API call", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr, "user", caller.User)
+			level := slog.LevelInfo
+			if isTraffic(r.URL.Path) {
+				level = slog.LevelDebug
+			}
+			s.log.Log(r.Context(), level, "API call", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr, "user", caller.User)
 		}
 		next(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	})
+}
+
+// isTraffic says whether a call moves messages, of which there may be many; others change the broker, and leave a line in its log.
+func isTraffic(path string) bool {
+	return strings.HasSuffix(path, "/send") || strings.HasSuffix(path, "/receive") || strings.HasPrefix(path, "/api/v1/receipts/")
 }
 
 // sameSite refuses what a web page from elsewhere can make a browser send. A page under a name that its owner points at 127.0.0.1

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -52,7 +53,10 @@ func (s *Server) received(w http.ResponseWriter, r *http.Request, kind message.K
 	if err != nil {
 		return err
 	}
-	l, err := s.dial(r)
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(s.stopping, func() { cancel(context.Cause(s.stopping)) })()
+	l, err := s.dialFor(ctx, r)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,8 @@ type Server struct {
 	receipts receipts
 	busy     chan struct{} // one entry a request at work
 	http     http.Server
-	handler  http.Handler
+	stopping context.Context // ends at Close: nobody waits for messages any more
+	stop     context.CancelCauseFunc
 }
 
 // settings are what may change while the server runs.
@@ -77,9 +78,9 @@ func New(options Options, loopback bool) *Server {
 	s := &Server{options: options, log: options.Log, loopback: loopback, busy: make(chan struct{}, maxRequests)}
 	s.receipts.held = map[string]*held{}
 	s.Configure(false, nil)
-	s.handler = s.routes()
+	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	s.http = http.Server{
-		Handler:           s.handler,
+		Handler:           s.routes(),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       5 * time.Minute,
 		IdleTimeout:       2 * time.Minute,
@@ -105,6 +106,7 @@ func (s *Server) Serve(l net.Listener) error {
 
 // Close takes no more requests, gives those at work until ctx ends, and releases what waits for confirmation.
 func (s *Server) Close(ctx context.Context) error {
+	s.stop(&api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Detail: "the broker is stopping"})
 	s.receipts.releaseAll()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return s.http.Close()
@@ -234,8 +236,11 @@ func malformed(r *http.Request, format string, args ...any) error {
 }
 
 // dial makes the request's connection to the core.
-func (s *Server) dial(r *http.Request) (*link, error) {
-	return dial(r.Context(), s.options.Connect, broker.Connect{User: callerOf(r).User, Remote: r.RemoteAddr})
+func (s *Server) dial(r *http.Request) (*link, error) { return s.dialFor(r.Context(), r) }
+
+// dialFor makes the request's connection to the core, which ends when ctx does.
+func (s *Server) dialFor(ctx context.Context, r *http.Request) (*link, error) {
+	return dial(ctx, s.options.Connect, broker.Connect{User: callerOf(r).User, Remote: r.RemoteAddr})
 }
 
 // named is the destination that a request's path names.

@@ -255,7 +255,7 @@ func TestReceiptRunsOut(t *testing.T) {
 func TestReceiveClientGoesAway(t *testing.T) {
 	r := newRig(t, true)
 	big := strings.Repeat("x", 900<<10)
-	for range 24 { // more than socket buffers take
+	for range 12 { // more than socket buffers take
 		r.mustSend(t, queue("q"), big)
 	}
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
@@ -268,10 +268,10 @@ func TestReceiveClientGoesAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close()
-	for n := 0; n < 24; {
+	for n := 0; n < 12; {
 		got, err := r.Receive(t.Context(), queue("q"), api.ReceiveRequest{Max: 100, Wait: "10s"})
 		if err != nil || len(got.Messages) == 0 {
-			t.Fatalf("after %d messages: %v; want all 24 again", n, err)
+			t.Fatalf("after %d messages: %v; want all 12 again", n, err)
 		}
 		n += len(got.Messages)
 	}
@@ -479,5 +479,32 @@ func TestReceiptBelongsToItsUser(t *testing.T) {
 	}
 	if status, _, body := r.call(t, "POST", path, "", joe); status != 200 {
 		t.Errorf("confirm by its user = %d: %s; want 200", status, body)
+	}
+}
+
+// TestCloseEndsWaiting closes a server for which somebody waits: it must not have to wait, too.
+func TestCloseEndsWaiting(t *testing.T) {
+	r := newRig(t, true)
+	failed := make(chan error)
+	go func() {
+		_, err := r.Receive(context.Background(), queue("q"), api.ReceiveRequest{Wait: "10m"})
+		failed <- err
+	}()
+	for { // until it waits
+		consumers, err := r.Consumers(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(consumers) == 1 {
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := r.server.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := <-failed; !isCode(err, api.Unavailable) {
+		t.Errorf("Receive = %v; want unavailable", err)
 	}
 }

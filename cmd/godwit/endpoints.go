@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/godwitmq/godwit/listen"
+)
+
+// printEndpoints shows where clients connect, ready to paste.
+func (n *node) printEndpoints(w io.Writer, took time.Duration) {
+	cfg := n.config()
+	fmt.Fprintf(w, "Godwit %s, broker %s, ready in %d ms\n\n", build().Version, cfg.Broker.Name, took.Milliseconds())
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var stompTLS string
+	for _, b := range n.listeners.Bound() {
+		for _, line := range endpointLines(b.Endpoint) {
+			fmt.Fprintln(t, line)
+		}
+		if b.TLS != listen.TLSOff && b.Protocol != listen.OpenWire {
+			stompTLS = reachable(b.Address)
+		}
+	}
+	if n.api != nil {
+		scheme := "http"
+		if cfg.HTTP.Certificate != "" {
+			scheme = "https"
+		}
+		fmt.Fprintf(t, "HTTP API\t%s://%s\n", scheme, reachable(cfg.HTTP.Address))
+	}
+	t.Flush()
+	fmt.Fprintf(w, "\nData in %s; credentials: %s\n", absolute(cfg.Data), credentialsWords[cfg.Credentials.Mode])
+	if n.dev != nil {
+		printTrust(w, n.dev, stompTLS)
+	}
+	fmt.Fprintln(w)
+}
+
+var credentialsWords = map[string]string{
+	"ignore":    "ignored (every client is admitted)",
+	"observe":   "observed (every client is admitted; `godwit refusals` lists who would not be)",
+	"optional":  "optional (those that are given must be right)",
+	"mandatory": "mandatory",
+}
+
+// endpointLines are the URLs of an endpoint as clients want them.
+func endpointLines(e listen.Endpoint) []string {
+	address := reachable(e.Address)
+	var lines []string
+	add := func(what, url string) { lines = append(lines, what+"\t"+url) }
+	plain, encrypted := e.TLS != listen.TLSRequired, e.TLS != listen.TLSOff
+	if e.Protocol != listen.STOMP {
+		var urls []string
+		if plain {
+			urls = append(urls, "tcp://"+address)
+		}
+		if encrypted {
+			urls = append(urls, "ssl://"+address)
+		}
+		for _, url := range urls {
+			add("OpenWire", url+"\tfailover:("+url+")")
+		}
+	}
+	if e.Protocol != listen.OpenWire {
+		host, port, _ := net.SplitHostPort(address)
+		if plain {
+			add("STOMP", "stomp://"+address+"\thost "+host+", port "+port)
+		}
+		if encrypted {
+			add("STOMP", "stomp+ssl://"+address+"\thost "+host+", port "+port+", TLS")
+		}
+	}
+	return lines
+}
+
+// reachable replaces an address of all interfaces by this host's name, under which others may know it.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// printTrust says how clients trust the development CA.
+func printTrust(w io.Writer, f *listen.Files, stompTLS string) {
+	ca, store := absolute(f.CA), absolute(f.TrustStore)
+	python := fmt.Sprintf("ssl.create_default_context(cafile=%q)", ca)
+	if host, port, err := net.SplitHostPort(stompTLS); err == nil {
+		python = fmt.Sprintf("connection.set_ssl([(%q, %s)], ca_certs=%q)", host, port, ca)
+	}
+	fmt.Fprintf(w, "\nTLS uses a development certificate. To trust its CA, %s:\n", ca)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "  Java\t-Djavax.net.ssl.trustStore=%s -Djavax.net.ssl.trustStorePassword=%s\n", shellQuote(store), listen.TrustStorePassword)
+	fmt.Fprintf(t, "  Python\t%s\n", python)
+	fmt.Fprintf(t, "  curl\tcurl --cacert %s\n", shellQuote(ca))
+	t.Flush()
+}
+
+// shellQuote quotes a path that a shell would take apart.
+func shellQuote(s string) string {
+	if strings.ContainsAny(s, " \t'\"\\$`&;|<>()*?[]#~!{}") {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
+}

@@ -1,0 +1,430 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/config"
+	"github.com/godwitmq/godwit/control"
+	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/engine"
+	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/segment"
+	"github.com/godwitmq/godwit/listen"
+	"github.com/godwitmq/godwit/metrics"
+	"github.com/godwitmq/godwit/vfs"
+)
+
+// node is one running broker: what main wires together.
+type node struct {
+	load    func() (*config.Config, error)
+	current atomic.Pointer[config.Config]
+	reading sync.Mutex // orders reloads
+	log     *slog.Logger
+	level   *slog.LevelVar
+	begun   time.Time
+
+	guards    *guards
+	core      core
+	listeners *listen.Server
+	certs     *listen.Certificates // nil: no TLS
+	dev       *listen.Files        // nil: a certificate was given
+	api       *control.Server      // nil: switched off
+	metrics   metrics.Broker
+	failed    chan error // the broker cannot go on
+
+	background context.Context
+	cancel     context.CancelFunc
+	running    sync.WaitGroup
+}
+
+func (n *node) config() *config.Config { return n.current.Load() }
+
+// start brings a broker up. Addresses are taken before the journal is opened, so that one in use is told at once; clients are
+// served when the journal has been read back.
+func start(cfg *config.Config, load func() (*config.Config, error), log *slog.Logger, level *slog.LevelVar, begun time.Time) (n *node, err error) {
+	n = &node{load: load, log: log, level: level, begun: begun, failed: make(chan error, 1)}
+	n.current.Store(cfg)
+	n.background, n.cancel = context.WithCancel(context.Background())
+	n.core.set(nil, "starting", "the journal is being read")
+	defer func() {
+		if err != nil {
+			_ = n.stop() // err says why there is nothing to serve
+		}
+	}()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	if n.guards, err = newGuards(cfg, log); err != nil {
+		return nil, err
+	}
+	if err := n.openHTTP(); err != nil {
+		return nil, err
+	}
+	if err := n.bind(); err != nil {
+		return nil, err
+	}
+	e, err := n.open()
+	if err != nil {
+		return nil, n.explain(err)
+	}
+	n.core.set(e, "ok", "")
+	n.running.Go(func() { n.supervise(e) })
+	n.listeners.Start()
+	if n.certs != nil {
+		n.running.Go(func() { n.certs.Watch(n.background, 0) })
+	}
+	return n, nil
+}
+
+// core is the engine that serves now, if any, and how it is.
+type core struct {
+	mu     sync.Mutex
+	engine *engine.Engine
+	health api.Health
+	change chan struct{} // closed at the next set
+}
+
+func (c *core) set(e *engine.Engine, status, detail string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.engine, c.health = e, api.Health{Status: status, Detail: detail}
+	if c.change != nil {
+		close(c.change)
+	}
+	c.change = make(chan struct{})
+}
+
+func (c *core) now() (*engine.Engine, api.Health, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.engine, c.health, c.change
+}
+
+// wait gives the engine, waiting until there is one. nil: ctx has ended.
+func (c *core) wait(ctx context.Context) *engine.Engine {
+	for {
+		e, _, change := c.now()
+		if e != nil {
+			return e
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// open opens the journal and starts a core on it.
+func (n *node) open() (*engine.Engine, error) {
+	cfg := n.config()
+	return engine.Open(func(notify journal.Notify) (journal.Log, error) {
+		return segment.Open(cfg.JournalPath(), segment.Options{
+			SegmentSize: int64(cfg.Journal.SegmentSize), MaxBytes: int64(cfg.Journal.MaxSize), Reserve: int64(cfg.Journal.Reserve), Logger: n.log,
+		}, notify)
+	}, engine.Options{Broker: brokerOptions(cfg), Logger: n.log})
+}
+
+func brokerOptions(cfg *config.Config) broker.Options {
+	return broker.Options{
+		CacheBytes: int64(cfg.Limits.Cache), SegmentBytes: int64(cfg.Journal.SegmentSize), MaxDestinations: cfg.Limits.Destinations,
+		MaxProducers: cfg.Limits.DuplicateProducers, MaxTransaction: cfg.Limits.Transaction,
+		DeadLetter: broker.DeadLetterPolicy{Queue: cfg.DeadLetter.Queue, DropExpired: cfg.Expiry.To == "drop", KeepNonPersistent: cfg.DeadLetter.NonPersistent},
+		Redelivery: broker.RedeliveryPolicy{Maximum: cfg.Redelivery.Maximum, Delay: cfg.Redelivery.Delay, Multiplier: cfg.Redelivery.Multiplier, MaximumDelay: cfg.Redelivery.MaximumDelay},
+	}
+}
+
+// explain says what to do about a journal that cannot be opened.
+func (n *node) explain(err error) error {
+	var locked *vfs.LockedError
+	data := n.config().Data
+	switch {
+	case errors.As(err, &locked):
+		return fmt.Errorf("the data folder %s is in use: %w\nStop that broker first, or choose another folder with --data", data, err)
+	case errors.Is(err, journal.ErrCorrupt):
+		return fmt.Errorf("%w\n`godwit journal verify --data %s` says what is damaged, `godwit journal repair --data %s` what giving it up would cost", err, data, data)
+	}
+	return fmt.Errorf("open the journal: %w", err)
+}
+
+// The pauses between attempts to open a journal again.
+const (
+	firstPause = 100 * time.Millisecond
+	longPause  = 10 * time.Second
+)
+
+// supervise waits for the engine's end. When its journal has failed, nobody knows what the disk holds: everybody is sent away, the
+// journal is opened anew, which reads what is there, and clients are served again.
+func (n *node) supervise(e *engine.Engine) {
+	for {
+		<-e.Done()
+		why := e.Err()
+		if why == nil || n.background.Err() != nil {
+			return
+		}
+		n.core.set(nil, "recovering", "the journal failed: "+why.Error())
+		n.log.Error("the journal failed: clients are sent away until it can be read again", "error", why)
+		if e = n.reopen(); e == nil {
+			return
+		}
+		n.core.set(e, "ok", "")
+		n.log.Info("the journal was read again; clients are served")
+	}
+}
+
+// reopen tries until it works. nil: it never will, or the broker is stopping.
+func (n *node) reopen() *engine.Engine {
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		select {
+		case <-time.After(pause):
+		case <-n.background.Done():
+			return nil
+		}
+		e, err := n.open()
+		if err == nil {
+			return e
+		}
+		if errors.Is(err, journal.ErrCorrupt) {
+			n.failed <- n.explain(err)
+			return nil
+		}
+		n.core.set(nil, "recovering", "the journal cannot be opened: "+err.Error())
+		n.log.Error("the journal cannot be opened; trying again", "error", err, "in", min(2*pause, longPause))
+	}
+}
+
+// bind takes the listeners' addresses.
+func (n *node) bind() error {
+	cfg := n.config()
+	endpoints := make([]listen.Endpoint, len(cfg.Listeners))
+	usesTLS := false
+	for i, l := range cfg.Listeners {
+		e, err := endpointOf(cfg, l)
+		if err != nil {
+			return fmt.Errorf("listener %s: %w", l.Name, err)
+		}
+		endpoints[i], usesTLS = e, usesTLS || e.TLS != listen.TLSOff
+	}
+	if usesTLS {
+		if err := n.loadCertificates(endpoints); err != nil {
+			return err
+		}
+	}
+	n.listeners = listen.New(listen.Options{Handlers: n.handlers(), Certificates: n.certs, MaxConnections: cfg.Limits.Connections, Log: n.log})
+	for _, e := range endpoints {
+		if _, err := n.listeners.Listen(e); err != nil {
+			var op *net.OpError
+			if errors.As(err, &op) {
+				return errPort("listener "+e.Name, e.Address, op.Err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func endpointOf(cfg *config.Config, l config.Listener) (listen.Endpoint, error) {
+	e, err := listen.ParseEndpoint(l.Protocol + "=" + l.URL)
+	if err != nil {
+		return e, err
+	}
+	e.Name = l.Name
+	auth := l.ClientAuth
+	if auth == "" && e.TLS != listen.TLSOff {
+		auth = cfg.TLS.ClientAuth
+	}
+	switch auth {
+	case "optional":
+		e.ClientAuth = listen.OptionalClientAuth
+	case "required":
+		e.ClientAuth = listen.RequiredClientAuth
+	}
+	for _, text := range l.ProxyFrom {
+		network, err := listen.ParseNetwork(text)
+		if err != nil {
+			return e, err
+		}
+		e.ProxyFrom = append(e.ProxyFrom, network)
+	}
+	e.Limits = listen.Limits{
+		MaxConnections: l.MaxConnections, MaxPerAddress: cfg.Limits.ConnectionsPerAddress,
+		LoginTimeout: cfg.Limits.LoginTimeout, LoginBytes: int(cfg.Limits.LoginBytes),
+	}
+	if e.Limits.MaxConnections == 0 {
+		e.Limits.MaxConnections = cfg.Limits.Connections
+	}
+	return e, nil
+}
+
+// loadCertificates reads the certificate, or makes one for development.
+func (n *node) loadCertificates(endpoints []listen.Endpoint) error {
+	t := n.config().TLS
+	if t.Certificate == "" {
+		var hosts []string
+		for _, e := range endpoints {
+			if host, _, err := net.SplitHostPort(e.Address); err == nil && host != "" {
+				if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+					hosts = append(hosts, host)
+				}
+			}
+		}
+		files, err := listen.EnsureDevCertificate(filepath.Join(n.config().Data, "tls"), hosts)
+		if err != nil {
+			return err
+		}
+		n.dev = &files
+		t.Certificate, t.Key = files.Certificate, files.Key
+	}
+	var err error
+	n.certs, err = listen.LoadCertificates(t.Certificate, t.Key, t.ClientCA, n.log)
+	return err
+}
+
+// openHTTP starts the API first, so that it can be asked how far the start is.
+func (n *node) openHTTP() error {
+	cfg := n.config()
+	if cfg.HTTP.Off() {
+		return nil
+	}
+	l, err := net.Listen("tcp", cfg.HTTP.Address)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return errPort("the HTTP API", cfg.HTTP.Address, err)
+	}
+	if cfg.HTTP.Certificate != "" {
+		certs, err := listen.LoadCertificates(cfg.HTTP.Certificate, cfg.HTTP.Key, "", n.log)
+		if err != nil {
+			l.Close()
+			return fmt.Errorf("the HTTP API: %w", err)
+		}
+		n.running.Go(func() { certs.Watch(n.background, 0) })
+		l = tls.NewListener(l, certs.ServerConfig())
+	} else if !cfg.HTTP.Loopback() {
+		n.log.Warn("the HTTP API takes passwords without TLS; set http.certificate and http.key", "address", cfg.HTTP.Address)
+	}
+	n.api = control.New(control.Options{
+		Connect: n.connect, Login: n.guards.login, Health: func() api.Health { _, h, _ := n.core.now(); return h }, Metrics: n.writeMetrics,
+		Reload: func(context.Context) (api.Reloaded, error) { return n.reload() }, Refusals: n.guards.refusals,
+		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log,
+	}, cfg.HTTP.Loopback())
+	n.configureAPI(cfg)
+	n.running.Go(func() {
+		if err := n.api.Serve(l); err != nil {
+			n.log.Error("the HTTP API has ended", "error", err)
+		}
+	})
+	return nil
+}
+
+// configureAPI tells the API what may change. It is open to this machine while clients need no credentials either.
+func (n *node) configureAPI(cfg *config.Config) {
+	if n.api != nil {
+		n.api.Configure(cfg.Credentials.Mode == "ignore" || cfg.Credentials.Mode == "observe", cfg.HTTP.Hosts)
+	}
+}
+
+func (n *node) version() api.Version {
+	v := build()
+	v.Broker = n.config().Broker.Name
+	return v
+}
+
+// connect gives the API a connection to the core.
+func (n *node) connect() (control.Conn, error) {
+	e, health, _ := n.core.now()
+	if e == nil {
+		return nil, &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Detail: "the broker is " + health.Status + ": " + health.Detail}
+	}
+	return e.Connect(), nil
+}
+
+func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
+	var e metrics.Exposition
+	up := 0.0
+	if v != nil {
+		up = 1
+		n.metrics.Write(&e, v)
+	}
+	e.One("godwit_serving", metrics.Gauge, "1 while clients are served, 0 while the broker starts, recovers or stops.", up)
+	if engine, _, _ := n.core.now(); engine != nil {
+		space := engine.Log().Space()
+		e.One("godwit_journal_disk_bytes", metrics.Gauge, "Bytes of the journal's files.", float64(space.Used))
+		e.One("godwit_journal_free_bytes", metrics.Gauge, "Bytes that may still be written before sends are refused.", float64(space.Free))
+	}
+	if n.listeners != nil {
+		writeListenStats(&e, n.listeners.Stats())
+	}
+	metrics.Process(&e, build().Version, n.begun, time.Now())
+	_, err := e.WriteTo(w)
+	return err
+}
+
+func writeListenStats(e *metrics.Exposition, s *listen.Stats) {
+	e.One("godwit_listen_open", metrics.Gauge, "Connections that are open, logged in or not.", float64(s.Current.Load()))
+	for _, m := range []struct {
+		name, help string
+		value      int64
+	}{
+		{"godwit_listen_accepted_total", "Connections accepted.", s.Accepted.Load()},
+		{"godwit_listen_logged_in_total", "Clients that logged in.", s.LoggedIn.Load()},
+		{"godwit_listen_tls_total", "TLS handshakes that succeeded.", s.TLS.Load()},
+	} {
+		e.One(m.name, metrics.Counter, m.help, float64(m.value))
+	}
+	e.Family("godwit_listen_refused_total", metrics.Counter, "Connections closed by the listener, by reason.")
+	for _, m := range []struct {
+		reason string
+		value  int64
+	}{
+		{"full", s.RefusedFull.Load()}, {"address", s.RefusedAddress.Load()}, {"pending", s.RefusedPending.Load()}, {"proxy", s.RefusedProxy.Load()},
+		{"tls", s.RefusedTLS.Load()}, {"protocol", s.RefusedProtocol.Load()}, {"login-timeout", s.RefusedLoginTimeout.Load()}, {"login-bytes", s.RefusedLoginBytes.Load()},
+		{"accept", s.AcceptFail.Load()},
+	} {
+		e.Sample(float64(m.value), "reason", m.reason)
+	}
+}
+
+// stop ends everything in good order: no new clients, time for those that are here, then the journal.
+func (n *node) stop() error {
+	ctx, cancel := within(n.config().Shutdown.Grace)
+	defer cancel()
+	e, _, _ := n.core.now()
+	if n.listeners != nil {
+		if err := n.listeners.Shutdown(ctx); err != nil {
+			n.log.Warn("some clients did not end in time and were cut off", "error", err)
+		}
+	}
+	n.core.set(nil, "stopping", "")
+	n.cancel()
+	if n.api != nil {
+		if err := n.api.Close(ctx); err != nil {
+			n.log.Warn("some API calls were cut off", "error", err)
+		}
+	}
+	var err error
+	if e != nil {
+		err = e.Close()
+	}
+	n.running.Wait()
+	if err != nil {
+		return fmt.Errorf("close the journal: %w", err)
+	}
+	n.log.Info("stopped")
+	return nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/godwitmq/godwit/config"
+	"github.com/godwitmq/godwit/control/api"
+)
+
+// reload reads the configuration, the users and the certificates again. If anything is wrong, nothing changes.
+func (n *node) reload() (api.Reloaded, error) {
+	n.reading.Lock()
+	defer n.reading.Unlock()
+	fresh, err := n.load()
+	if err != nil {
+		return api.Reloaded{}, err
+	}
+	old := n.config()
+	live, restart := config.Diff(old, fresh)
+	merged := old.Live(fresh)
+	if err := merged.Validate(); err != nil {
+		return api.Reloaded{}, err
+	}
+	if err := n.guards.update(merged); err != nil {
+		return api.Reloaded{}, &api.Error{Status: 409, Code: "malformed", Op: "reload", Detail: "nothing was changed: " + err.Error()}
+	}
+	n.current.Store(merged)
+	n.configureAPI(merged)
+	setLevel(n.level, merged.Log.Level)
+	done := api.Reloaded{Live: changes(live), Restart: changes(restart), Notes: []string{"users were read again"}}
+	if n.certs != nil {
+		switch changed, err := n.certs.Reload(); {
+		case err != nil:
+			done.Notes = append(done.Notes, "the new certificate is not usable, the old one stays: "+err.Error())
+		case changed:
+			done.Notes = append(done.Notes, "a new certificate is in use")
+		}
+	}
+	return done, nil
+}
+
+func changes(from []config.Change) []api.Change {
+	to := make([]api.Change, len(from))
+	for i, c := range from {
+		to[i] = api.Change{Key: c.Key, Old: c.Old, New: c.New}
+	}
+	return to
+}
+
+// reloadAndLog is reload by SIGHUP.
+func (n *node) reloadAndLog() {
+	done, err := n.reload()
+	if err != nil {
+		n.log.Error("reload: nothing was changed", "error", err)
+		return
+	}
+	for _, c := range done.Live {
+		n.log.Info("reload: changed", "key", c.Key, "old", c.Old, "new", c.New)
+	}
+	for _, c := range done.Restart {
+		n.log.Warn("reload: needs a restart", "key", c.Key, "old", c.Old, "new", c.New)
+	}
+	for _, note := range done.Notes {
+		n.log.Info("reload: " + note)
+	}
+}
+
+func printReloaded(w io.Writer, done *api.Reloaded) {
+	show := func(word string, c api.Change) {
+		if c.Old == "" && c.New == "" {
+			fmt.Fprintf(w, "%s: %s\n", word, c.Key)
+			return
+		}
+		fmt.Fprintf(w, "%s: %s: %s -> %s\n", word, c.Key, c.Old, c.New)
+	}
+	for _, c := range done.Live {
+		show("changed", c)
+	}
+	for _, c := range done.Restart {
+		show("needs a restart", c)
+	}
+	for _, note := range done.Notes {
+		fmt.Fprintln(w, note)
+	}
+}
