@@ -52,34 +52,35 @@ func (l *Log) reserveRoom(size int64, urgent bool) error {
 		l.wake()
 		return fmt.Errorf("append %d bytes to journal %s: %w", size, l.dir, journal.ErrFull)
 	}
-	if l.cur.offset(l.next)+size <= l.cur.size-controlRoom {
-		if !urgent && l.physical()+l.growth()-size < l.opt.Reserve {
-			l.remeasure()
-			if l.physical()+l.growth()-size < l.opt.Reserve {
-				return full()
-			}
-		}
-		return nil
-	}
 	for try := 0; ; try++ {
-		rest := l.readyRoom() + l.growth() - size
-		if !urgent && rest < l.opt.Reserve {
-			l.remeasure()
-			if rest = l.readyRoom() + l.growth() - size; rest < l.opt.Reserve {
-				return full()
-			}
+		fits := l.cur.offset(l.next)+size <= l.cur.size-controlRoom
+		after := l.readyRoom() - size
+		if fits {
+			after = l.physical() - size
 		}
-		for i, s := range l.ready {
-			if s.size >= size+controlSize+controlRoom {
-				l.enter(i)
-				l.wake()
+		if urgent || l.leavesReserve(after) {
+			if fits {
 				return nil
+			}
+			for i, s := range l.ready {
+				if s.size >= size+controlSize+controlRoom {
+					l.enter(i)
+					l.wake()
+					return nil
+				}
 			}
 		}
 		if try == 2 {
 			return full()
 		}
-		if err := l.obtain(size + controlSize + controlRoom); err != nil {
+		if !urgent && !l.mayGrow() {
+			if l.remeasure(); !l.mayGrow() {
+				return full()
+			}
+		}
+		if err := l.obtain(size+controlSize+controlRoom, func() bool {
+			return urgent || l.leavesReserve(l.physical()-size)
+		}); err != nil {
 			if isFull(err) {
 				return full()
 			}

@@ -107,6 +107,8 @@ type Log struct {
 	ready     []*segment       // empty files
 	allocated int64            // bytes of all files
 	allowed   int64            // bytes that may be allocated more
+	making    int64            // bytes of files that are being made
+	armed     bool             // the reserve was whole once
 	measured  time.Time        // when allowed was
 	failed    time.Time        // when the last preparation failed; zero: it did not
 	asked     uint64           // counts the requests to tend

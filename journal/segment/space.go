@@ -40,7 +40,7 @@ func (l *Log) growth() int64 {
 	if !l.failed.IsZero() {
 		return 0
 	}
-	return l.allowed - l.allowed%l.opt.SegmentSize
+	return l.making + l.allowed - l.allowed%l.opt.SegmentSize
 }
 
 // Space implements journal.Log.
@@ -116,32 +116,42 @@ func (l *Log) round() {
 	l.room.Broadcast()
 }
 
-// obtain waits until a file of at least size bytes is ready, or says ErrFull. The lock is released meanwhile.
-func (l *Log) obtain(size int64) error {
+// leavesReserve says whether an append that leaves so much room in files that exist keeps the reserve whole. Until a new log has its
+// reserve for the first time, the promise of the file system is enough, so that it need not wait for the first files.
+func (l *Log) leavesReserve(after int64) bool {
+	if after >= l.opt.Reserve {
+		l.armed = true
+		return true
+	}
+	return !l.armed && after+l.growth() >= l.opt.Reserve
+}
+
+// mayGrow says whether waiting for the janitor can help.
+func (l *Log) mayGrow() bool { return l.making > 0 || l.growth() > 0 }
+
+// obtain waits until the janitor has done what can be done for a file of at least size bytes, and more. The lock is released meanwhile.
+func (l *Log) obtain(size int64, enough func() bool) error {
 	if size > l.opt.SegmentSize {
+		if l.hasReady(size) {
+			return nil
+		}
 		return l.obtainLong(size)
 	}
 	if l.opt.Inline {
 		l.measure()
 		l.recycle()
 		l.replenish()
-	} else {
-		l.asked++
-		for asked := l.asked; l.answered < asked && !l.hasReady(size); {
-			if err := l.usable(); err != nil {
-				return err
-			}
-			l.wake()
-			l.room.Wait()
+		return l.usable()
+	}
+	l.asked++
+	for asked := l.asked; l.answered < asked && !(l.hasReady(size) && enough()); {
+		l.wake()
+		l.room.Wait()
+		if err := l.usable(); err != nil {
+			return err
 		}
 	}
-	if err := l.usable(); err != nil {
-		return err
-	}
-	if !l.hasReady(size) {
-		return journal.ErrFull
-	}
-	return nil
+	return l.usable()
 }
 
 func (l *Log) hasReady(size int64) bool {
@@ -222,9 +232,11 @@ func (l *Log) create(size int64, fill func(*segment) error) (s *segment, err err
 	passing := s.name + unfinished
 	l.allocated += size
 	l.allowed -= size
+	l.making += size
 	l.mu.Unlock()
 	defer func() {
 		l.mu.Lock()
+		l.making -= size
 		if err != nil {
 			l.allocated -= size
 			if errors.Is(err, syscall.ENOSPC) {
