@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,7 +31,7 @@ func TestMain(m *testing.M) {
 	}
 	binaryDir = dir
 	code := m.Run()
-	for reason := range leftOut.reasons {
+	for _, reason := range slices.Sorted(maps.Keys(leftOut.reasons)) {
 		fmt.Println("interop: left out:", reason)
 	}
 	os.RemoveAll(binaryDir)
@@ -43,20 +45,22 @@ func leaveOut(t *testing.T, format string, args ...any) {
 	if os.Getenv("CI") == "true" {
 		t.Fatal(reason)
 	}
+	skip(t, reason)
+}
+
+func skip(t *testing.T, reason string) {
+	t.Helper()
 	leftOut.Lock()
 	leftOut.reasons[reason] = true
 	leftOut.Unlock()
 	t.Skip(reason)
 }
 
-// need leaves the test out unless all commands are in the path.
+// need leaves the test out unless it is asked for, and all commands are in the path.
 func need(t *testing.T, suite string, commands ...string) {
 	t.Helper()
-	if testing.Short() {
-		leftOut.Lock()
-		leftOut.reasons["all suites, because of -short: run make interop"] = true
-		leftOut.Unlock()
-		t.Skip("-short")
+	if os.Getenv("GODWIT_INTEROP") != "1" {
+		skip(t, "all suites: GODWIT_INTEROP=1 (make interop) runs them")
 	}
 	for _, command := range commands {
 		if _, err := exec.LookPath(command); err != nil {
