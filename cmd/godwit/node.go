@@ -24,6 +24,7 @@ import (
 	"github.com/godwitmq/godwit/journal/segment"
 	"github.com/godwitmq/godwit/listen"
 	"github.com/godwitmq/godwit/metrics"
+	"github.com/godwitmq/godwit/session"
 	"github.com/godwitmq/godwit/vfs"
 )
 
@@ -35,6 +36,7 @@ type node struct {
 	log     *slog.Logger
 	level   *slog.LevelVar
 	begun   time.Time
+	id      string // the broker's, differs with each start
 
 	guards    *guards
 	core      core
@@ -55,10 +57,10 @@ func (n *node) config() *config.Config { return n.current.Load() }
 // start brings a broker up. Addresses are taken before the journal is opened, so that one in use is told at once; clients are
 // served when the journal has been read back.
 func start(cfg *config.Config, load func() (*config.Config, error), log *slog.Logger, level *slog.LevelVar, begun time.Time) (n *node, err error) {
-	n = &node{load: load, log: log, level: level, begun: begun, failed: make(chan error, 1)}
+	n = &node{load: load, log: log, level: level, begun: begun, id: brokerID(begun), failed: make(chan error, 1)}
 	n.current.Store(cfg)
 	n.background, n.cancel = context.WithCancel(context.Background())
-	n.core.set(nil, "starting", "the journal is being read")
+	n.core.set(nil, nil, "starting", "the journal is being read")
 	defer func() {
 		if err != nil {
 			_ = n.stop() // err says why there is nothing to serve
@@ -80,7 +82,7 @@ func start(cfg *config.Config, load func() (*config.Config, error), log *slog.Lo
 	if err != nil {
 		return nil, n.explain(err)
 	}
-	n.core.set(e, "ok", "")
+	n.core.set(e, n.deps(e), "ok", "")
 	n.running.Go(func() { n.supervise(e) })
 	n.listeners.Start()
 	if n.certs != nil {
@@ -93,32 +95,35 @@ func start(cfg *config.Config, load func() (*config.Config, error), log *slog.Lo
 type core struct {
 	mu     sync.Mutex
 	engine *engine.Engine
+	deps   *session.Deps
 	health api.Health
 	change chan struct{} // closed at the next set
 }
 
-func (c *core) set(e *engine.Engine, status, detail string) {
+func (c *core) set(e *engine.Engine, deps *session.Deps, status, detail string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.engine, c.health = e, api.Health{Status: status, Detail: detail}
+	c.engine, c.deps, c.health = e, deps, api.Health{Status: status, Detail: detail}
 	if c.change != nil {
 		close(c.change)
 	}
 	c.change = make(chan struct{})
 }
 
-func (c *core) now() (*engine.Engine, api.Health, <-chan struct{}) {
+func (c *core) now() (*engine.Engine, api.Health) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.engine, c.health, c.change
+	return c.engine, c.health
 }
 
-// wait gives the engine, waiting until there is one. nil: ctx has ended.
-func (c *core) wait(ctx context.Context) *engine.Engine {
+// wait gives what sessions need, waiting until there is an engine. nil: ctx has ended.
+func (c *core) wait(ctx context.Context) *session.Deps {
 	for {
-		e, _, change := c.now()
-		if e != nil {
-			return e
+		c.mu.Lock()
+		deps, change := c.deps, c.change
+		c.mu.Unlock()
+		if deps != nil {
+			return deps
 		}
 		select {
 		case <-change:
@@ -175,12 +180,12 @@ func (n *node) supervise(e *engine.Engine) {
 		if why == nil || n.background.Err() != nil {
 			return
 		}
-		n.core.set(nil, "recovering", "the journal failed: "+why.Error())
+		n.core.set(nil, nil, "recovering", "the journal failed: "+why.Error())
 		n.log.Error("the journal failed: clients are sent away until it can be read again", "error", why)
 		if e = n.reopen(); e == nil {
 			return
 		}
-		n.core.set(e, "ok", "")
+		n.core.set(e, n.deps(e), "ok", "")
 		n.log.Info("the journal was read again; clients are served")
 	}
 }
@@ -201,7 +206,7 @@ func (n *node) reopen() *engine.Engine {
 			n.failed <- n.explain(err)
 			return nil
 		}
-		n.core.set(nil, "recovering", "the journal cannot be opened: "+err.Error())
+		n.core.set(nil, nil, "recovering", "the journal cannot be opened: "+err.Error())
 		n.log.Error("the journal cannot be opened; trying again", "error", err, "in", min(2*pause, longPause))
 	}
 }
@@ -319,7 +324,7 @@ func (n *node) openHTTP() error {
 		n.log.Warn("the HTTP API takes passwords without TLS; set http.certificate and http.key", "address", cfg.HTTP.Address)
 	}
 	n.api = control.New(control.Options{
-		Connect: n.connect, Login: n.guards.login, Health: func() api.Health { _, h, _ := n.core.now(); return h }, Metrics: n.writeMetrics,
+		Connect: n.connect, Login: n.guards.login, Health: func() api.Health { _, h := n.core.now(); return h }, Metrics: n.writeMetrics,
 		Reload: func(context.Context) (api.Reloaded, error) { return n.reload() }, Refusals: n.guards.refusals,
 		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log,
 	}, cfg.HTTP.Loopback())
@@ -347,7 +352,7 @@ func (n *node) version() api.Version {
 
 // connect gives the API a connection to the core.
 func (n *node) connect() (control.Conn, error) {
-	e, health, _ := n.core.now()
+	e, health := n.core.now()
 	if e == nil {
 		return nil, &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Detail: "the broker is " + health.Status + ": " + health.Detail}
 	}
@@ -362,7 +367,7 @@ func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
 		n.metrics.Write(&e, v)
 	}
 	e.One("godwit_serving", metrics.Gauge, "1 while clients are served, 0 while the broker starts, recovers or stops.", up)
-	if engine, _, _ := n.core.now(); engine != nil {
+	if engine, _ := n.core.now(); engine != nil {
 		space := engine.Log().Space()
 		e.One("godwit_journal_disk_bytes", metrics.Gauge, "Bytes of the journal's files.", float64(space.Used))
 		e.One("godwit_journal_free_bytes", metrics.Gauge, "Bytes that may still be written before sends are refused.", float64(space.Free))
@@ -404,13 +409,13 @@ func writeListenStats(e *metrics.Exposition, s *listen.Stats) {
 func (n *node) stop() error {
 	ctx, cancel := within(n.config().Shutdown.Grace)
 	defer cancel()
-	e, _, _ := n.core.now()
+	e, _ := n.core.now()
 	if n.listeners != nil {
 		if err := n.listeners.Shutdown(ctx); err != nil {
 			n.log.Warn("some clients did not end in time and were cut off", "error", err)
 		}
 	}
-	n.core.set(nil, "stopping", "")
+	n.core.set(nil, nil, "stopping", "")
 	n.cancel()
 	if n.api != nil {
 		if err := n.api.Close(ctx); err != nil {

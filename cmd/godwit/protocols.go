@@ -2,45 +2,59 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"time"
 
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/listen"
+	"github.com/godwitmq/godwit/session"
 	"github.com/godwitmq/godwit/session/stomp"
 )
 
 // recoveryPatience is how long a client that comes while the journal is read may wait for an answer.
 const recoveryPatience = 20 * time.Second
 
-// handlers are the protocols that are served.
-func (n *node) handlers() map[listen.Protocol]listen.Handler {
+// deps are what sessions on that engine need.
+func (n *node) deps(e *engine.Engine) *session.Deps {
+	return &session.Deps{Engine: e, Authority: n.guards.clients, Broker: session.Broker{ID: n.id, Name: n.config().Broker.Name}, Logger: n.log}
+}
+
+// brokerID is the broker's id in ActiveMQ's form, which differs with each start.
+func brokerID(begun time.Time) string {
 	host, err := os.Hostname()
 	if err != nil {
-		host = "localhost" // it is only a part of ids, which the start time makes unique
+		host = "localhost" // the start time and the process id make it unique on a machine
 	}
-	ids := stomp.NewIDs(host, os.Getpid(), n.begun)
+	return fmt.Sprintf("ID:%s-%d-%d-0:1", host, os.Getpid(), begun.UnixMilli())
+}
+
+// handlers are the protocols that are served.
+func (n *node) handlers() map[listen.Protocol]listen.Handler {
+	limit := int(n.config().Limits.FrameSize)
 	return map[listen.Protocol]listen.Handler{
-		listen.STOMP: n.withEngine(func(ctx context.Context, conn net.Conn, info listen.Info, e *engine.Engine) {
-			deps := stomp.Deps{Engine: e, Authority: n.guards.clients, IDs: ids, Log: n.log, Options: stomp.Options{MaxFrameSize: int(n.config().Limits.FrameSize)},
-				Remote: info.Remote, Listener: info.Listener, LoggedIn: info.LoggedIn}
-			if info.TLS != nil && len(info.TLS.Peer) > 0 {
-				deps.Certificate = info.TLS.Peer[0]
-			}
-			stomp.Serve(ctx, conn, deps)
+		listen.STOMP: n.handler("stomp", func(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.Deps) error {
+			return stomp.Serve(ctx, conn, peer, deps, stomp.Options{MaxFrameSize: limit})
 		}),
 	}
 }
 
-// withEngine finds the engine for a connection, and waits for it if the journal is just being read again.
-func (n *node) withEngine(serve func(context.Context, net.Conn, listen.Info, *engine.Engine)) listen.Handler {
+// handler finds the engine for a connection, waiting if the journal is just being read again, and serves the client.
+func (n *node) handler(protocol string, serve func(context.Context, net.Conn, session.Peer, *session.Deps) error) listen.Handler {
 	return func(ctx context.Context, conn net.Conn, info listen.Info) {
 		patience, cancel := context.WithTimeout(ctx, recoveryPatience)
-		e := n.core.wait(patience)
+		deps := n.core.wait(patience)
 		cancel()
-		if e != nil {
-			serve(ctx, conn, info, e)
+		if deps == nil {
+			return
+		}
+		peer := session.Peer{Listener: info.Listener, Remote: info.Remote, LoggedIn: info.LoggedIn}
+		if info.TLS != nil && len(info.TLS.Peer) > 0 {
+			peer.Certificate = info.TLS.Peer[0]
+		}
+		if err := serve(ctx, conn, peer, deps); err != nil {
+			n.log.Info("a client's connection ended", "protocol", protocol, "remote", info.Remote, "listener", info.Listener, "reason", err)
 		}
 	}
 }
