@@ -48,7 +48,8 @@ type checker struct {
 }
 
 func (k checker) check(ok bool, key, format string, args ...any) {
-	if !ok {
+	// What could not even be read has been told already.
+	if !ok && !slices.ContainsFunc(*k.problems, func(p Problem) bool { return p.Key == key }) {
 		k.problems.add(k.origin(key), key, format, args...)
 	}
 }

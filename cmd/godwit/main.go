@@ -22,7 +22,8 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr}
-	err := c.root(stop).ExecuteContext(ctx)
+	released := false
+	err := c.root(func() { released = true; stop() }).ExecuteContext(ctx)
 	var usage *usageError
 	switch {
 	case err == nil:
@@ -30,7 +31,7 @@ func run() int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(os.Stderr, "godwit: %v\n", err)
 		return 2
-	case ctx.Err() != nil:
+	case !released && ctx.Err() != nil:
 		return 130
 	case errors.Is(err, errSilent):
 		return 1

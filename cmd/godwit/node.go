@@ -56,31 +56,37 @@ func (n *node) config() *config.Config { return n.current.Load() }
 
 // start brings a broker up. Addresses are taken before the journal is opened, so that one in use is told at once; clients are
 // served when the journal has been read back.
-func start(cfg *config.Config, load func() (*config.Config, error), log *slog.Logger, level *slog.LevelVar, begun time.Time) (n *node, err error) {
-	n = &node{load: load, log: log, level: level, begun: begun, id: brokerID(begun), failed: make(chan error, 1)}
+func start(cfg *config.Config, load func() (*config.Config, error), log *slog.Logger, level *slog.LevelVar, begun time.Time) (*node, error) {
+	n := &node{load: load, log: log, level: level, begun: begun, id: brokerID(begun), failed: make(chan error, 1)}
 	n.current.Store(cfg)
 	n.background, n.cancel = context.WithCancel(context.Background())
 	n.core.set(nil, nil, "starting", "the journal is being read")
-	defer func() {
-		if err != nil {
-			_ = n.stop() // err says why there is nothing to serve
-		}
-	}()
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
-	if n.guards, err = newGuards(cfg, log); err != nil {
+	if err := n.rise(); err != nil {
+		_ = n.stop() // err says why there is nothing to serve
 		return nil, err
+	}
+	return n, nil
+}
+
+// rise does the work of start.
+func (n *node) rise() error {
+	cfg := n.config()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	var err error
+	if n.guards, err = newGuards(cfg, n.log); err != nil {
+		return err
 	}
 	if err := n.openHTTP(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := n.bind(); err != nil {
-		return nil, err
+		return err
 	}
 	e, err := n.open()
 	if err != nil {
-		return nil, n.explain(err)
+		return n.explain(err)
 	}
 	n.core.set(e, n.deps(e), "ok", "")
 	n.running.Go(func() { n.supervise(e) })
@@ -88,7 +94,7 @@ func start(cfg *config.Config, load func() (*config.Config, error), log *slog.Lo
 	if n.certs != nil {
 		n.running.Go(func() { n.certs.Watch(n.background, 0) })
 	}
-	return n, nil
+	return nil
 }
 
 // core is the engine that serves now, if any, and how it is.
@@ -430,6 +436,5 @@ func (n *node) stop() error {
 	if err != nil {
 		return fmt.Errorf("close the journal: %w", err)
 	}
-	n.log.Info("stopped")
 	return nil
 }

@@ -101,7 +101,11 @@ func (c *cli) runServe(f *serveFlags) error {
 			}
 			go stopAtOnce(signals, log)
 			log.Info("stopping: no new clients; those that are here have time to finish (once more to stop at once)", "grace", n.config().Shutdown.Grace)
-			return n.stop()
+			if err := n.stop(); err != nil {
+				return err
+			}
+			log.Info("stopped")
+			return nil
 		case err := <-n.failed:
 			_ = n.stop() // the failure is what counts
 			return err
