@@ -95,7 +95,7 @@ func (b *Broker) ackNow(c *consumer, ev *Ack, from, to int, entries []*entry) {
 		}
 	case Released:
 		for _, e := range entries {
-			e.redeliveries++
+			e.raise()
 		}
 		b.giveBack(append([]*entry(nil), entries...))
 	}

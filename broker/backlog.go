@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math"
 	"math/bits"
 
 	"github.com/godwitmq/godwit/message"
@@ -57,6 +58,13 @@ const (
 	dead                              // needed by nobody
 )
 
+// raise counts one more delivery that came to nothing.
+func (e *entry) raise() {
+	if e.redeliveries < math.MaxUint16 {
+		e.redeliveries++
+	}
+}
+
 // single is an entry with its stored in one piece of memory.
 type single struct {
 	entry  entry
@@ -86,8 +94,8 @@ type backlog struct {
 	selective   int           // attachments with a selector
 	loading     bool          // bodies are on their way
 	dirty       bool          // in Broker.dirty
-	browsers    []*consumer
-	mark        uint64 // entries up to this sequence may have been dispatched: said in the log
+	removed     bool          // with its destination or subscription
+	mark        uint64        // entries up to this sequence may have been dispatched: said in the log
 	markHome    uint64
 	counters
 }
@@ -120,7 +128,7 @@ func (q *backlog) pushBack(e *entry) {
 	q.ready++
 }
 
-// insert puts e among the ready entries where its sequence says. near is a ready entry that stands after its place, or nil.
+// insert puts e among the ready entries where its sequence says. near is a ready entry close to its place, or nil.
 func (q *backlog) insert(e, near *entry) {
 	l := &q.lists[e.stored.priority]
 	if l.tail == nil || l.tail.stored.sequence < e.stored.sequence {

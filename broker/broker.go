@@ -55,6 +55,9 @@ type RedeliveryPolicy struct {
 	MaximumDelay time.Duration
 }
 
+// minSegmentBytes is the least SegmentBytes that makes sense.
+const minSegmentBytes = 4 << 10
+
 func (o Options) filled() Options {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 24 << 20
@@ -62,6 +65,7 @@ func (o Options) filled() Options {
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = 16 << 20
 	}
+	o.SegmentBytes = max(o.SegmentBytes, minSegmentBytes)
 	if o.MaxDestinations == 0 {
 		o.MaxDestinations = 100_000
 	}
@@ -115,8 +119,9 @@ type Broker struct {
 
 // New makes an empty broker. Before its first Step all records of the log are given to Replay, then Recovered is called.
 func New(opt Options) *Broker {
+	opt = opt.filled()
 	return &Broker{
-		opt:          opt.filled(),
+		opt:          opt,
 		destinations: map[message.Destination]*destination{},
 		backlogs:     map[uint64]*backlog{},
 		connections:  map[ConnID]*connection{},
@@ -125,7 +130,7 @@ func New(opt Options) *Broker {
 		durables:     map[durableKey]*subscription{},
 		producers:    producers{byID: map[string]*producer{}},
 		loads:        map[uint64]*load{},
-		log:          space{extents: map[uint64]*extent{}, room: 1 << 62},
+		log:          space{extentBytes: uint64(opt.SegmentBytes / extentsPerSegment), extents: map[uint64]*extent{}, room: 1 << 62},
 		replay:       newReplay(),
 	}
 }
@@ -215,8 +220,8 @@ func (b *Broker) touch(q *backlog) {
 
 // stop marks a clean end: all connections are gone, so nothing is in flight any more.
 func (b *Broker) stop() {
-	for _, q := range b.backlogs {
-		if q.mark != 0 {
+	for _, id := range sortedKeys(b.backlogs) {
+		if q := b.backlogs[id]; q.mark != 0 {
 			b.emitMark(q, 0, true)
 		}
 	}

@@ -26,6 +26,7 @@ type consumer struct {
 	timer        int32 // of a pull; index in timers plus 1
 	browse       []*entry
 	browsing     bool
+	browsed      bool // all of browse was shown
 	total, acked uint64
 }
 
@@ -114,6 +115,9 @@ func (c *consumer) unsee(e *entry) {
 	}
 }
 
+// mayTake says whether the consumer may have messages of the destination: a temporary one is for its owner.
+func (c *consumer) mayTake(d *destination) bool { return d.owner == nil || d.owner == c.conn }
+
 func (c *consumer) wants(name message.Destination) bool { return fits(c.parts, name) }
 
 func (b *Broker) subscribe(ev *Subscribe) {
@@ -175,7 +179,7 @@ func (b *Broker) newConsumer(conn *connection, ev *Subscribe) (*consumer, *Error
 	for _, p := range parts {
 		if p.IsPattern() {
 			for _, d := range b.sortedDestinations() {
-				if fits([]message.Destination{p}, d.name) {
+				if fits([]message.Destination{p}, d.name) && c.mayTake(d) {
 					found = append(found, d)
 				}
 			}
@@ -185,7 +189,7 @@ func (b *Broker) newConsumer(conn *connection, ev *Subscribe) (*consumer, *Error
 		if err != nil {
 			return nil, err
 		}
-		if d.owner != nil && d.owner != conn {
+		if !c.mayTake(d) {
 			return nil, &Error{Code: InvalidDestination, Op: op, Detail: fmt.Sprintf("Subscribing to a temporary %s created by another connection is not permitted", strings.TrimPrefix(kindName(p.Kind), "temp-"))}
 		}
 		found = append(found, d)
@@ -302,9 +306,6 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 	b.clearPullTimer(c)
 	b.wildConsumers = slices.DeleteFunc(b.wildConsumers, func(x *consumer) bool { return x == c })
 	if c.browsing {
-		for _, q := range c.backlogs {
-			q.browsers = slices.DeleteFunc(q.browsers, func(x *consumer) bool { return x == c })
-		}
 		c.backlogs, c.browse = nil, nil
 		return
 	}
@@ -331,7 +332,7 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 			continue
 		}
 		if i < seen {
-			e.redeliveries++
+			e.raise()
 		}
 		held = append(held, e)
 	}
@@ -362,18 +363,15 @@ func (b *Broker) giveBack(entries []*entry) {
 		if e.redeliveries > 0 && q.id != 0 && e.stored.flags&logged != 0 {
 			raised = append(raised, e)
 		}
-		if limit := b.opt.Redelivery.Maximum; limit > 0 && int(e.redeliveries) > limit {
+		if limit := b.opt.Redelivery.Maximum; limit > 0 && int(e.redeliveries) > limit && !b.isDeadLetterQueue(q) {
 			b.bury(e, fmt.Sprintf("Delivery[%d] exceeds redelivery policy limit: %d", e.redeliveries, limit))
 			continue
 		}
-		e.state = ready
 		if near != nil && near.backlog != q {
 			near = nil
 		}
-		q.insert(e, near)
+		b.returnEntry(e, near)
 		near = e
-		b.watchExpiry(e)
-		b.touch(q)
 	}
 	slices.SortStableFunc(raised, func(x, y *entry) int { return int(int64(x.backlog.id) - int64(y.backlog.id)) })
 	for len(raised) > 0 {
@@ -384,6 +382,14 @@ func (b *Broker) giveBack(entries []*entry) {
 		b.emitRedelivered(raised[0].backlog, raised[:n])
 		raised = raised[n:]
 	}
+}
+
+// returnEntry makes an entry that was away ready again. near is a ready entry close to its place, or nil.
+func (b *Broker) returnEntry(e, near *entry) {
+	e.state = ready
+	e.backlog.insert(e, near)
+	b.watchExpiry(e)
+	b.touch(e.backlog)
 }
 
 // maxSequences bounds one record that lists entries.
@@ -402,12 +408,11 @@ func (b *Broker) browse(c *consumer) {
 				return int(int64(x.stored.sequence) - int64(y.stored.sequence))
 			})
 			c.browse = append(c.browse, all...)
-			q.browsers = append(q.browsers, c)
 		}
 	}
 	for len(c.browse) > 0 && (c.credit() > 0 || c.prefetch == 0) {
 		e := c.browse[0]
-		if e.state == gone || e.state == dying {
+		if x := e.stored.expiration; e.state == gone || e.state == dying || x != 0 && x <= b.now {
 			c.browse = c.browse[1:]
 			continue
 		}
@@ -419,10 +424,8 @@ func (b *Broker) browse(c *consumer) {
 		c.browse = c.browse[1:]
 		b.show(c, e, m)
 	}
-	if len(c.browse) == 0 && c.browsing && len(c.backlogs) > 0 {
-		for _, q := range c.backlogs {
-			q.browsers = slices.DeleteFunc(q.browsers, func(x *consumer) bool { return x == c })
-		}
+	if len(c.browse) == 0 && !c.browsed {
+		c.browsed = true
 		c.backlogs = nil
 		b.tell(Effect{Conn: c.conn.id, Kind: EndOfBrowse, Consumer: c.id, hold: true})
 	}

@@ -44,7 +44,7 @@ func (b *Broker) poison(e *entry, cause string) {
 	if p.MaximumDelay > 0 {
 		wait = min(wait, float64(p.MaximumDelay.Milliseconds()))
 	}
-	e.redeliveries++
+	e.raise()
 	if wait < 1 {
 		b.giveBack([]*entry{e})
 		return
@@ -65,9 +65,11 @@ func (b *Broker) bury(e *entry, cause string) {
 	}
 	name := message.Destination{Kind: message.Queue, Name: b.opt.DeadLetter.Queue}
 	if b.isDeadLetterQueue(e.backlog) {
-		e.state = ready
-		e.backlog.insert(e, nil)
-		b.touch(e.backlog)
+		e.raise()
+		b.returnEntry(e, nil)
+		if e.backlog.id != 0 && e.stored.flags&logged != 0 {
+			b.emitRedelivered(e.backlog, []*entry{e})
+		}
 		return
 	}
 	m := e.stored.message

@@ -115,10 +115,19 @@ func (b *Broker) lookup(name message.Destination, op string, mayCreate bool, use
 		return nil, &Error{Code: InvalidDestination, Op: op, Detail: fmt.Sprintf("The destination %s does not exist.", name)}
 	case !mayCreate:
 		return nil, &Error{Code: Denied, Detail: fmt.Sprintf("User %s is not authorized to create: %s", user, name)}
-	case len(b.destinations) >= b.opt.MaxDestinations:
-		return nil, &Error{Code: Full, Op: op, Detail: fmt.Sprintf("the broker has %d destinations, its limit", len(b.destinations))}
+	}
+	if err := b.countDestination(op); err != nil {
+		return nil, err
 	}
 	return b.create(name, nil), nil
+}
+
+// countDestination refuses one destination too many.
+func (b *Broker) countDestination(op string) *Error {
+	if len(b.destinations) < b.opt.MaxDestinations {
+		return nil
+	}
+	return &Error{Code: Full, Op: op, Detail: fmt.Sprintf("the broker has %d destinations, its limit", len(b.destinations))}
 }
 
 // create makes a destination that is not there.
@@ -153,7 +162,7 @@ func (b *Broker) joinPatterns(d *destination) {
 		return
 	}
 	for _, c := range b.wildConsumers {
-		if c.wants(d.name) && !slices.Contains(c.backlogs, d.queue) {
+		if c.wants(d.name) && c.mayTake(d) && !slices.Contains(c.backlogs, d.queue) {
 			d.queue.attach(c)
 			d.consumers++
 			b.touch(d.queue)
@@ -172,14 +181,23 @@ func fits(parts []message.Destination, name message.Destination) bool {
 }
 
 func (b *Broker) createDestination(ev *CreateDestination) {
+	op := "create " + ev.Destination.String()
 	if b.destinations[ev.Destination] == nil {
+		if strings.ContainsAny(ev.Destination.Name, ",?") || ev.Destination.IsPattern() {
+			b.answer(ev.Conn, ev.Ref, &Error{Code: InvalidDestination, Op: op, Detail: "a composite name or a pattern cannot be created"})
+			return
+		}
 		if ev.Destination.Kind.IsTemporary() {
 			c := b.connections[ev.Conn]
 			if c == nil {
 				return
 			}
+			if err := b.countDestination(op); err != nil {
+				b.answer(ev.Conn, ev.Ref, err)
+				return
+			}
 			b.create(ev.Destination, c)
-		} else if _, err := b.lookup(ev.Destination, "create "+ev.Destination.String(), true, ""); err != nil {
+		} else if _, err := b.lookup(ev.Destination, op, true, ""); err != nil {
 			b.answer(ev.Conn, ev.Ref, err)
 			return
 		}
@@ -234,6 +252,7 @@ func (b *Broker) drop(d *destination) {
 
 // abandon forgets a backlog and all its entries, in the log too.
 func (b *Broker) abandon(q *backlog) {
+	q.removed = true
 	for _, e := range b.entriesOf(q) {
 		if e.consumer != nil {
 			e.consumer.forget(e)
@@ -259,14 +278,14 @@ func (b *Broker) entriesOf(q *backlog) []*entry {
 		c := b.connections[conn]
 		for _, id := range sortedKeys(c.consumers) {
 			for _, e := range c.consumers[id].dispatched.all() {
-				if e.backlog == q {
+				if e.backlog == q && e.state != gone { // what a browser has is gone
 					entries = append(entries, e)
 				}
 			}
 		}
 		for _, id := range sortedKeys(c.transactions) {
 			for _, e := range c.transactions[id].acks {
-				if e.backlog == q && e.consumer == nil {
+				if e.backlog == q && e.consumer == nil && e.state == settling {
 					entries = append(entries, e)
 				}
 			}
@@ -298,12 +317,11 @@ func (b *Broker) advise(d *destination, removed bool) {
 		return
 	}
 	m := b.advisory(topic, d, removed)
-	targets := b.scratch.targets[:0]
+	targets := make([]*backlog, 0, len(topic.subscriptions))
 	for _, s := range topic.subscriptions {
 		targets = append(targets, s.backlog)
 	}
 	b.put(m, targets, false)
-	b.scratch.targets = targets
 }
 
 func (b *Broker) advisory(topic *destination, d *destination, removed bool) *message.Message {
@@ -367,9 +385,12 @@ func (b *Broker) purge(ev *Purge) {
 		b.answer(ev.Conn, ev.Ref, &Error{Code: NotFound, Op: "purge " + ev.Destination.String(), Detail: "there is no such queue"})
 		return
 	}
-	n := 0
-	for q := d.queue; q.front() != nil; n++ {
-		b.settle(q.front())
+	var waiting []*entry
+	for _, e := range b.entriesOf(d.queue) {
+		if e.state == ready || e.state == delayed {
+			waiting = append(waiting, e)
+		}
 	}
-	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: n, hold: true})
+	b.settleAll(waiting)
+	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: len(waiting), hold: true})
 }

@@ -20,12 +20,14 @@ func (b *Broker) send(ev *Send) {
 			tx = b.openTx(conn, ev.Tx)
 		}
 	}
-	targets, err := b.route(conn, m, ev.MayCreate)
-	if err == nil && m.Persistent && b.log.room < int64(m.Size()) {
-		err = b.noRoom("send to " + m.Destination.String())
+	op := "send to " + m.Destination.String()
+	var room [4]*destination
+	to, err := b.resolve(room[:0], m.Destination, op, ev.MayCreate, conn)
+	if err == nil && m.Persistent && b.log.room < int64(m.Size()*len(to)) {
+		err = b.noRoom(op)
 	}
-	if err == nil && tx != nil && tx.length() >= b.opt.MaxTransaction {
-		err = &Error{Code: Full, Op: "send to " + m.Destination.String(), Detail: fmt.Sprintf("the transaction has %d operations, its limit", tx.length())}
+	if err == nil && tx != nil && tx.length()+len(to) > b.opt.MaxTransaction {
+		err = &Error{Code: Full, Op: op, Detail: fmt.Sprintf("the transaction has %d operations, its limit", tx.length())}
 	}
 	if err != nil {
 		if tx != nil {
@@ -38,16 +40,27 @@ func (b *Broker) send(ev *Send) {
 		b.answer(ev.Conn, ev.Ref, nil)
 		return
 	}
-	if tx != nil {
-		b.sendInTx(tx, m, targets, ev.Tracked)
-		if ev.Ref != 0 {
-			b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref})
+	hold := false
+	for _, d := range to {
+		part := m
+		if d.name != m.Destination {
+			// Each part of a composite destination gets a message of its own, as if it had been sent there.
+			part = m.Copy()
+			part.Destination = d.name
+			if len(to) > 1 {
+				part.Original = m.Destination
+			}
 		}
-		return
+		targets := d.targets(b.scratch.targets[:0], part, conn)
+		b.scratch.targets = targets
+		if tx != nil {
+			b.sendInTx(tx, part, targets, ev.Tracked)
+		} else if s := b.put(part, targets, ev.Tracked); s != nil {
+			hold = hold || s.flags&logged != 0
+		}
 	}
-	s := b.put(m, targets, ev.Tracked)
 	if ev.Ref != 0 {
-		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: s != nil && s.flags&logged != 0})
+		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: hold})
 	}
 }
 
@@ -55,16 +68,12 @@ func (b *Broker) noRoom(op string) *Error {
 	return &Error{Code: Full, Op: op, Detail: fmt.Sprintf("the journal has no room for more messages (%d bytes are in use, %d of them live); consume or purge messages, or give it more space", b.log.used(), b.log.live)}
 }
 
-// route finds the backlogs that a message goes to. The result is valid until the next call.
-func (b *Broker) route(conn *connection, m *message.Message, mayCreate bool) ([]*backlog, *Error) {
-	targets := b.scratch.targets[:0]
-	defer func() { b.scratch.targets = targets }()
-	if d := b.destinations[m.Destination]; d != nil {
-		targets = d.targets(targets, m, conn)
-		return targets, nil
+// resolve appends the destinations that a name stands for, making them if that is allowed.
+func (b *Broker) resolve(to []*destination, name message.Destination, op string, mayCreate bool, conn *connection) ([]*destination, *Error) {
+	if d := b.destinations[name]; d != nil {
+		return append(to, d), nil
 	}
-	op := "send to " + m.Destination.String()
-	parts, err := m.Destination.Parts()
+	parts, err := name.Parts()
 	if err != nil {
 		return nil, &Error{Code: InvalidDestination, Op: op, Detail: err.Error()}
 	}
@@ -76,22 +85,19 @@ func (b *Broker) route(conn *connection, m *message.Message, mayCreate bool) ([]
 		if err != nil {
 			return nil, err
 		}
-		targets = d.targets(targets, m, conn)
+		to = append(to, d)
 	}
-	return targets, nil
+	return to, nil
 }
 
 // targets appends the backlogs of d that take m.
 func (d *destination) targets(to []*backlog, m *message.Message, from *connection) []*backlog {
 	if d.queue != nil {
-		if !slices.Contains(to, d.queue) {
-			to = append(to, d.queue)
-		}
-		return to
+		return append(to, d.queue)
 	}
 	d.enqueued++
 	for _, s := range d.subscriptions {
-		if s.takes(m, from) && !slices.Contains(to, s.backlog) {
+		if s.takes(m, from) {
 			to = append(to, s.backlog)
 		}
 	}
@@ -144,12 +150,21 @@ func (b *Broker) store(m *message.Message, targets []*backlog, sequence uint64) 
 	s.message = m
 	s.sequence = sequence
 	s.expiration = m.Expiration
-	s.size = uint32(m.Size())
+	s.size = storedSize(m)
 	s.priority = min(m.Priority, 9)
 	if m.Persistent {
 		s.flags |= persistent
 	}
 	return s
+}
+
+// storedSize is what a message counts for, in bytes: that of its stored form where it is made anyway, so that a message counts the same after a
+// restart; else about that.
+func storedSize(m *message.Message) uint32 {
+	if m.Persistent {
+		return uint32(len(m.Encode()))
+	}
+	return uint32(m.Size())
 }
 
 // enter puts the entries of a new stored in their backlogs.
@@ -330,8 +345,8 @@ func (b *Broker) give(c *consumer, e *entry) {
 		if q.id != 0 && s.sequence > q.mark {
 			// Said ahead, so that one record serves many dispatches: after a crash all up to the mark count as seen.
 			b.emitMark(q, max(s.sequence, b.sequence)+markAhead, false)
-			hold = true
 		}
+		hold = hold || q.id != 0 && (q.markHome == 0 || q.markHome >= b.log.durable)
 		if s.first.sibling == nil {
 			b.uncache(s) // it comes back from the log if it is not acknowledged
 		}

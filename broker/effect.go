@@ -49,7 +49,6 @@ type Record struct {
 
 	stored *stored // of the message it carries, to learn its position
 	home   *uint64 // where else the position is kept
-	moved  bool    // the log's head waits for it (space.pending)
 }
 
 // Load asks the engine to read messages back from the log and to bring them as a Loaded with the same Token. Broker.Locate fills in the

@@ -47,6 +47,7 @@ func (b *Broker) emit(start int, r Record) *Record {
 	r.Head = b.out.arena[start:end:end]
 	r.Size = len(r.Head) + len(r.Body)
 	b.out.Records = append(b.out.Records, r)
+	b.log.emitted++
 	return &b.out.Records[len(b.out.Records)-1]
 }
 
@@ -91,13 +92,13 @@ func (b *Broker) messageHead(s *stored, tracked bool, targets []*backlog) {
 	b.number(uint64(s.priority))
 	n := 0
 	for _, q := range targets {
-		if q.id != 0 {
+		if q.id != 0 && !q.removed {
 			n++
 		}
 	}
 	b.number(uint64(n))
 	for _, q := range targets {
-		if q.id != 0 {
+		if q.id != 0 && !q.removed {
 			b.number(q.id)
 		}
 	}
@@ -157,6 +158,34 @@ func (b *Broker) emitSequences(kind recordKind, tx *transaction, q *backlog, ent
 	return b.emit(start, Record{Lazy: true})
 }
 
+// emitTxAcks writes all acknowledgements of an open transaction (again).
+func (b *Broker) emitTxAcks(tx *transaction) {
+	tx.acksFrom, tx.moves = b.log.tail, b.log.moves
+	b.emitSettling(tx, tx.acks)
+}
+
+// emitSettling writes acknowledgements of a transaction, one record for each run of a backlog.
+func (b *Broker) emitSettling(tx *transaction, entries []*entry) {
+	var run []*entry
+	flush := func() {
+		if len(run) > 0 {
+			b.emitSequences(recordTxAck, tx, run[0].backlog, run)
+			tx.logged = true
+			run = run[:0]
+		}
+	}
+	for _, e := range entries {
+		if e.state != settling || e.backlog.id == 0 || e.stored.flags&logged == 0 {
+			continue
+		}
+		if len(run) > 0 && run[0].backlog != e.backlog || len(run) >= maxSequences {
+			flush()
+		}
+		run = append(run, e)
+	}
+	flush()
+}
+
 func (b *Broker) emitRedelivered(q *backlog, entries []*entry) {
 	start := b.begin(recordRedelivered)
 	b.number(q.id)
@@ -168,7 +197,7 @@ func (b *Broker) emitRedelivered(q *backlog, entries []*entry) {
 }
 
 func (b *Broker) emitMark(q *backlog, sequence uint64, lazy bool) {
-	q.mark = sequence
+	q.mark, q.markHome = sequence, 0
 	start := b.begin(recordMark)
 	b.number(q.id)
 	b.number(sequence)

@@ -24,6 +24,7 @@ type replayBacklog struct {
 	ordered []*entry
 	gone    int
 	moved   map[uint64]*entry
+	near    *entry // the last that was put among others
 }
 
 type replayTx struct {
@@ -232,7 +233,11 @@ func (b *Broker) replayAdd(q *replayBacklog, e *entry) {
 			q.moved = map[uint64]*entry{}
 		}
 		q.moved[e.stored.sequence] = e
-		q.backlog.insert(e, nil)
+		if q.near != nil && q.near.state != ready {
+			q.near = nil
+		}
+		q.backlog.insert(e, q.near)
+		q.near = e
 	}
 	q.backlog.size++
 	q.backlog.bytes += int64(e.stored.size)

@@ -2,8 +2,11 @@ package broker
 
 import "github.com/godwitmq/godwit/message"
 
-// extentSize is the granularity, in bytes of the log, in which the core knows what is live where.
-const extentSize = 4 << 20
+// extentsPerSegment says how fine the core knows what is live where in the log: an extent is this part of a segment.
+const extentsPerSegment = 4
+
+// recordBytes is about what the record of a message takes in the log beside the message: its frame and its head.
+const recordBytes = 32
 
 // extent is a stretch of the log with its live messages.
 type extent struct {
@@ -14,17 +17,23 @@ type extent struct {
 // The log can only be trimmed from its head; so when too little of it is live, what is live in the head extent is written again at
 // the tail, and the head moves on.
 type space struct {
-	extents    map[uint64]*extent
-	head, tail uint64
-	durable    uint64 // all records before it are
-	live       int64  // bytes of live messages
-	room       int64  // bytes that new messages may still take
-	lastCommit uint64 // position of the newest commit record, 0 while it has none yet
+	extentBytes uint64
+	extents     map[uint64]*extent
+	head, tail  uint64
+	durable     uint64 // all records before it are
+	live        int64  // bytes of live messages
+	carried     int64  // bytes of other live records, as counted when the head last moved
+	room        int64  // bytes that new messages may still take
+	lastCommit  uint64 // position of the newest commit record, 0 while it has none yet
 
-	target  uint64 // end of the extent being cleaned; 0: none is
-	pending int    // records written for that which have no position yet
-	barrier uint64 // position of the last of those that have
+	emitted, placed uint64 // how many records were made, and how many of them have a position
+
+	target  uint64 // end of the extents being cleaned; 0: none are
+	fence   uint64 // the head waits for the records up to this one, counted as emitted; 0: there is still something to move
+	newest  uint64 // position of the newest record
+	barrier uint64 // position of the last of those before the fence that have one
 	loading bool   // bodies to be moved are on their way
+	moves   uint64 // how many messages were moved that a transaction had acknowledged
 }
 
 func (l *space) used() uint64 { return l.tail - l.head }
@@ -42,9 +51,9 @@ func (b *Broker) Place(r *Record, position uint64) {
 	if r.home != nil {
 		*r.home = position
 	}
-	if r.moved {
-		l.pending--
-		l.barrier = max(l.barrier, position)
+	l.newest = position
+	if l.placed++; l.placed <= l.fence {
+		l.barrier = position
 	}
 	if s := r.stored; s != nil && s.flags&dead == 0 {
 		s.flags &^= moving
@@ -53,8 +62,11 @@ func (b *Broker) Place(r *Record, position uint64) {
 	}
 }
 
+// logBytes is about what the message takes in the log.
+func (s *stored) logBytes() int64 { return int64(s.size) + recordBytes }
+
 func (l *space) link(s *stored) {
-	n := s.position / extentSize
+	n := s.position / l.extentBytes
 	x := l.extents[n]
 	if x == nil {
 		x = &extent{}
@@ -65,11 +77,11 @@ func (l *space) link(s *stored) {
 		x.first.prev = s
 	}
 	x.first = s
-	l.live += int64(s.size)
+	l.live += s.logBytes()
 }
 
 func (l *space) unlink(s *stored) {
-	n := s.position / extentSize
+	n := s.position / l.extentBytes
 	x := l.extents[n]
 	if s.prev != nil {
 		s.prev.next = s.next
@@ -83,7 +95,7 @@ func (l *space) unlink(s *stored) {
 		s.next.prev = s.prev
 	}
 	s.next, s.prev = nil, nil
-	l.live -= int64(s.size)
+	l.live -= s.logBytes()
 }
 
 // forget says that a message's record is not needed any more.
@@ -97,29 +109,61 @@ func (l *space) forget(s *stored) {
 	}
 }
 
-// Cleaning says whether the core is moving live records and wants a Tick when the log makes progress.
-func (b *Broker) Cleaning() bool { return b.log.target != 0 && !b.log.loading }
+// Cleaning says whether the core has work to do on the log's head and wants a Tick soon.
+func (b *Broker) Cleaning() bool { return !b.log.loading && (b.log.target != 0 || b.wasteful()) }
+
+// wasteful says whether too much of the log is not live.
+func (b *Broker) wasteful() bool {
+	l := &b.log
+	live := l.live + l.carried
+	return int64(l.used()) > live+live/4+b.opt.SegmentBytes
+}
 
 // cleanBytes bounds what one Step moves.
 const cleanBytes = 256 << 10
 
-// clean does a piece of the work that keeps the log small.
+// clean does a piece of the work that keeps the log small. The head moves only when all that was written until its extents had nothing live any
+// more is durable: not just what was moved, also what settled the rest, for a commit that is lost in a crash needs what it settled.
 func (b *Broker) clean() {
 	l := &b.log
 	if l.loading {
 		return
 	}
 	if l.target == 0 {
-		if int64(l.used()) <= l.live+l.live/4+b.opt.SegmentBytes {
+		if !b.wasteful() {
 			return
 		}
-		l.target = (l.head/extentSize + 1) * extentSize
-		l.barrier = 0
+		n := l.head/l.extentBytes + 1
+		for last := l.durable / l.extentBytes; n < last && l.extents[n] == nil; {
+			n++
+		}
+		l.target = n * l.extentBytes
+		l.fence = 0
 		b.carry(l.target)
 	}
+	if l.fence == 0 {
+		if b.moveOut() {
+			return
+		}
+		l.fence, l.barrier = l.emitted, l.newest
+	}
+	if l.placed >= l.fence && l.barrier < l.durable {
+		l.head = l.target
+		l.target = 0
+		b.out.Trim = l.head
+	}
+}
+
+// moveOut moves what is live in the extents being cleaned, or asks for it, and says whether there was anything.
+func (b *Broker) moveOut() bool {
+	l := &b.log
 	moved := 0
 	ask := &load{moving: true}
-	if x := l.extents[l.target/extentSize-1]; x != nil {
+	for n := l.head / l.extentBytes; n < l.target/l.extentBytes && moved < cleanBytes; n++ {
+		x := l.extents[n]
+		if x == nil {
+			continue
+		}
 		for s := x.first; s != nil && moved < cleanBytes; {
 			next := s.next
 			moved += int(s.size)
@@ -134,13 +178,8 @@ func (b *Broker) clean() {
 	if len(ask.stored) > 0 {
 		l.loading = true
 		b.ask(ask)
-		return
 	}
-	if moved == 0 && l.pending == 0 && l.barrier < l.durable {
-		l.head = l.target
-		l.target = 0
-		b.out.Trim = l.head
-	}
+	return moved > 0
 }
 
 // bodyInMemory gives a message's body without loading it, if possible.
@@ -174,9 +213,13 @@ func (b *Broker) move(s *stored, m *message.Message) {
 	if s.flags&(dead|moving) != 0 {
 		return
 	}
-	n := len(b.out.Records)
 	if s.first != nil {
 		b.emitMoved(s, m)
+		for e := s.first; e != nil; e = e.sibling {
+			if e.state == settling {
+				l.moves++
+			}
+		}
 	} else if send, tx, i := b.pendingSend(s); tx != nil {
 		b.emitTxMessage(tx, i, s, m, send.tracked && send.id.Sequence >= 0, send.targets)
 	} else {
@@ -184,20 +227,12 @@ func (b *Broker) move(s *stored, m *message.Message) {
 	}
 	l.unlink(s)
 	s.flags |= moving
-	b.awaited(n)
-}
-
-// awaited makes the head wait for the records of this Step from n on.
-func (b *Broker) awaited(n int) {
-	for i := n; i < len(b.out.Records); i++ {
-		b.out.Records[i].moved = true
-		b.log.pending++
-	}
 }
 
 // carry writes again what is not a message and has its record before the position.
 func (b *Broker) carry(before uint64) {
-	n := len(b.out.Records)
+	l := &b.log
+	l.carried = 0
 	for _, id := range sortedKeys(b.backlogs) {
 		q := b.backlogs[id]
 		if q.home < before {
@@ -210,23 +245,33 @@ func (b *Broker) carry(before uint64) {
 		if q.mark != 0 && q.markHome < before {
 			b.emitMark(q, q.mark, true)
 		}
+		l.carried += q.definitionBytes()
 	}
 	for at := b.producers.recent.Back(); at != nil; at = at.Prev() {
-		if p := at.Value.(*producer); p.home < before {
+		p := at.Value.(*producer)
+		if p.home < before {
 			b.emitProducer(p)
 		}
+		l.carried += int64(len(p.id)) + recordBytes
 	}
 	for _, conn := range sortedKeys(b.connections) {
 		c := b.connections[conn]
 		for _, id := range sortedKeys(c.transactions) {
-			if tx := c.transactions[id]; tx.logged {
-				for _, e := range tx.acks {
-					if e.state == settling && e.backlog.id != 0 && e.stored.flags&logged != 0 {
-						b.emitSequences(recordTxAck, tx, e.backlog, []*entry{e})
-					}
+			if tx := c.transactions[id]; len(tx.acks) > 0 {
+				if tx.acksFrom < before {
+					b.emitTxAcks(tx)
 				}
+				l.carried += int64(len(tx.acks)) * recordBytes
 			}
 		}
 	}
-	b.awaited(n)
+}
+
+// definitionBytes is about what the records take that say what the backlog is and how far it was dispatched.
+func (q *backlog) definitionBytes() int64 {
+	n := len(q.destination.name.Name) + 2*recordBytes
+	if s := q.durable; s != nil {
+		n += len(s.clientID) + len(s.name) + len(s.selectorText)
+	}
+	return int64(n)
 }

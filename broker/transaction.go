@@ -16,6 +16,10 @@ type transaction struct {
 	sends  []txSend
 	acks   []*entry
 	failed *Error
+	// All records of acks are at or after acksFrom, and were written after so many moves (space.moves): when one of the messages has been moved
+	// since, its acknowledgement must be written again behind it, or trimming could leave the message without.
+	acksFrom uint64
+	moves    uint64
 }
 
 type txSend struct {
@@ -57,7 +61,7 @@ func (b *Broker) beginTx(ev *Begin) {
 // sendInTx keeps a message for the commit.
 func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlog, tracked bool) {
 	send := txSend{message: m, tracked: tracked, id: m.ID, targets: append([]*backlog(nil), targets...)}
-	send.stored = &stored{size: uint32(m.Size()), expiration: m.Expiration, priority: min(m.Priority, 9)}
+	send.stored = &stored{size: storedSize(m), expiration: m.Expiration, priority: min(m.Priority, 9)}
 	if m.Persistent {
 		send.stored.flags |= persistent
 		for _, q := range targets {
@@ -65,7 +69,7 @@ func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlo
 				send.stored.flags |= logged
 				tx.logged = true
 				b.emitTxMessage(tx, len(tx.sends), send.stored, m, tracked && m.ID.Sequence >= 0, targets)
-				b.log.room -= int64(m.Size())
+				b.log.room -= int64(send.stored.size)
 				break
 			}
 		}
@@ -79,14 +83,10 @@ func (b *Broker) ackInTx(c *consumer, ev *Ack, entries []*entry) {
 	if tx == nil {
 		tx = b.openTx(c.conn, ev.Tx)
 	}
-	var run []*entry
-	flush := func() {
-		if len(run) > 0 {
-			b.emitSequences(recordTxAck, tx, run[0].backlog, run)
-			tx.logged = true
-			run = run[:0]
-		}
+	if len(tx.acks) == 0 {
+		tx.acksFrom, tx.moves = b.log.tail, b.log.moves
 	}
+	n := len(tx.acks)
 	for _, e := range entries {
 		if e.state != dispatched {
 			continue
@@ -94,14 +94,8 @@ func (b *Broker) ackInTx(c *consumer, ev *Ack, entries []*entry) {
 		e.state = settling
 		tx.acks = append(tx.acks, e)
 		c.see(e)
-		if e.backlog.id != 0 && e.stored.flags&logged != 0 {
-			if len(run) > 0 && run[0].backlog != e.backlog || len(run) >= maxSequences {
-				flush()
-			}
-			run = append(run, e)
-		}
 	}
-	flush()
+	b.emitSettling(tx, tx.acks[n:])
 }
 
 func (b *Broker) commit(ev *Commit) {
@@ -123,6 +117,9 @@ func (b *Broker) commit(ev *Commit) {
 	first := b.sequence + 1
 	b.sequence += uint64(len(tx.sends))
 	if tx.logged {
+		if tx.moves != b.log.moves {
+			b.emitTxAcks(tx)
+		}
 		start := b.begin(recordCommit)
 		b.number(tx.serial)
 		b.number(first)
@@ -130,6 +127,9 @@ func (b *Broker) commit(ev *Commit) {
 		b.emit(start, Record{home: &b.log.lastCommit})
 	}
 	for _, e := range tx.acks {
+		if e.state != settling { // its backlog was removed
+			continue
+		}
 		c := e.consumer
 		if c != nil {
 			c.forget(e)
@@ -158,11 +158,7 @@ func (b *Broker) enterFromTx(tx *transaction, send *txSend, sequence uint64) {
 	s := send.stored
 	targets := b.scratch.targets[:0]
 	for _, q := range send.targets {
-		switch {
-		case q.id != 0 && b.backlogs[q.id] != q: // removed since
-		case q.id == 0 && q.destination.queue != q && send.message == nil:
-		case q.id == 0 && q.destination.queue == q && b.destinations[q.destination.name] == nil:
-		default:
+		if !q.removed {
 			targets = append(targets, q)
 		}
 	}
@@ -217,7 +213,7 @@ func (b *Broker) undo(tx *transaction) {
 			c.unsee(e)
 			continue
 		}
-		e.redeliveries++
+		e.raise()
 		back = append(back, e)
 	}
 	b.giveBack(back)

@@ -1,0 +1,239 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Held is one message in one backlog, as Audit shows it.
+type Held struct {
+	Backlog      string // "queue://A", or "subscription client/name" of a durable one; "" of other subscriptions
+	Sequence     uint64
+	Position     uint64 // of its record; 0: none, or not placed yet
+	Expiration   int64  // ms since 1970; 0 is never
+	Size         int    // bytes
+	Priority     uint8
+	Redeliveries int
+	Logged       bool // would be recovered after a crash
+	Ready        bool // waits to be dispatched
+	Dispatched   bool // is at a consumer, or acknowledged in an open transaction
+	Conn         ConnID
+	Consumer     ConsumerID // who has it, with Conn; 0 is nobody
+}
+
+// Audit recomputes what the core keeps incrementally (counters, lists, byte counts, what is live in the log) and says what
+// does not agree. fn, if not nil, is given each message in each backlog, in the order of the backlogs' names and of their dispatch.
+// It takes time in proportion to all that the broker holds: it is for tests and for the simulator.
+func (b *Broker) Audit(fn func(Held)) error {
+	a := &audit{b: b, stored: map[*stored]int{}, inFlight: map[*backlog]int{}}
+	for _, d := range b.sortedDestinations() {
+		if d.queue != nil {
+			a.queue(d)
+		}
+	}
+	for _, s := range a.subscriptions() {
+		a.backlog(s.backlog, fmt.Sprintf("subscription %s/%s to %s", s.clientID, s.name, s.topic))
+	}
+	a.consumers()
+	a.memory()
+	a.space()
+	a.due()
+	if len(a.wrong) > 0 {
+		return fmt.Errorf("audit: %s", strings.Join(a.wrong, "; "))
+	}
+	if fn != nil {
+		for _, h := range a.held {
+			fn(h)
+		}
+	}
+	return nil
+}
+
+type audit struct {
+	b        *Broker
+	wrong    []string
+	held     []Held
+	stored   map[*stored]int // how many entries were found
+	inFlight map[*backlog]int
+}
+
+func (a *audit) check(ok bool, format string, args ...any) {
+	if !ok && len(a.wrong) < 20 {
+		a.wrong = append(a.wrong, fmt.Sprintf(format, args...))
+	}
+}
+
+// subscriptions lists the durable ones by name, then the others by consumer.
+func (a *audit) subscriptions() []*subscription {
+	var all []*subscription
+	for _, s := range a.b.durables {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(x, y *subscription) int { return int(int64(x.backlog.id) - int64(y.backlog.id)) })
+	for _, conn := range sortedKeys(a.b.connections) {
+		c := a.b.connections[conn]
+		for _, id := range sortedKeys(c.consumers) {
+			if s := c.consumers[id].subscription; s != nil && !s.durable() {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+func (a *audit) queue(d *destination) {
+	a.backlog(d.queue, d.name.String())
+	a.check(d.consumers == len(d.queue.attached), "%s counts %d consumers, has %d", d.name, d.consumers, len(d.queue.attached))
+}
+
+// backlog checks the lists and counters of one backlog and collects its entries.
+func (a *audit) backlog(q *backlog, name string) {
+	b := a.b
+	shown := name
+	if q.durable != nil {
+		shown = "subscription " + q.durable.clientID + "/" + q.durable.name
+	} else if q.destination.queue != q {
+		shown = ""
+	}
+	a.check(q.id == 0 || b.backlogs[q.id] == q, "%s: backlog %d is not known by its id", name, q.id)
+	waiting := 0
+	for p := range q.lists {
+		l := &q.lists[p]
+		a.check((l.head != nil) == (q.mask>>p&1 == 1), "%s: mask %b, but list %d disagrees", name, q.mask, p)
+		var prev *entry
+		for e := l.head; e != nil; prev, e = e, e.next {
+			waiting++
+			a.check(e.prev == prev, "%s: entry %d is not linked back", name, e.stored.sequence)
+			a.check(e.state == ready, "%s: entry %d is in the ready list in state %d", name, e.stored.sequence, e.state)
+			a.check(e.consumer == nil, "%s: ready entry %d has a consumer", name, e.stored.sequence)
+			a.check(int(e.stored.priority) == p, "%s: entry %d of priority %d is in list %d", name, e.stored.sequence, e.stored.priority, p)
+			a.check(prev == nil || prev.stored.sequence < e.stored.sequence, "%s: entries out of order", name)
+			a.check(e.backlog == q, "%s: entry %d is of another backlog", name, e.stored.sequence)
+			a.check(e.stored.expiration == 0 || e.timer != 0, "%s: ready entry %d has no timer for its expiry", name, e.stored.sequence)
+		}
+		a.check(l.tail == prev, "%s: tail of list %d is wrong", name, p)
+		for _, t := range q.attached {
+			if s := t.scanned[p]; s != nil {
+				found := false
+				for e := l.head; e != nil && !found; e = e.next {
+					found = e == s
+				}
+				a.check(found, "%s: the cursor of consumer %d stands on an entry that is not ready", name, t.consumer.id)
+			}
+		}
+	}
+	a.check(waiting == q.ready, "%s: ready counts %d, has %d", name, q.ready, waiting)
+	selective := 0
+	for _, t := range q.attached {
+		if t.consumer.selector != nil {
+			selective++
+		}
+	}
+	a.check(selective == q.selective, "%s: selective counts %d, has %d", name, q.selective, selective)
+	all := b.entriesOf(q)
+	bytes, inFlight := int64(0), 0
+	for _, e := range all {
+		s := e.stored
+		bytes += int64(s.size)
+		a.stored[s]++
+		h := Held{Backlog: shown, Sequence: s.sequence, Position: s.position, Expiration: s.expiration, Size: int(s.size), Priority: s.priority,
+			Redeliveries: int(e.redeliveries), Logged: s.flags&logged != 0 && q.id != 0, Ready: e.state == ready, Dispatched: e.state == dispatched || e.state == settling}
+		if c := e.consumer; c != nil {
+			inFlight++
+			h.Conn, h.Consumer = c.conn.id, c.id
+			a.check(e.state == dispatched || e.state == settling, "%s: entry %d has a consumer in state %d", name, s.sequence, e.state)
+			a.check(c.conn.consumers[c.id] == c, "%s: entry %d is at a consumer that is gone", name, s.sequence)
+		}
+		found := false
+		for x := s.first; x != nil; x = x.sibling {
+			found = found || x == e
+		}
+		a.check(found, "%s: message %d does not know its entry", name, s.sequence)
+		a.check(s.message != nil || s.flags&(logged|spilled) != 0, "%s: the body of message %d is nowhere", name, s.sequence)
+		a.held = append(a.held, h)
+	}
+	a.check(len(all) == q.size, "%s: size counts %d, has %d", name, q.size, len(all))
+	a.check(bytes == q.bytes, "%s: bytes counts %d, has %d", name, q.bytes, bytes)
+	a.check(inFlight == q.inFlight, "%s: inFlight counts %d, has %d", name, q.inFlight, inFlight)
+}
+
+// consumers checks their windows.
+func (a *audit) consumers() {
+	for _, conn := range sortedKeys(a.b.connections) {
+		c := a.b.connections[conn]
+		for _, id := range sortedKeys(c.consumers) {
+			x := c.consumers[id]
+			seen := 0
+			met := map[*entry]bool{}
+			for _, e := range x.dispatched.all() {
+				if e.seen {
+					seen++
+				}
+				a.check(!met[e], "consumer %d/%d has message %d twice", conn, id, e.stored.sequence)
+				met[e] = true
+				if !x.about.Browser {
+					a.check(e.consumer == x && (e.state == dispatched || e.state == settling), "consumer %d/%d has message %d in state %d", conn, id, e.stored.sequence, e.state)
+					a.check(e.state != settling || e.seen, "consumer %d/%d: message %d is acknowledged in a transaction and counts in the window", conn, id, e.stored.sequence)
+				}
+			}
+			a.check(seen == x.seen, "consumer %d/%d: seen counts %d, has %d", conn, id, x.seen, seen)
+		}
+	}
+}
+
+// memory checks what counts as cached.
+func (a *audit) memory() {
+	var cachedBytes int64
+	for s, n := range a.stored {
+		if s.flags&cached != 0 {
+			cachedBytes += int64(s.size)
+			a.check(s.message != nil, "message %d counts as cached and is not in memory", s.sequence)
+		}
+		entries := 0
+		for e := s.first; e != nil; e = e.sibling {
+			entries++
+		}
+		a.check(entries == n, "message %d has %d entries, %d are in backlogs", s.sequence, entries, n)
+	}
+	a.check(cachedBytes == a.b.cached, "cached counts %d bytes, has %d", a.b.cached, cachedBytes)
+}
+
+// space checks what is known of the log.
+func (a *audit) space() {
+	l := &a.b.log
+	live := int64(0)
+	linked := map[*stored]bool{}
+	for n, x := range l.extents {
+		a.check(x.first != nil, "extent %d is empty", n)
+		var prev *stored
+		for s := x.first; s != nil; prev, s = s, s.next {
+			live += s.logBytes()
+			linked[s] = true
+			a.check(s.prev == prev, "message %d is not linked back in its extent", s.sequence)
+			a.check(s.position/l.extentBytes == n, "message %d at %d is in extent %d", s.sequence, s.position, n)
+			a.check(s.position >= l.head, "message %d at %d is live before the log's head %d", s.sequence, s.position, l.head)
+		}
+	}
+	a.check(live == l.live, "live counts %d bytes, has %d", l.live, live)
+	for s := range a.stored {
+		if s.inLog() && s.position != 0 && s.flags&moving == 0 {
+			a.check(linked[s], "message %d at %d is in no extent", s.sequence, s.position)
+		}
+	}
+}
+
+// due checks the timers.
+func (a *audit) due() {
+	for i, t := range a.b.timers {
+		if t.entry != nil {
+			a.check(int(t.entry.timer) == i+1, "timer %d: its entry says %d", i, t.entry.timer)
+			a.check(t.entry.state == ready || t.entry.state == delayed, "timer %d is of an entry in state %d", i, t.entry.state)
+		} else {
+			a.check(int(t.consumer.timer) == i+1, "timer %d: its consumer says %d", i, t.consumer.timer)
+		}
+		if i > 0 {
+			a.check(a.b.timers[(i-1)/2].at <= t.at, "timer %d is out of order", i)
+		}
+	}
+}

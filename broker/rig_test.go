@@ -1,0 +1,315 @@
+package broker
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// rig drives a core without engine and disk: its log is a slice, durable as soon as it is written unless held is set.
+type rig struct {
+	t       testing.TB
+	b       *Broker
+	opt     Options
+	now     int64
+	out     Effects
+	log     []line
+	end     uint64 // of the log
+	head    uint64 // all before it is trimmed
+	durable uint64
+	held    bool   // records are written but not durable
+	loads   []Load // asked for and not answered, if lazy
+	lazy    bool
+	nextRef Ref
+	conns   ConnID
+	number  int64
+}
+
+type line struct {
+	position uint64
+	data     []byte
+}
+
+func newRig(t testing.TB, opt Options) *rig {
+	r := &rig{t: t, opt: opt, now: 1_000_000, end: 64, durable: 64}
+	r.boot()
+	return r
+}
+
+// boot makes a core from what the log has.
+func (r *rig) boot() {
+	r.t.Helper()
+	r.b = New(r.opt)
+	for _, x := range r.log {
+		if x.position < r.head {
+			continue
+		}
+		if err := r.b.Replay(x.position, x.data); err != nil {
+			r.t.Fatalf("replay of the record at %d: %v", x.position, err)
+		}
+	}
+	r.out.Reset()
+	r.loads = nil
+	r.b.Progress(r.durable, 1<<40)
+	if err := r.b.Recovered(r.now, &r.out); err != nil {
+		r.t.Fatal(err)
+	}
+	r.write()
+	r.out.Reset()
+}
+
+// crash loses what is not durable, and starts again.
+func (r *rig) crash() {
+	r.t.Helper()
+	var kept []line
+	for _, x := range r.log {
+		if x.position < r.durable {
+			kept = append(kept, x)
+		}
+	}
+	r.log = kept
+	r.held = false
+	r.boot()
+}
+
+func (r *rig) write() {
+	for i := range r.out.Records {
+		x := &r.out.Records[i]
+		data := append(append([]byte(nil), x.Head...), x.Body...)
+		r.log = append(r.log, line{r.end, data})
+		r.b.Place(x, r.end)
+		r.end += 8 + uint64(len(data))
+	}
+	if !r.held {
+		r.durable = r.end
+	}
+	if r.out.Trim != 0 {
+		r.head = r.out.Trim
+	}
+}
+
+// do applies events and all the loads that they cause, audits, and gives the effects.
+func (r *rig) do(events ...Event) []Effect {
+	r.t.Helper()
+	var all []Effect
+	for len(events) > 0 {
+		ev := events[0]
+		events = events[1:]
+		r.b.Progress(r.durable, 1<<40)
+		r.b.Step(r.now, ev, &r.out)
+		r.write()
+		all = append(all, r.out.List...)
+		for _, l := range r.out.Loads {
+			r.b.Locate(&l)
+			if r.lazy {
+				r.loads = append(r.loads, l)
+				continue
+			}
+			events = append(events, r.bring(l))
+		}
+		r.out.Reset()
+		if err := r.b.Audit(nil); err != nil {
+			r.t.Fatalf("after %T: %v", ev, err)
+		}
+	}
+	return all
+}
+
+// bring answers a load from the log.
+func (r *rig) bring(l Load) *Loaded {
+	r.t.Helper()
+	got := &Loaded{Token: l.Token, Messages: make([]*message.Message, len(l.Positions))}
+	for i, at := range l.Positions {
+		for _, x := range r.log {
+			if x.position != at || at < r.head {
+				continue
+			}
+			body, err := Body(x.data)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if got.Messages[i], err = message.Decode(body); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+	return got
+}
+
+// ask is do for one event that must be answered; it gives the answer's error and the other effects.
+func (r *rig) ask(ev Event, ref Ref) (*Error, []Effect) {
+	r.t.Helper()
+	var rest []Effect
+	var answer *Effect
+	for _, x := range r.do(ev) {
+		if x.Kind == Answer && x.Ref == ref {
+			if answer != nil {
+				r.t.Fatalf("%T was answered twice", ev)
+			}
+			answer = &x
+			continue
+		}
+		rest = append(rest, x)
+	}
+	if answer == nil {
+		r.t.Fatalf("%T was not answered", ev)
+	}
+	return answer.Err, rest
+}
+
+func (r *rig) ref() Ref { r.nextRef++; return r.nextRef }
+
+// ok is ask that must succeed.
+func (r *rig) ok(ev Event, ref Ref) []Effect {
+	r.t.Helper()
+	err, rest := r.ask(ev, ref)
+	if err != nil {
+		r.t.Fatalf("%T: %v", ev, err)
+	}
+	return rest
+}
+
+// refused is ask that must fail with a code.
+func (r *rig) refused(code Code, ev Event, ref Ref) *Error {
+	r.t.Helper()
+	err, _ := r.ask(ev, ref)
+	if err == nil || err.Code != code {
+		r.t.Fatalf("%T: got error %v, want code %v", ev, err, code)
+	}
+	return err
+}
+
+func (r *rig) connect(name, clientID string) ConnID {
+	r.t.Helper()
+	r.conns++
+	r.ok(&Connect{Conn: r.conns, Ref: 1, Name: name, ClientID: clientID}, 1)
+	return r.conns
+}
+
+func tq(name string) message.Destination {
+	return message.Destination{Kind: message.Queue, Name: name}
+}
+func tt(name string) message.Destination {
+	return message.Destination{Kind: message.Topic, Name: name}
+}
+
+// msg makes a persistent message with a text by which the tests know it.
+func (r *rig) msg(to message.Destination, text string, change ...func(*message.Message)) *message.Message {
+	r.number++
+	m := &message.Message{ID: message.ID{Producer: "p", Sequence: r.number}, Destination: to, Priority: 4, Persistent: true, Type: message.Text, Content: []byte(text)}
+	for _, c := range change {
+		c(m)
+	}
+	if m.Persistent {
+		m.Encode()
+	}
+	return m
+}
+
+func prio(p uint8) func(*message.Message) { return func(m *message.Message) { m.Priority = p } }
+func transient(m *message.Message)        { m.Persistent = false }
+func expires(at int64) func(*message.Message) {
+	return func(m *message.Message) { m.Expiration = at }
+}
+func prop(name string, v any) func(*message.Message) {
+	return func(m *message.Message) { m.Properties = m.Properties.With(name, v) }
+}
+
+// send sends and gives what else happened.
+func (r *rig) send(conn ConnID, m *message.Message) []Effect {
+	r.t.Helper()
+	ref := r.ref()
+	return r.ok(&Send{Conn: conn, Ref: ref, Message: m, MayCreate: true}, ref)
+}
+
+func (r *rig) sendTx(conn ConnID, tx TxID, m *message.Message) []Effect {
+	r.t.Helper()
+	ref := r.ref()
+	return r.ok(&Send{Conn: conn, Ref: ref, Tx: tx, Message: m, MayCreate: true}, ref)
+}
+
+// consume subscribes and gives what came.
+func (r *rig) consume(conn ConnID, id ConsumerID, from message.Destination, prefetch int, change ...func(*Subscribe)) []Effect {
+	r.t.Helper()
+	ref := r.ref()
+	ev := &Subscribe{Conn: conn, Ref: ref, Consumer: id, Destination: from, Prefetch: prefetch, MayCreate: true}
+	for _, c := range change {
+		c(ev)
+	}
+	return r.ok(ev, ref)
+}
+
+func (r *rig) ack(conn ConnID, id ConsumerID, kind AckKind, d Effect, change ...func(*Ack)) []Effect {
+	r.t.Helper()
+	ref := r.ref()
+	ev := &Ack{Conn: conn, Ref: ref, Consumer: id, Kind: kind, Last: d.Sequence, Single: true}
+	for _, c := range change {
+		c(ev)
+	}
+	return r.ok(ev, ref)
+}
+
+func inTx(tx TxID) func(*Ack)     { return func(a *Ack) { a.Tx = tx } }
+func upTo(a *Ack)                 { a.Single = false }
+func because(s string) func(*Ack) { return func(a *Ack) { a.Cause = s } }
+
+func (r *rig) commit(conn ConnID, tx TxID) []Effect {
+	r.t.Helper()
+	ref := r.ref()
+	return r.ok(&Commit{Conn: conn, Ref: ref, Tx: tx}, ref)
+}
+
+func (r *rig) rollback(conn ConnID, tx TxID) []Effect {
+	r.t.Helper()
+	ref := r.ref()
+	return r.ok(&Rollback{Conn: conn, Ref: ref, Tx: tx}, ref)
+}
+
+// deliveries picks those of a consumer; 0 picks all.
+func deliveries(effects []Effect, conn ConnID, id ConsumerID) []Effect {
+	var got []Effect
+	for _, x := range effects {
+		if x.Kind == Delivery && (conn == 0 || x.Conn == conn) && (id == 0 || x.Consumer == id) {
+			got = append(got, x)
+		}
+	}
+	return got
+}
+
+// texts shows deliveries as "a b+1", +n being the redeliveries.
+func texts(effects []Effect) string {
+	s := ""
+	for _, x := range deliveries(effects, 0, 0) {
+		if s != "" {
+			s += " "
+		}
+		s += string(x.Message.Content)
+		if x.Redeliveries > 0 {
+			s += fmt.Sprintf("+%d", x.Redeliveries)
+		}
+	}
+	return s
+}
+
+func (r *rig) want(effects []Effect, want string) []Effect {
+	r.t.Helper()
+	if got := texts(effects); got != want {
+		r.t.Fatalf("got deliveries %q, want %q", got, want)
+	}
+	return deliveries(effects, 0, 0)
+}
+
+// look gives the view of one destination.
+func (r *rig) look(d message.Destination) DestinationView {
+	r.t.Helper()
+	for _, x := range r.do(&List{Ref: 9}) {
+		for _, v := range x.Value.(*View).Destinations {
+			if v.Destination == d {
+				return v
+			}
+		}
+	}
+	r.t.Fatalf("%s does not exist", d)
+	return DestinationView{}
+}
