@@ -80,6 +80,13 @@ func (c *Conn) Pending() bool {
 	return len(c.outbox) > 0
 }
 
+// Ended says whether the connection has ended, from either side; effects may still wait.
+func (c *Conn) Ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
 // Close ends the connection: the core gives up what is its, and Wait returns io.EOF. It may be called more than once.
 func (c *Conn) Close() {
 	c.mu.Lock()

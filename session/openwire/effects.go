@@ -1,0 +1,320 @@
+package openwire
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/godwitmq/godwit/broker"
+	wire "github.com/godwitmq/godwit/codec/openwire"
+	"github.com/godwitmq/godwit/message"
+)
+
+// writer is what only the writing goroutine uses, but for windows.
+type writer struct {
+	encoder  wire.Encoder
+	buf      []byte // nil while it waits
+	failed   error  // of a write
+	now      int64  // ms since 1970, of the burst
+	spoke    bool   // buf holds more than keep-alives
+	dispatch wire.MessageDispatch
+	message  wire.Message
+	response wire.Response
+	last     *consumer // of the dispatch before
+
+	windows struct { // of producers that count, by number
+		sync.Mutex
+		of map[uint64]wire.ProducerID
+	}
+}
+
+const (
+	firstBuffer = 16 << 10  // bytes of a pooled buffer at first
+	keptBuffer  = 512 << 10 // larger ones are not kept
+	flushBytes  = 256 << 10 // written at once at the latest
+	keptEffects = 32        // room for effects that an idle connection keeps
+	calmBursts  = 8         // small bursts after which a larger room is given up
+)
+
+// buffers are those of all writers at work; who waits has none.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, firstBuffer); return &b }}
+
+// write is the writing goroutine: it ends with the connection.
+func (c *connection) write() {
+	w := &c.writer
+	var effects []broker.Effect
+	calm := 0
+	for {
+		var err error
+		if effects, err = c.core.Wait(effects); err != nil {
+			return
+		}
+		pooled := buffers.Get().(*[]byte)
+		w.buf = (*pooled)[:0]
+		w.now = time.Now().UnixMilli()
+		ended := false
+		for i := range effects {
+			if ended = c.encode(&effects[i]); ended || w.failed != nil {
+				break
+			}
+			if len(w.buf) >= flushBytes {
+				c.flush()
+			}
+		}
+		c.flush()
+		if cap(w.buf) <= keptBuffer {
+			*pooled = w.buf[:0]
+			buffers.Put(pooled)
+		}
+		w.buf = nil
+		if ended || w.failed != nil {
+			c.conn.Close() // which ends the reader too
+			return
+		}
+		if calm++; len(effects) > cap(effects)/4 {
+			calm = 0
+		}
+		clear(effects) // an idle connection must not hold the messages that it sent last
+		if effects = effects[:0]; cap(effects) > keptEffects && calm >= calmBursts {
+			effects = nil
+		}
+	}
+}
+
+// flush writes what was encoded, in one piece.
+func (c *connection) flush() {
+	w := &c.writer
+	if len(w.buf) == 0 || w.failed != nil {
+		return
+	}
+	_, w.failed = c.conn.Write(w.buf)
+	w.buf = w.buf[:0]
+	if w.spoke {
+		c.pulse.Sent()
+	}
+	w.spoke = false
+}
+
+// put encodes one command.
+func (c *connection) put(command wire.DataStructure) {
+	w := &c.writer
+	var err error
+	if w.buf, err = w.encoder.Append(w.buf, command); err != nil {
+		c.log.Error("a command cannot be sent", "error", err)
+	}
+	w.spoke = true
+}
+
+// encode appends what an effect says; true means that the connection ends with it.
+func (c *connection) encode(e *broker.Effect) (ended bool) {
+	switch e.Kind {
+	case broker.Delivery:
+		c.deliver(e)
+	case broker.Answer:
+		return c.answer(e)
+	case broker.EndOfBrowse, broker.PullEmpty:
+		if x := c.consumers.get(e.Consumer); x != nil {
+			c.put(&wire.MessageDispatch{ConsumerID: x.wire})
+		}
+	case broker.ConsumerClosed:
+		if x := c.consumers.get(e.Consumer); x != nil {
+			c.put(&wire.ConsumerControl{ConsumerID: x.wire, Close: true})
+			c.consumers.remove(x.id)
+		}
+	case broker.Closed:
+		// A broker that stops, and a connection that has come back on another socket, say nothing: a failover client
+		// takes the end of the socket as a reason to connect again, and an error as one for its user to hear of.
+		if e.Err != nil && e.Err.Code == broker.Denied {
+			c.put(&wire.ConnectionError{Exception: c.throwable(e.Err)})
+		}
+		return true
+	}
+	return false
+}
+
+func (c *connection) answer(e *broker.Effect) (ended bool) {
+	w := &c.writer
+	if command, ok := e.Value.(wire.Command); ok {
+		_, keepAlive := command.(*wire.KeepAliveInfo) // does not count as a sign of life that makes the next one needless
+		spoke := w.spoke || !keepAlive
+		c.put(command)
+		w.spoke = spoke
+		return false
+	}
+	kind, index, number := splitRef(e.Ref)
+	if e.Err != nil {
+		return c.answerFailed(e.Err, kind, index, number)
+	}
+	switch kind {
+	case refResponse, refSubscribe:
+		w.response = wire.Response{CorrelationID: int32(number)}
+		c.put(&w.response)
+	case refWindow:
+		if id, ok := c.window(index); ok {
+			c.put(&wire.ProducerAck{ProducerID: id, Size: int32(number)})
+		}
+	case refLogin, refLoginSilently:
+		if !c.peer.Admitted() {
+			return true
+		}
+		if kind == refLogin {
+			c.put(&wire.Response{CorrelationID: int32(number)})
+		}
+		if index == 1 {
+			control := &wire.ConnectionControl{}
+			if c.opt.URIs != nil {
+				control.ConnectedBrokers = strings.Join(c.opt.URIs(), ",")
+			}
+			c.put(control)
+		}
+	}
+	return false
+}
+
+func (c *connection) answerFailed(err *broker.Error, kind int, index uint64, number uint32) (ended bool) {
+	exception := c.throwable(err)
+	switch kind {
+	case refResponse, refLogin, refSubscribe:
+		c.put(&wire.ExceptionResponse{CorrelationID: int32(number), Exception: exception})
+	default:
+		c.put(&wire.ConnectionError{Exception: exception})
+	}
+	switch kind {
+	case refSubscribe, refSubscribeSilently:
+		c.consumers.remove(broker.ConsumerID(index))
+	case refWindow: // or the client would wait for the room for ever
+		if id, ok := c.window(index); ok {
+			c.put(&wire.ProducerAck{ProducerID: id, Size: int32(number)})
+		}
+	case refLogin, refLoginSilently:
+		// The client closes when it has read that; the reader gives it a moment.
+		c.flush()
+		if c.conn.SetReadDeadline(time.Now().Add(goodbyePatience)) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *connection) addWindow(p *producer) {
+	if !p.window {
+		return
+	}
+	w := &c.writer.windows
+	w.Lock()
+	defer w.Unlock()
+	if w.of == nil {
+		w.of = map[uint64]wire.ProducerID{}
+	}
+	w.of[p.number] = p.id
+}
+
+func (c *connection) removeWindow(p *producer) {
+	if !p.window {
+		return
+	}
+	w := &c.writer.windows
+	w.Lock()
+	defer w.Unlock()
+	delete(w.of, p.number)
+}
+
+func (c *connection) window(number uint64) (wire.ProducerID, bool) {
+	w := &c.writer.windows
+	w.Lock()
+	defer w.Unlock()
+	id, ok := w.of[number]
+	return id, ok
+}
+
+// deliver appends the dispatch of a message.
+func (c *connection) deliver(e *broker.Effect) {
+	w := &c.writer
+	x := w.last
+	if x == nil || x.id != e.Consumer {
+		if x = c.consumers.get(e.Consumer); x == nil {
+			return // closed while the delivery was on its way; the core has taken it back
+		}
+		w.last = x
+	}
+	if !x.begun.Load() {
+		x.begun.Store(true)
+	}
+	c.consumers.remember(x, e.Message.ID, e.Sequence)
+	err := c.outbound(e, x)
+	if err == nil {
+		d := &w.dispatch
+		*d = wire.MessageDispatch{ConsumerID: x.wire, Destination: w.message.Destination, Message: &w.message, RedeliveryCounter: int32(min(e.Redeliveries, 1<<31-1))}
+		w.buf, err = w.encoder.Append(w.buf, d)
+		w.spoke = true
+	}
+	w.message = wire.Message{}
+	if err != nil {
+		// It would be at the consumer for ever.
+		c.log.Warn("a message cannot be sent to an OpenWire client", "message", e.Message.ID, "destination", e.Message.Destination, "error", err)
+		c.core.Submit(&broker.Ack{Conn: c.core.ID(), Consumer: e.Consumer, Kind: broker.Poison, Last: e.Sequence, Single: true, Cause: "it cannot be sent to an OpenWire client: " + err.Error()})
+	}
+}
+
+// outbound makes the writer's message of an effect's.
+func (c *connection) outbound(e *broker.Effect, x *consumer) error {
+	w := &c.writer
+	m, to := e.Message, &w.message
+	content, compressed, err := m.OpenWireContent()
+	if err != nil {
+		return err
+	}
+	*to = wire.Message{
+		Type: byte(m.Type) + wire.CodeMessage, Destination: wireDestination(m.Destination), OriginalDestination: wireDestination(m.Original),
+		MessageID: wireMessageID(m.ID, e.Sequence), GroupID: m.GroupID, GroupSequence: m.GroupSequence, CorrelationID: m.CorrelationID,
+		Persistent: m.Persistent, Expiration: m.Expiration, Priority: int8(m.Priority), ReplyTo: wireDestination(m.ReplyTo),
+		Timestamp: m.Timestamp, JMSType: m.JMSType, Content: content, MarshalledProperties: m.Properties, Compressed: compressed,
+		RedeliveryCounter: int32(min(e.Redeliveries, 1<<31-1)), UserID: m.UserID,
+		BrokerInTime: m.Received, BrokerOutTime: w.now,
+	}
+	to.ProducerID = to.MessageID.ProducerID
+	if strings.IndexByte(m.Destination.Name, ',') >= 0 {
+		if d := arrived(m.Destination, x.parts); !d.IsZero() {
+			to.OriginalDestination, to.Destination = to.Destination, wireDestination(d)
+		}
+	}
+	if m.Type == message.Blob {
+		blobFields(m, to)
+	}
+	if m.Advisory != nil {
+		c.advise(m.Advisory, to)
+	}
+	return nil
+}
+
+// arrived finds which part of a composite destination brought a message to a consumer.
+func arrived(sent message.Destination, wanted []message.Destination) message.Destination {
+	parts, _ := sent.Parts()
+	for _, p := range parts {
+		if slices.ContainsFunc(wanted, func(w message.Destination) bool {
+			return w == p || w.Kind == p.Kind && w.IsPattern() && message.MatchName(w.Name, p.Name)
+		}) {
+			return p
+		}
+	}
+	return message.Destination{}
+}
+
+// advise gives an advisory message the form that ActiveMQ's clients look for.
+func (c *connection) advise(a *message.Advisory, to *wire.Message) {
+	info := &wire.DestinationInfo{ConnectionID: wire.ConnectionID{Value: a.Connection}, Destination: wireDestination(a.Destination)}
+	if a.Removed {
+		info.OperationType = wire.OperationRemove
+	}
+	to.Type, to.JMSType, to.Content, to.DataStructure = wire.CodeMessage, "Advisory", nil, info
+	var p message.PropertiesBuilder
+	for _, x := range [...]struct{ name, value string }{
+		{"originBrokerId", c.deps.Broker.ID}, {"originBrokerName", c.deps.Broker.Name}, {"originBrokerURL", c.opt.URL},
+	} {
+		if err := p.SetString(x.name, x.value); err != nil {
+			c.log.Error("an advisory's property", "name", x.name, "error", err)
+		}
+	}
+	to.MarshalledProperties = p.Properties()
+}

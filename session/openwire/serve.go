@@ -1,0 +1,247 @@
+// Package openwire serves clients that speak OpenWire: it turns their commands into the core's events and the core's effects into
+// commands. It answers with the loose encoding, without the marshal cache, in the client's version or 12.
+//
+// Two goroutines a connection. The reader decodes all frames that have come, translates them and submits them as one burst; the writer
+// waits for effects and writes all that are there at once. What they share is small: the consumers (consumers.go) and a few words
+// that are set at login.
+package openwire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/godwitmq/godwit/broker"
+	wire "github.com/godwitmq/godwit/codec/openwire"
+	"github.com/godwitmq/godwit/engine"
+	"github.com/godwitmq/godwit/security"
+	"github.com/godwitmq/godwit/session"
+)
+
+// Options are limits and announcements. The zero value works.
+type Options struct {
+	// MaxFrameSize bounds one frame of a client that is logged in, in bytes. 0 means 100 MiB, as in ActiveMQ's stock configuration.
+	MaxFrameSize int
+	// MaxInactivity is announced; the lower of both sides holds: who is silent for longer is dead. 0 means 30 s, negative
+	// switches it off.
+	MaxInactivity time.Duration
+	// Sessions, Consumers, Producers and Transactions bound what one connection may have open at once. 0 means 10,000 each.
+	Sessions, Consumers, Producers, Transactions int
+	// URIs gives the brokers that clients are told of after their login (ConnectionControl.connectedBrokers); nil or an
+	// empty list tells nothing. It is called for each login.
+	URIs func() []string
+	// URL is what the broker calls itself in BrokerInfo and advisories, for people.
+	URL string
+	// UserID fills JMSXUserID with the name of the authenticated user; otherwise messages keep none.
+	UserID bool
+}
+
+func (o Options) filled() Options {
+	if o.MaxFrameSize <= 0 {
+		o.MaxFrameSize = wire.DefaultMaxFrameSize
+	}
+	switch {
+	case o.MaxInactivity == 0:
+		o.MaxInactivity = 30 * time.Second
+	case o.MaxInactivity < 0:
+		o.MaxInactivity = 0
+	}
+	for _, limit := range []*int{&o.Sessions, &o.Consumers, &o.Producers, &o.Transactions} {
+		if *limit <= 0 {
+			*limit = 10_000
+		}
+	}
+	return o
+}
+
+// How long things may take, and how large they may be, where no option says.
+const (
+	helloPatience   = 30 * time.Second // until the client's WireFormatInfo has come
+	goodbyePatience = 2 * time.Second  // for the client to read why it is sent away
+	maxLoginFrame   = 512 << 10        // of clients that are not logged in
+	maxBurst        = 256              // events submitted at once
+	maxBurstBytes   = 1 << 20          // of their frames
+)
+
+// connection is one client's.
+type connection struct {
+	deps *session.Deps
+	opt  Options
+	peer session.Peer
+	conn net.Conn
+	core *engine.Conn
+	log  *slog.Logger
+
+	// Set while shaking hands, before the writer starts.
+	format wire.WireFormat // agreed
+	jms    string          // package of JMS's exceptions in the client's world
+	pulse  *session.Pulse
+
+	reader    reader
+	consumers consumers
+	writer    writer
+}
+
+// reader is what only the reading goroutine uses.
+type reader struct {
+	frames    *wire.Framer
+	decoder   wire.Decoder
+	events    []broker.Event
+	burst     uint64 // number of the burst being read
+	now       int64  // ms since 1970, of the burst
+	bridge    bool   // the client said that it is a broker's bridge
+	who       *security.Identity
+	name      string // ConnectionID; "" until the ConnectionInfo
+	clientID  string
+	again     bool // back after a failover
+	removed   bool // RemoveInfo of the connection has come
+	sessions  map[int64]struct{}
+	producers map[objectKey]*producer
+	last      *producer // of the message before
+	made      uint64    // producers so far
+	open      map[broker.TxID]*broker.Error
+}
+
+// Serve serves one client until it goes, misbehaves, or ctx ends; conn is closed then. It returns nil when the client has said goodbye or the
+// broker ends the connection, and otherwise why it ended.
+func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.Deps, opt Options) error {
+	c := &connection{deps: deps, opt: opt.filled(), peer: peer, conn: conn, jms: javax}
+	c.log = deps.Log().With("remote", peer.Remote, "protocol", "openwire")
+	defer conn.Close()
+	if err := c.shakeHands(); err != nil {
+		return fmt.Errorf("shake hands with %s: %w", peer.Remote, err)
+	}
+	c.core = deps.Engine.Connect()
+	c.startPulse()
+	defer c.pulse.Stop()
+	stop := context.AfterFunc(ctx, func() {
+		c.core.Tell(broker.Effect{Kind: broker.Closed, Err: &broker.Error{Code: broker.Stopping, Detail: "the broker is stopping"}})
+	})
+	defer stop()
+	c.tell(c.introduction())
+	var writing sync.WaitGroup
+	writing.Go(c.write)
+	err := c.read()
+	var refused *broker.Error
+	if errors.As(err, &refused) {
+		c.tell(&wire.ConnectionError{Exception: c.throwable(refused)})
+		c.linger()
+	}
+	c.core.Close()
+	conn.Close()
+	writing.Wait()
+	switch {
+	case refused != nil:
+		c.log.Warn("a client was sent away", "reason", refused)
+	case err == errGone || err == io.EOF || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded):
+		return nil
+	}
+	return err
+}
+
+// startPulse begins to watch for silence as agreed: who has sent nothing for MaxInactivity is dead, and a third of it is the longest
+// that we are silent.
+func (c *connection) startPulse() {
+	agreed := c.format.MaxInactivity
+	beats := session.Beats{Receive: agreed, Send: agreed / 3}
+	if agreed > 0 { // whoever asks for less does not get timers that do nothing but run
+		beats.Receive, beats.Send = max(beats.Receive, time.Second), max(beats.Send, 100*time.Millisecond)
+	} else {
+		beats.Send = 10 * time.Second
+	}
+	beats.Silent = func() {
+		c.log.Info("a client is silent; its connection is closed", "for", agreed)
+		c.conn.Close()
+	}
+	beats.Beat = func() {
+		switch {
+		case c.core.Ended(): // and the writer has not come to it, because the client does not read
+			c.conn.Close()
+		case agreed > 0:
+			c.tell(&wire.KeepAliveInfo{})
+		}
+	}
+	c.pulse = session.StartPulse(beats)
+}
+
+// errGone ends the reader where the client has said that it goes.
+var errGone = errors.New("the client has gone")
+
+// read is the reading goroutine. A *broker.Error is what the client is to be told before it is sent away.
+func (c *connection) read() error {
+	r := &c.reader
+	for {
+		frame, err := r.frames.Next()
+		if err != nil {
+			return err
+		}
+		c.pulse.Received()
+		r.burst++
+		r.now = time.Now().UnixMilli()
+		size := 0
+		for {
+			size += len(frame)
+			if err = c.take(frame); err != nil {
+				break
+			}
+			if len(r.events) >= maxBurst || size >= maxBurstBytes || !r.frames.HasFrame() {
+				break
+			}
+			if frame, err = r.frames.Next(); err != nil {
+				break
+			}
+		}
+		// What came before a broken frame was sent and counts.
+		c.submit()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// submit hands the burst to the core, which may take long while others are before it.
+func (c *connection) submit() {
+	r := &c.reader
+	if len(r.events) == 0 {
+		return
+	}
+	c.pulse.Busy(true)
+	c.core.Submit(r.events...)
+	c.pulse.Busy(false)
+	clear(r.events)
+	if r.events = r.events[:0]; cap(r.events) > 2*maxBurst {
+		r.events = nil
+	}
+}
+
+// take decodes and translates one frame.
+func (c *connection) take(frame []byte) error {
+	command, err := c.reader.decoder.Decode(frame)
+	if err != nil {
+		return &broker.Error{Code: broker.Malformed, Detail: err.Error(), Err: err}
+	}
+	return c.translate(command)
+}
+
+// tell queues a command that is not the core's.
+func (c *connection) tell(command wire.Command) {
+	c.core.Tell(broker.Effect{Kind: broker.Answer, Value: command})
+}
+
+// linger gives the client time to read what was written before the socket closes: a close with unread bytes would destroy it on the way.
+func (c *connection) linger() {
+	if c.conn.SetReadDeadline(time.Now().Add(goodbyePatience)) != nil {
+		return
+	}
+	for {
+		if _, err := c.reader.frames.Next(); err != nil {
+			return
+		}
+	}
+}
