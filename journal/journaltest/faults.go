@@ -13,7 +13,8 @@ import (
 	"github.com/godwitmq/godwit/vfs"
 )
 
-const diskDir = "journal"
+// Dir is where Engine.OnDisk keeps its files.
+const Dir = "journal"
 
 type flusher interface{ Flush() error }
 
@@ -270,14 +271,14 @@ func testBitFlip(t *testing.T, e Engine) {
 	if err := l.log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	names, err := l.disk.ReadDir(diskDir)
+	names, err := l.disk.ReadDir(Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	detected, harmless := 0, 0
 	pristine := l.disk.Crash(0) // all is synced, so chance has no part in it
 	for _, name := range names {
-		name = path.Join(diskDir, name)
+		name = path.Join(Dir, name)
 		f, err := l.disk.Open(name)
 		if err != nil {
 			t.Fatal(err)
@@ -286,7 +287,7 @@ func testBitFlip(t *testing.T, e Engine) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for off := int64(0); off < size; off += 1 + off%23 {
+		for off := int64(0); off < size; off += 1 + off%41 {
 			bit := uint(off % 8)
 			l.disk = pristine.Crash(0)
 			if err := l.disk.Flip(name, off, bit); err != nil {
@@ -349,7 +350,7 @@ func testLostSector(t *testing.T, e Engine) {
 	if err := l.log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	names, err := l.disk.ReadDir(diskDir)
+	names, err := l.disk.ReadDir(Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +359,7 @@ func testLostSector(t *testing.T, e Engine) {
 	for _, name := range names {
 		for off := int64(0); ; off += vfs.SectorSize {
 			l.disk = pristine.Crash(0)
-			f, err := l.disk.Open(path.Join(diskDir, name))
+			f, err := l.disk.Open(path.Join(Dir, name))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ package journaltest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -19,10 +20,8 @@ type Engine struct {
 	// New makes an empty store and returns how to open its log. Opening again, after Close, continues the store.
 	New func(t *testing.T) (open func(journal.Notify) (journal.Log, error))
 	// OnDisk opens the log on a file system: without goroutines (the log has a method Flush), with segments of about 32 KiB,
-	// and a reserve of at least 8 KiB. nil leaves out the tests with faults.
+	// and a reserve of 8 KiB, all files in the directory Dir. nil leaves out the tests with faults.
 	OnDisk func(fs vfs.FS, notify journal.Notify) (journal.Log, error)
-	// SlowReopen shortens tests that open the log many times.
-	SlowReopen bool
 }
 
 // Run runs the suite.
@@ -178,11 +177,11 @@ func (a appended) last() journal.Position { return a.positions[len(a.positions)-
 // payload is the data of a record that tells where it belongs.
 func payload(batch, record, size int) []byte {
 	rnd := rand.New(rand.NewPCG(uint64(batch), uint64(record)))
-	data := make([]byte, size)
-	for i := range data {
-		data[i] = byte(rnd.Uint32())
+	data := make([]byte, size+8)
+	for i := 0; i < size; i += 8 {
+		binary.LittleEndian.PutUint64(data[i:], rnd.Uint64())
 	}
-	return data
+	return data[:size]
 }
 
 // read returns all that Read delivers.

@@ -36,7 +36,7 @@ func TestFaults(t *testing.T) {
 			}
 		},
 		OnDisk: func(fs vfs.FS, n journal.Notify) (journal.Log, error) {
-			return Open("journal", Options{FS: fs, SegmentSize: minSegment, Reserve: 8 << 10, Inline: true, Logger: quiet()}, n)
+			return Open(journaltest.Dir, Options{FS: fs, SegmentSize: minSegment, Reserve: 8 << 10, Inline: true, Logger: quiet()}, n)
 		},
 	})
 }
