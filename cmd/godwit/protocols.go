@@ -10,6 +10,7 @@ import (
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/listen"
 	"github.com/godwitmq/godwit/session"
+	"github.com/godwitmq/godwit/session/openwire"
 	"github.com/godwitmq/godwit/session/stomp"
 )
 
@@ -34,6 +35,9 @@ func brokerID(begun time.Time) string {
 func (n *node) handlers() map[listen.Protocol]listen.Handler {
 	limit := int(n.config().Limits.FrameSize)
 	return map[listen.Protocol]listen.Handler{
+		listen.OpenWire: n.handler("openwire", func(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.Deps) error {
+			return openwire.Serve(ctx, conn, peer, deps, openwire.Options{MaxFrameSize: limit})
+		}),
 		listen.STOMP: n.handler("stomp", func(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.Deps) error {
 			return stomp.Serve(ctx, conn, peer, deps, stomp.Options{MaxFrameSize: limit})
 		}),
