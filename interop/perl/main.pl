@@ -21,9 +21,11 @@ my $PATTERN = join '', map { chr } 0 .. 255;
 
 # --- connections -----------------------------------------------------------------------------------------------------
 
+# The library selects on the socket and does not see what is left of a TLS record in IO::Socket::SSL: its buffer must
+# hold a whole one, or the end of a message waits for the next.
 sub open_socket {
     my %tls = $ENV{INTEROP_TLS} ? ( ssl => 1, ssl_options => { SSL_ca_file => $ENV{INTEROP_CA} } ) : ();
-    return Net::Stomp->new( { hostname => $HOST, port => $PORT, timeout => SOON, receipt_timeout => SOON, %tls } );
+    return Net::Stomp->new( { hostname => $HOST, port => $PORT, timeout => SOON, receipt_timeout => SOON, bufsize => 1 << 15, %tls } );
 }
 
 # Headers of CONNECT, login and passcode among them when the environment has some.

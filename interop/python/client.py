@@ -6,7 +6,7 @@ import queue
 
 import stomp
 
-from suite import equal, that
+from suite import equal
 
 SOON = 10
 NOTHING = 0.25
