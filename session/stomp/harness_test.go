@@ -56,7 +56,7 @@ func dial(t testing.TB, deps *session.Deps, opt Options) *client {
 	ctx, stop := context.WithCancel(t.Context())
 	c := &client{Conn: near, t: t, reader: stomp.NewReader(near, stomp.Options{}), stop: stop, served: make(chan error, 1)}
 	go func() {
-		c.served <- Serve(ctx, far, session.Peer{Listener: "test", Remote: netip.MustParseAddrPort("192.0.2.1:4711")}, deps, opt)
+		c.served <- Serve(ctx, far, sessionPeer, deps, opt)
 	}()
 	return c
 }
@@ -248,4 +248,32 @@ func (j *jms) send(m *message.Message) {
 	}
 	j.Submit(&broker.Send{Conn: j.ID(), Ref: 5, Message: m, MayCreate: true})
 	j.answer()
+}
+
+var sessionPeer = session.Peer{Listener: "test", Remote: netip.MustParseAddrPort("192.0.2.1:4711")}
+
+// tcp is dial with a socket.
+func tcp(t testing.TB) *client {
+	t.Helper()
+	deps := openDeps(t, security.Policy{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	near, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &client{Conn: near, t: t, reader: stomp.NewReader(near, stomp.Options{}), served: make(chan error, 1)}
+	go func() { c.served <- Serve(t.Context(), far, sessionPeer, deps, Options{}) }()
+	t.Cleanup(func() {
+		near.Close()
+		<-c.served
+	})
+	return c
 }
