@@ -14,7 +14,8 @@ type Conn struct {
 
 	mu     sync.Mutex
 	outbox []broker.Effect
-	closed bool
+	closed bool // nothing will be put into the outbox any more
+	left   bool // Close was called
 	ready  chan struct{}
 }
 
@@ -90,14 +91,15 @@ func (c *Conn) Ended() bool {
 // Close ends the connection: the core gives up what is its, and Wait returns io.EOF. It may be called more than once.
 func (c *Conn) Close() {
 	c.mu.Lock()
-	closed := c.closed
-	c.closed = true
+	left := c.left
+	c.left, c.closed = true, true
 	c.outbox = nil
 	c.mu.Unlock()
-	if closed {
+	if left {
 		return
 	}
 	c.signal()
+	// Also if it was closed already: a client that was cut off for not reading is still the core's. Twice does no harm.
 	c.engine.submit(false, 0, &broker.Disconnect{Conn: c.id})
 	h := &c.engine.held
 	h.mu.Lock()

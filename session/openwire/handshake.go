@@ -1,7 +1,6 @@
 package openwire
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,7 +13,7 @@ import (
 // shakeHands exchanges the WireFormatInfos. Both sides send theirs at once; nothing else is sent before the other's has come.
 func (c *connection) shakeHands() error {
 	ours := wire.WireFormat{
-		Version: wire.MaxVersion, CacheSize: 1024, TCPNoDelay: true, StackTrace: true,
+		Version: wire.MaxVersion, CacheSize: 1024, TCPNoDelay: true,
 		MaxInactivity: c.opt.MaxInactivity, MaxInactivityInitialDelay: 10 * time.Second,
 		MaxFrameSize: int64(c.opt.MaxFrameSize), MaxFrameSizeEnabled: true,
 		ProviderName: "ActiveMQ", // some clients look at it
@@ -101,7 +100,7 @@ func (c *connection) login(v *wire.ConnectionInfo) error {
 		return c.refuse(v, &broker.Error{Code: broker.InvalidClientID, Detail: "No clientID specified for connection request"})
 	}
 	c.pulse.Busy(true)
-	who, err := c.deps.Authority.Login(context.Background(), c.peer.Credentials("openwire", v.UserName, v.Password))
+	who, err := c.deps.Authority.Login(c.ctx, c.peer.Credentials("openwire", v.UserName, v.Password))
 	c.pulse.Busy(false)
 	if err != nil {
 		return c.refuse(v, &broker.Error{Code: broker.Denied, Detail: err.Error(), Err: err})

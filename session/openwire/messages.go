@@ -200,8 +200,10 @@ func (c *connection) inbound(v *wire.Message, p *producer) (*inbound, *broker.Er
 		m.UserID = c.reader.who.Name()
 	}
 	m.Encode() // now, because the frame's buffer is used again
-	in.send.Conn, in.send.Message, in.send.Resent = c.core.ID(), m, c.reader.again
-	in.send.Tracked = m.Persistent && m.ID.Sequence >= 0
+	in.send.Conn, in.send.Message = c.core.ID(), m
+	if m.ID.Sequence >= 0 && v.MessageID != (wire.MessageID{}) {
+		in.send.Tracked, in.send.Resent = m.Persistent, c.reader.again
+	}
 	return in, nil
 }
 

@@ -77,6 +77,7 @@ type connection struct {
 	conn net.Conn
 	core *engine.Conn
 	log  *slog.Logger
+	ctx  context.Context // of Serve, for the login, the only thing of the reader that waits for more than the client and the core
 
 	// Set while shaking hands, before the writer starts.
 	format wire.WireFormat // agreed
@@ -111,7 +112,7 @@ type reader struct {
 // Serve serves one client until it goes, misbehaves, or ctx ends; conn is closed then. It returns nil when the client has said goodbye or the
 // broker ends the connection, and otherwise why it ended.
 func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.Deps, opt Options) error {
-	c := &connection{deps: deps, opt: opt.filled(), peer: peer, conn: conn, jms: javax}
+	c := &connection{deps: deps, opt: opt.filled(), peer: peer, conn: conn, ctx: ctx, jms: javax}
 	c.log = deps.Log().With("remote", peer.Remote, "protocol", "openwire")
 	defer conn.Close()
 	if err := c.shakeHands(); err != nil {
