@@ -1,6 +1,7 @@
 package session
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +13,7 @@ func TestPulse(t *testing.T) {
 		beats        Beats
 		each         time.Duration // how often bytes come and go; 0: never
 		busy         bool
-		silent, beat int // calls within a minute and the rest of the last turn
+		silent, beat int32 // calls within a minute and the rest of the last turn
 	}{
 		"all quiet":            {beats: Beats{Receive: 10 * s, Send: 20 * s}, silent: 1, beat: 2},
 		"both talk":            {beats: Beats{Receive: 10 * s, Send: 20 * s}, each: 3 * s},
@@ -23,8 +24,8 @@ func TestPulse(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				silent, beats := 0, 0
-				tt.beats.Silent, tt.beats.Beat = func() { silent++ }, func() { beats++ }
+				var silent, beats atomic.Int32 // each call is in a goroutine of its own
+				tt.beats.Silent, tt.beats.Beat = func() { silent.Add(1) }, func() { beats.Add(1) }
 				p := StartPulse(tt.beats)
 				p.Busy(tt.busy)
 				end := time.Now().Add(time.Minute - time.Millisecond)
@@ -39,11 +40,11 @@ func TestPulse(t *testing.T) {
 				}
 				p.Stop()
 				synctest.Wait()
-				if silent != tt.silent || beats != tt.beat {
-					t.Errorf("a minute of %s: silent %d times, %d beats; want %d, %d", name, silent, beats, tt.silent, tt.beat)
+				if silent.Load() != tt.silent || beats.Load() != tt.beat {
+					t.Errorf("a minute of %s: silent %d times, %d beats; want %d, %d", name, silent.Load(), beats.Load(), tt.silent, tt.beat)
 				}
 				time.Sleep(time.Hour)
-				if silent != tt.silent || beats != tt.beat {
+				if silent.Load() != tt.silent || beats.Load() != tt.beat {
 					t.Errorf("called after Stop")
 				}
 			})
