@@ -124,10 +124,14 @@ func (c *source) Read(p []byte) (int, error) {
 	return c.conn.Read(p)
 }
 
-// errLeft says that the client has disconnected.
-var errLeft = errors.New("disconnected by the client")
+var (
+	// errLeft says that the client has disconnected.
+	errLeft = errors.New("disconnected by the client")
+	// errEnded says that the broker has ended the connection. The writer may not know yet, if the client does not read.
+	errEnded = errors.New("ended by the broker")
+)
 
-// run serves a client that is logged in, until the end.
+// run serves a client that is logged in, until the end. The error is why it ended, unless the client or the broker wanted it.
 func (c *connection) run() error {
 	written := make(chan struct{})
 	go func() {
@@ -135,7 +139,8 @@ func (c *connection) run() error {
 		c.write()
 	}()
 	err := c.read()
-	if err == errLeft || errors.As(err, new(*refusal)) || c.down.Load() {
+	refused := errors.As(err, new(*refusal))
+	if err == errLeft || err == errEnded || refused || c.down.Load() {
 		// The last frame is on its way. What the client still sends is read, because unread bytes would make the close
 		// a reset, which can overtake that frame.
 		c.conn.SetDeadline(time.Now().Add(c.opt.Linger))
@@ -145,6 +150,9 @@ func (c *connection) run() error {
 	c.conn.Close()
 	c.core.Close()
 	<-written
+	if c.closing && !refused {
+		return nil
+	}
 	return err
 }
 
@@ -175,6 +183,9 @@ func (c *connection) read() error {
 		}
 		if len(c.burst) >= maxBurst || !c.frames.HasFrame() {
 			c.submit()
+			if c.core.Ended() {
+				return errEnded
+			}
 		}
 	}
 }
@@ -269,5 +280,6 @@ func (c *connection) shutDown() {
 	if core != nil {
 		core.Tell(broker.Effect{Kind: broker.Closed, Err: &broker.Error{Code: broker.Stopping, Detail: "The broker is shutting down"}})
 	}
+	c.conn.SetWriteDeadline(time.Now().Add(c.opt.Linger)) // or a client that does not read would hold us up
 	c.conn.SetReadDeadline(time.Now())
 }

@@ -20,12 +20,13 @@ import (
 )
 
 // openDeps starts an engine on an empty journal.
-func openDeps(t testing.TB, policy security.Policy) *session.Deps {
+func openDeps(t testing.TB, policy security.Policy, options ...engine.Options) *session.Deps {
 	t.Helper()
 	dir := t.TempDir()
+	options = append(options, engine.Options{})
 	e, err := engine.Open(func(n journal.Notify) (journal.Log, error) {
 		return segment.Open(dir, segment.Options{SegmentSize: 1 << 20}, n)
-	}, engine.Options{})
+	}, options[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/message"
 	"github.com/godwitmq/godwit/security"
 )
@@ -53,6 +54,12 @@ func TestSendToJMS(t *testing.T) {
 		"properties":       {"SEND|destination:/queue/j|b:2|a:1|b:3|content-type:text/plain|noColon", `text "" to queue://j b:2 a:1 content-type:text/plain noColon:`},
 		"dropped":          {"SEND|destination:/queue/j|message-id:1|redelivered:true|subscription:2|JMSXUserID:u", `text "" to queue://j`},
 		"jms-byte":         {"SEND|destination:/queue/j|transformation:jms-byte|content-length:1||x", `bytes "x" to queue://j`},
+		"map":              {`SEND|destination:/queue/j|transformation:jms-map-json||{"map":{"entry":[{"string":["name","James"]},{"string":"size","int":5}]}}`, `map "\x00\x00\x00\x02\x00\x04name\t\x00\x05James\x00\x04size\x05\x00\x00\x00\x05" to queue://j`},
+		"map of one":       {`SEND|destination:/queue/j|transformation:jms-map-json||{"map":{"entry":{"string":"n","null":""}}}`, `map "\x00\x00\x00\x01\x00\x01n\x00" to queue://j`},
+		"empty map":        {`SEND|destination:/queue/j|transformation:jms-map-json||{"map":{}}`, `map "\x00\x00\x00\x00" to queue://j`},
+		"map, broken":      {`SEND|destination:/queue/j|transformation:jms-map-json||{"map":{"entry":{"int":5}}}`, `text "{\"map\":{\"entry\":{\"int\":5}}}" to queue://j transformation:jms-map-json transformation-error:an entry has 1 parts, expected a key and a value`},
+		"map, no JSON":     {`SEND|destination:/queue/j|transformation:jms-map-json||x`, `text "x" to queue://j transformation:jms-map-json transformation-error:invalid character 'x' looking for beginning of value`},
+		"object":           {`SEND|destination:/queue/j|transformation:jms-object-json||x`, `text "x" to queue://j transformation:jms-object-json transformation-error:the transformation jms-object-json is not supported`},
 		"second of header": {"SEND|destination:/queue/j|destination:/queue/other|priority:5|priority:x", `text "" to queue://j priority=5`},
 	}
 	for name, tt := range tests {
@@ -106,6 +113,16 @@ func TestMessageFromJMS(t *testing.T) {
 	}
 }
 
+// A map goes out in the form in which it came in, and a text as it is.
+func TestTransformation(t *testing.T) {
+	const form = `{"map":{"entry":[{"string":"b","boolean":true},{"string":"by","byte-array":"AQI="},{"string":"c","char":"x"},{"string":"d","double":1.5},{"string":"f","float":0.5},` +
+		`{"string":"i","int":5},{"string":"l","long":-9223372036854775808},{"string":"n","null":""},{"string":["name","J\"ö"]},{"string":"nan","double":"NaN"},{"string":"s","short":-3},{"string":"y","byte":-128}]}}`
+	script(t, openDeps(t, security.Policy{}), Options{}, "a> CONNECT", "a< CONNECTED",
+		"a> SEND|destination:/queue/m|transformation:jms-map-json||"+form, "a> SEND|destination:/queue/m||text", "a> SEND|destination:/queue/m|transformation:jms-map-json||"+form,
+		"a> SUBSCRIBE|id:1|destination:/queue/m|transformation:jms-json|ack:client|activemq.prefetchSize:2", "a< MESSAGE|transformation:jms-map-json|!content-length||"+form,
+		"a< MESSAGE|transformation:jms-json||text", "a> SUBSCRIBE|id:2|destination:/queue/m", "a< MESSAGE|subscription:2|!transformation||")
+}
+
 func TestRights(t *testing.T) {
 	hash, err := security.HashPassword("secret")
 	if err != nil {
@@ -157,17 +174,17 @@ func TestHeartBeats(t *testing.T) {
 		if f, err := c.reader.Next(); err != nil || f.Headers.Value("heart-beat") != "3000,1000" {
 			t.Fatalf("got %s, %v", short(f), err)
 		}
-		for range 5 { // client's beats keep it alive
-			time.Sleep(1900 * time.Millisecond)
-			c.Write([]byte("\n"))
-			go io.ReadFull(c, make([]byte, 2))
-			synctest.Wait()
+		for n := 1; n <= 4; n++ {
+			if _, err := c.Read(make([]byte, 1)); err != nil || time.Since(begun) != time.Duration(n)*1500*time.Millisecond {
+				t.Fatalf("heart-beat %d came after %v, %v; want them each 1.5 s", n, time.Since(begun), err)
+			}
+			c.Write([]byte("\n")) // less than 2 s since the last
 		}
 		_, err := io.Copy(io.Discard, c)
 		if err != nil && !errors.Is(err, io.ErrClosedPipe) {
 			t.Error(err)
 		}
-		if got, want := time.Since(begun), 5*1900*time.Millisecond+2*time.Second; got != want {
+		if got, want := time.Since(begun), 8*time.Second; got != want {
 			t.Errorf("a silent client was cut off after %v, want %v", got, want)
 		}
 		<-c.served
@@ -200,6 +217,23 @@ func TestShutDown(t *testing.T) {
 	}
 }
 
+// A client that asks and asks and never reads the answers is cut off.
+func TestClientThatNeverReads(t *testing.T) {
+	deps := openDeps(t, security.Policy{}, engine.Options{MaxOutbox: 50})
+	c := dial(t, deps, Options{Linger: 10 * time.Millisecond})
+	c.send("CONNECT")
+	c.reader.Next()
+	frame := wire("SEND|destination:/remote-temp-queue/gone")
+	for {
+		if _, err := c.Write(frame); err != nil {
+			break
+		}
+	}
+	if err := <-c.served; err != nil {
+		t.Error(err)
+	}
+}
+
 // A client that vanishes leaves nothing behind: what it had not acknowledged is there for the next.
 func TestVanishedClient(t *testing.T) {
 	deps := openDeps(t, security.Policy{})
@@ -223,5 +257,23 @@ func TestVanishedClient(t *testing.T) {
 	view := j.next().Value.(*broker.View)
 	if len(view.Connections) != 1 {
 		t.Errorf("%d connections are left, want the JMS client's only", len(view.Connections))
+	}
+}
+
+// The last ERROR reaches a client that goes on sending; a close with unread bytes would be a reset that overtakes it.
+func TestLastWords(t *testing.T) {
+	c := tcp(t)
+	c.send("CONNECT")
+	if f, err := c.reader.Next(); err != nil || f.Command != "CONNECTED" {
+		t.Fatalf("got %s, %v", short(f), err)
+	}
+	go func() {
+		c.Write(append(wire("FOO"), make([]byte, 512<<10)...))
+	}()
+	if f, err := c.reader.Next(); err != nil || f.Headers.Value("message") != "Unknown STOMP action: FOO" {
+		t.Errorf("got %s, %v; want the ERROR", short(f), err)
+	}
+	if _, err := c.reader.Next(); err != io.EOF {
+		t.Errorf("after it: %v, want the end", err)
 	}
 }
