@@ -8,7 +8,7 @@ import (
 
 // Held is one message in one backlog, as Audit shows it.
 type Held struct {
-	Backlog      string // "queue://A", or "subscription client/name" of a durable one; "" of other subscriptions
+	Backlog      string // "queue://A", "subscription client/name" of a durable one, "consumer 1/2" of another (its connection and id)
 	Sequence     uint64
 	Position     uint64 // of its record; 0: none, or not placed yet
 	Expiration   int64  // ms since 1970; 0 is never
@@ -93,8 +93,9 @@ func (a *audit) backlog(q *backlog, name string) {
 	shown := name
 	if q.durable != nil {
 		shown = "subscription " + q.durable.clientID + "/" + q.durable.name
-	} else if q.destination.queue != q {
-		shown = ""
+	} else if q.destination.queue != q && len(q.attached) > 0 {
+		c := q.attached[0].consumer
+		shown = fmt.Sprintf("consumer %d/%d", c.conn.id, c.id)
 	}
 	a.check(q.id == 0 || b.backlogs[q.id] == q, "%s: backlog %d is not known by its id", name, q.id)
 	waiting := 0
