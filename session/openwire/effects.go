@@ -190,7 +190,7 @@ func (c *connection) answerFailed(err *broker.Error, kind int, index uint64, num
 	case refLogin, refLoginSilently:
 		// The client closes when it has read that; the reader gives it a moment.
 		c.flush()
-		if c.conn.SetReadDeadline(time.Now().Add(goodbyePatience)) != nil {
+		if c.conn.SetReadDeadline(time.Now().Add(c.opt.goodbye)) != nil {
 			return true
 		}
 	}

@@ -32,6 +32,7 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Add(all)
 	s := newServer(f, security.Policy{})
+	s.opt.goodbye = time.Millisecond
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := *s
 		s.t = t

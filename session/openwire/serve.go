@@ -40,6 +40,8 @@ type Options struct {
 	URL string
 	// UserID fills JMSXUserID with the name of the authenticated user; otherwise messages keep none.
 	UserID bool
+
+	goodbye time.Duration // for the client to read why it is sent away; 0 means 2 s
 }
 
 func (o Options) filled() Options {
@@ -52,6 +54,9 @@ func (o Options) filled() Options {
 	case o.MaxInactivity < 0:
 		o.MaxInactivity = 0
 	}
+	if o.goodbye == 0 {
+		o.goodbye = 2 * time.Second
+	}
 	for _, limit := range []*int{&o.Sessions, &o.Consumers, &o.Producers, &o.Transactions} {
 		if *limit <= 0 {
 			*limit = 10_000
@@ -62,11 +67,10 @@ func (o Options) filled() Options {
 
 // How long things may take, and how large they may be, where no option says.
 const (
-	helloPatience   = 30 * time.Second // until the client's WireFormatInfo has come
-	goodbyePatience = 2 * time.Second  // for the client to read why it is sent away
-	maxLoginFrame   = 512 << 10        // of clients that are not logged in
-	maxBurst        = 256              // events submitted at once
-	maxBurstBytes   = 1 << 20          // of their frames
+	helloPatience = 30 * time.Second // until the client's WireFormatInfo has come
+	maxLoginFrame = 512 << 10        // of clients that are not logged in
+	maxBurst      = 256              // events submitted at once
+	maxBurstBytes = 1 << 20          // of their frames
 )
 
 // connection is one client's.
@@ -237,7 +241,7 @@ func (c *connection) tell(command wire.Command) {
 
 // linger gives the client time to read what was written before the socket closes: a close with unread bytes would destroy it on the way.
 func (c *connection) linger() {
-	if c.conn.SetReadDeadline(time.Now().Add(goodbyePatience)) != nil {
+	if c.conn.SetReadDeadline(time.Now().Add(c.opt.goodbye)) != nil {
 		return
 	}
 	for {
