@@ -30,6 +30,7 @@ import (
 
 // node is one running broker: what main wires together.
 type node struct {
+	fs      vfs.FS // of the journal
 	load    func() (*config.Config, error)
 	current atomic.Pointer[config.Config]
 	reading sync.Mutex // orders reloads
@@ -50,6 +51,7 @@ type node struct {
 	background context.Context
 	cancel     context.CancelFunc
 	running    sync.WaitGroup
+	closed     error // of the engine's Close; to be read when running has ended
 }
 
 func (n *node) config() *config.Config { return n.current.Load() }
@@ -57,7 +59,12 @@ func (n *node) config() *config.Config { return n.current.Load() }
 // start brings a broker up. Addresses are taken before the journal is opened, so that one in use is told at once; clients are
 // served when the journal has been read back.
 func start(cfg *config.Config, load func() (*config.Config, error), log *slog.Logger, level *slog.LevelVar, begun time.Time) (*node, error) {
-	n := &node{load: load, log: log, level: level, begun: begun, id: brokerID(begun), failed: make(chan error, 1)}
+	return startOn(vfs.OS{}, cfg, load, log, level, begun)
+}
+
+// startOn is start with the journal on another file system.
+func startOn(fs vfs.FS, cfg *config.Config, load func() (*config.Config, error), log *slog.Logger, level *slog.LevelVar, begun time.Time) (*node, error) {
+	n := &node{fs: fs, load: load, log: log, level: level, begun: begun, id: brokerID(begun), failed: make(chan error, 1)}
 	n.current.Store(cfg)
 	n.background, n.cancel = context.WithCancel(context.Background())
 	n.core.set(nil, nil, "starting", "the journal is being read")
@@ -116,9 +123,13 @@ func (c *core) set(e *engine.Engine, deps *session.Deps, status, detail string) 
 	c.change = make(chan struct{})
 }
 
+// now gives the engine, or nil and how things are. One whose journal has just failed does not count any more.
 func (c *core) now() (*engine.Engine, api.Health) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.engine != nil && c.engine.Err() != nil {
+		return nil, api.Health{Status: "recovering", Detail: "the journal failed: " + c.engine.Err().Error()}
+	}
 	return c.engine, c.health
 }
 
@@ -128,7 +139,7 @@ func (c *core) wait(ctx context.Context) *session.Deps {
 		c.mu.Lock()
 		deps, change := c.deps, c.change
 		c.mu.Unlock()
-		if deps != nil {
+		if deps != nil && deps.Engine.Err() == nil {
 			return deps
 		}
 		select {
@@ -144,7 +155,7 @@ func (n *node) open() (*engine.Engine, error) {
 	cfg := n.config()
 	return engine.Open(func(notify journal.Notify) (journal.Log, error) {
 		return segment.Open(cfg.JournalPath(), segment.Options{
-			SegmentSize: int64(cfg.Journal.SegmentSize), MaxBytes: int64(cfg.Journal.MaxSize), Reserve: int64(cfg.Journal.Reserve), Logger: n.log,
+			FS: n.fs, SegmentSize: int64(cfg.Journal.SegmentSize), MaxBytes: int64(cfg.Journal.MaxSize), Reserve: int64(cfg.Journal.Reserve), Logger: n.log,
 		}, notify)
 	}, engine.Options{Broker: brokerOptions(cfg), Logger: n.log})
 }
@@ -177,15 +188,17 @@ const (
 	longPause  = 10 * time.Second
 )
 
-// supervise waits for the engine's end. When its journal has failed, nobody knows what the disk holds: everybody is sent away, the
+// supervise owns the engine: it closes it when the broker stops. When its journal has failed, nobody knows what the disk holds: everybody is sent away, the
 // journal is opened anew, which reads what is there, and clients are served again.
 func (n *node) supervise(e *engine.Engine) {
 	for {
-		<-e.Done()
-		why := e.Err()
-		if why == nil || n.background.Err() != nil {
+		select {
+		case <-n.background.Done():
+			n.closed = e.Close()
 			return
+		case <-e.Done():
 		}
+		why := e.Err()
 		n.core.set(nil, nil, "recovering", "the journal failed: "+why.Error())
 		n.log.Error("the journal failed: clients are sent away until it can be read again", "error", why)
 		if e = n.reopen(); e == nil {
@@ -415,26 +428,21 @@ func writeListenStats(e *metrics.Exposition, s *listen.Stats) {
 func (n *node) stop() error {
 	ctx, cancel := within(n.config().Shutdown.Grace)
 	defer cancel()
-	e, _ := n.core.now()
 	if n.listeners != nil {
 		if err := n.listeners.Shutdown(ctx); err != nil {
 			n.log.Warn("some clients did not end in time and were cut off", "error", err)
 		}
 	}
 	n.core.set(nil, nil, "stopping", "")
-	n.cancel()
 	if n.api != nil {
 		if err := n.api.Close(ctx); err != nil {
 			n.log.Warn("some API calls were cut off", "error", err)
 		}
 	}
-	var err error
-	if e != nil {
-		err = e.Close()
-	}
+	n.cancel()
 	n.running.Wait()
-	if err != nil {
-		return fmt.Errorf("close the journal: %w", err)
+	if n.closed != nil {
+		return fmt.Errorf("close the journal: %w", n.closed)
 	}
 	return nil
 }
