@@ -19,6 +19,8 @@ const (
 	burstBuffer = 64 << 10 // what a busy one grows to without a large frame
 	trustedSize = 1 << 20  // largest frame for which memory is taken because it was announced
 	calmFrames  = 32       // ordinary frames after which the buffer of a large one is given back
+	smallRead   = 1 << 10  // what an idle or a synchronous client sends at once, at most
+	smallReads  = 8        // of those in a row, after which firstBuffer is enough again
 )
 
 // Framer cuts a stream into frames, in a buffer of its own that grows with what arrives. It is not safe for concurrent use.
@@ -29,6 +31,7 @@ type Framer struct {
 	start, end int  // buf[start:end] is read and not returned yet
 	full       bool // the last read filled the buffer
 	calm       int  // frames since one that needed more than burstBuffer
+	small      int  // reads since one of more than smallRead
 	err        error
 }
 
@@ -94,6 +97,9 @@ func (f *Framer) fill(need int) error {
 		n, err := f.src.Read(f.buf[f.end:])
 		f.end += n
 		f.full = f.end == len(f.buf)
+		if f.small++; n > smallRead {
+			f.small = 0
+		}
 		if n > 0 {
 			f.err = err // told when what came with it is used up
 			return nil
@@ -118,6 +124,8 @@ func (f *Framer) room(need int) {
 	switch {
 	case f.start == f.end && size > burstBuffer && f.calm >= calmFrames:
 		size = burstBuffer
+	case f.start == f.end && size > firstBuffer && f.small >= smallReads:
+		size = firstBuffer
 	case f.full && size < burstBuffer && f.start > 0:
 		size *= 2 // a burst: fewer reads
 	}

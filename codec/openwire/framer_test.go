@@ -151,6 +151,29 @@ func TestFramerMemory(t *testing.T) {
 	}
 }
 
+// A client that was busy and then only says that it lives gives its buffer back.
+func TestFramerCalmsDown(t *testing.T) {
+	r, w := io.Pipe()
+	go func() {
+		w.Write(bytes.Repeat(framed(strings.Repeat("b", 1000)), 200))
+		for range smallReads + 1 {
+			w.Write(framed("alive"))
+		}
+		w.Close()
+	}()
+	f := NewFramer(r, 0)
+	most := 0
+	for {
+		if _, err := f.Next(); err != nil {
+			break
+		}
+		most = max(most, len(f.buf))
+	}
+	if most != burstBuffer || len(f.buf) != firstBuffer {
+		t.Errorf("the buffer grew to %d and ended with %d bytes; want %d, %d", most, len(f.buf), burstBuffer, firstBuffer)
+	}
+}
+
 type stuck struct{}
 
 func (stuck) Read([]byte) (int, error) { return 0, nil }
