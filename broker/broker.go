@@ -218,10 +218,17 @@ func (b *Broker) touch(q *backlog) {
 	}
 }
 
-// stop marks a clean end: all connections are gone, so nothing is in flight any more.
+// stop marks a clean end: all connections are gone, so nothing is in flight any more, and what was has its redelivery counter raised; but for those
+// that still wait to become dead letters, whose queues keep their mark.
 func (b *Broker) stop() {
+	waits := map[*backlog]bool{}
+	for _, l := range b.loads {
+		for _, e := range l.dying {
+			waits[e.backlog] = waits[e.backlog] || e.state == dying
+		}
+	}
 	for _, id := range sortedKeys(b.backlogs) {
-		if q := b.backlogs[id]; q.mark != 0 {
+		if q := b.backlogs[id]; q.mark != 0 && !waits[q] {
 			b.emitMark(q, 0, true)
 		}
 	}

@@ -317,12 +317,9 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 		b.touch(q)
 	}
 	back := slices.Clone(c.dispatched.all())
-	seen := len(back)
-	if lastDelivered != Unknown {
-		seen = 0
-		if i := c.dispatched.index(lastDelivered); i >= 0 {
-			seen = i + 1
-		}
+	last := c.dispatched.index(lastDelivered)
+	if lastDelivered == Unknown {
+		last = len(back)
 	}
 	c.dispatched = deque{}
 	held := make([]*entry, 0, len(back))
@@ -331,7 +328,7 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 		if e.state == settling { // its transaction decides
 			continue
 		}
-		if i < seen {
+		if i <= last || last < 0 && e.stored.sequence <= lastDelivered {
 			e.raise()
 		}
 		held = append(held, e)

@@ -637,3 +637,19 @@ func TestLimits(t *testing.T) {
 		t.Errorf("a send into a full log got %+v, want Full", x)
 	}
 }
+
+// What was refused and waits for its body to become a dead letter has been seen: a stop must not forget that.
+func TestStopWhileDying(t *testing.T) {
+	r := newRig(t, Options{})
+	c := r.connect("a", "")
+	r.send(c, r.msg(tq("Q"), "x"))
+	d := r.want(r.consume(c, 1, tq("Q"), 1), "x")
+	r.lazy = true
+	r.ack(c, 1, Poison, d[0])
+	r.do(&Disconnect{Conn: c})
+	r.do(Stop{})
+	r.lazy = false
+	r.crash()
+	c = r.connect("a", "")
+	r.want(r.consume(c, 1, tq("Q"), 1), "x+1")
+}

@@ -127,16 +127,7 @@ func (w *world) boot() {
 
 // step gives one event to the core, and hands on what comes of it.
 func (w *world) step(ev broker.Event) []broker.Effect {
-	if s, ok := ev.(*broker.Send); ok && w.cfg.Bug == IgnoreResent {
-		s.Resent = false
-	}
-	if s, ok := ev.(*broker.Subscribe); ok && w.cfg.Bug == BeyondCredit && s.Prefetch > 0 {
-		more := *s
-		more.Prefetch++
-		w.core.Step(w.now, &more, &w.out)
-	} else {
-		w.core.Step(w.now, ev, &w.out)
-	}
+	w.core.Step(w.now, w.distort(ev), &w.out)
 	if w.cfg.Bug == SkipRedelivered {
 		for i := range w.out.List {
 			w.out.List[i].Redeliveries = 0
@@ -146,6 +137,25 @@ func (w *world) step(ev broker.Event) []broker.Effect {
 	w.judge(ev, effects)
 	w.collect()
 	return effects
+}
+
+// distort gives the event that the core sees under a planted bug.
+func (w *world) distort(ev broker.Event) broker.Event {
+	switch ev := ev.(type) {
+	case *broker.Send:
+		if w.cfg.Bug == IgnoreResent {
+			first := *ev
+			first.Resent = false
+			return &first
+		}
+	case *broker.Subscribe:
+		if w.cfg.Bug == BeyondCredit && ev.Prefetch > 0 {
+			more := *ev
+			more.Prefetch++
+			return &more
+		}
+	}
+	return ev
 }
 
 // drops says whether the planted bug loses a record.

@@ -40,12 +40,11 @@ const (
 	EarlyTrim             // the log forgets more than the core said
 	IgnoreResent          // the second copy of a message is taken for a first
 	ReuseLoadedBody       // a message that is read back is the one read before
-	LateSettledReturn     // an acknowledged delivery is given again
 	bugs
 )
 
 var bugNames = [...]string{"none", "confirm early", "drop place", "forget ack", "forget tx ack", "forget tx message", "forget removal", "no mark", "skip redelivered",
-	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body", "late settled return"}
+	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body"}
 
 // String is the bug's name.
 func (b Bug) String() string { return bugNames[b] }
