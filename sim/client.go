@@ -154,14 +154,22 @@ func (w *world) act() {
 		}
 		return
 	}
+	if len(c.consumers) == 0 && w.chance(3) {
+		c.subscribe()
+		return
+	}
+	if c.tx != nil && w.chance(6) {
+		c.transact()
+		return
+	}
 	switch x := w.rnd.IntN(1000); {
 	case x < 300:
 		c.send(0)
 	case x < 400:
 		c.transact()
-	case x < 500:
+	case x < 460:
 		c.subscribe()
-	case x < 530:
+	case x < 485:
 		c.unsubscribe()
 	case x < 850:
 		c.ack()
@@ -185,8 +193,10 @@ func (w *world) act() {
 			w.note("client %d makes %s", c.index, c.temp)
 			w.step(&broker.CreateDestination{Conn: c.conn, Ref: c.ref(), Destination: message.Destination{Kind: message.TempQueue, Name: c.temp}})
 		}
-	case x < 988:
+	case x < 985:
 		c.leave()
+	case x < 995:
+		c.pull()
 	default:
 		c.connect() // from another socket, before the broker knows of the first one's end
 	}
@@ -195,7 +205,7 @@ func (w *world) act() {
 func (c *client) connect() {
 	w := c.w
 	w.lastConn++
-	ev := &broker.Connect{Conn: w.lastConn, Ref: c.ref(), Name: c.name(), ClientID: fmt.Sprintf("id%d", c.index%3), Steal: w.chance(2)}
+	ev := &broker.Connect{Conn: w.lastConn, Ref: c.ref(), Name: c.name(), ClientID: fmt.Sprintf("id%d", c.index%3), Steal: w.chance(6)}
 	w.note("client %d connects as %d, steal %v", c.index, ev.Conn, ev.Steal)
 	old := c.conn
 	effects := w.step(ev)
@@ -365,7 +375,7 @@ func (c *client) subscribe() {
 		return
 	}
 	c.next++
-	ev := &broker.Subscribe{Conn: c.conn, Ref: c.ref(), Consumer: c.next, Prefetch: []int{0, 1, 2, 3, 20}[w.rnd.IntN(5)], MayCreate: true}
+	ev := &broker.Subscribe{Conn: c.conn, Ref: c.ref(), Consumer: c.next, Prefetch: []int{0, 1, 2, 5, 20, 20}[w.rnd.IntN(6)], MayCreate: true}
 	if w.chance(3) {
 		ev.Selector = selectors[w.rnd.IntN(len(selectors))].text
 	}

@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	segmentBytes = 32 << 10
+	segmentBytes = 32 << 10 // of the journal
+	coreSegment  = 8 << 10  // what the core takes for that, so that it trims often
 	dir          = "journal"
 )
 
@@ -37,6 +38,7 @@ type world struct {
 	trace  hash.Hash64
 	recent []string
 	steps  int
+	calm   int // how much rarer than usual crashes are
 	now    int64
 	result Result
 
@@ -79,7 +81,7 @@ func (w *world) start() {
 	w.mem = vfs.NewMem()
 	w.opt = broker.Options{
 		CacheBytes:   int64(w.rnd.IntN(3) * 2000),
-		SegmentBytes: segmentBytes,
+		SegmentBytes: coreSegment,
 	}
 	if w.opt.CacheBytes == 0 {
 		w.opt.CacheBytes = 1 // all that waits leaves memory
@@ -89,6 +91,7 @@ func (w *world) start() {
 	}
 	w.opt.DeadLetter.DropExpired = w.chance(4)
 	w.opt.DeadLetter.KeepNonPersistent = w.chance(3)
+	w.calm = []int{1, 4, 20}[w.rnd.IntN(3)]
 	w.model.init()
 	for i := range 4 {
 		w.clients = append(w.clients, &client{w: w, index: i})
@@ -197,7 +200,7 @@ func (w *world) collect() {
 		w.result.Trims++
 		trim := journal.Position(w.out.Trim)
 		if w.cfg.Bug == EarlyTrim {
-			trim = min(w.log.Tail(), trim+segmentBytes)
+			trim = min(w.log.Tail(), trim+coreSegment)
 		}
 		w.note("trim %d", trim)
 		if err := w.log.Trim(trim); err != nil && !w.broken {

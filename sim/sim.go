@@ -26,20 +26,20 @@ type Bug int
 
 // The planted bugs.
 const (
-	NoBug             Bug = iota
-	ConfirmEarly          // what waits for the disk is told at once
-	DropPlace             // the core is not told where some messages are in the log
-	ForgetAck             // acknowledgements are not written
-	ForgetTxAck           // acknowledgements in transactions are not written
-	ForgetTxMessage       // some messages of transactions are not written
-	ForgetRemoval         // that a queue or subscription was removed is not written
-	NoMark                // how far a queue was dispatched is not written
-	SkipRedelivered       // the redelivered flag is not shown
-	BeyondCredit          // the core thinks that prefetches are larger by one
-	SplitStep             // the records of one step go into two batches
-	EarlyTrim             // the log forgets more than the core said
-	IgnoreResent          // the second copy of a message is taken for a first
-	ReuseLoadedBody       // a message that is read back is the one read before
+	NoBug           Bug = iota
+	ConfirmEarly        // what waits for the disk is told at once
+	DropPlace           // the core is not told where some messages are in the log
+	ForgetAck           // acknowledgements are not written
+	ForgetTxAck         // acknowledgements in transactions are not written
+	ForgetTxMessage     // some messages of transactions are not written
+	ForgetRemoval       // that a queue or subscription was removed is not written
+	NoMark              // how far a queue was dispatched is not written
+	SkipRedelivered     // the redelivered flag is not shown
+	BeyondCredit        // the core thinks that prefetches are larger by one
+	SplitStep           // the records of one step go into two batches
+	EarlyTrim           // the log forgets more than the core said
+	IgnoreResent        // the second copy of a message is taken for a first
+	ReuseLoadedBody     // a message that is read back is the one read before
 	bugs
 )
 
@@ -132,9 +132,11 @@ func (w *world) turn() {
 	case x < 975:
 		w.now += int64(w.rnd.IntN(200))
 		w.tick()
-	case x < 985:
+	case x < 982:
 		w.rest()
-	case x < 987:
+	case !w.chance(w.calm):
+		w.act()
+	case x < 986:
 		w.cleanStop()
 	case x < 992:
 		w.breakSoon()
