@@ -18,7 +18,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			// Nothing of the machine's own settings may count, and no script may meet a real broker.
-			e.Vars = append(e.Vars, "GODWIT_API=http://127.0.0.1:1")
+			e.Vars = append(e.Vars, "GODWIT_API=http://127.0.0.1:1", "GORACE=atexit_sleep_ms=0") // under the race detector each command would end a second later
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "port": port},
