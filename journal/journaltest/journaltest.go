@@ -38,6 +38,7 @@ func Run(t *testing.T, e Engine) {
 		{"Reopen", testReopen},
 		{"Trim", testTrim},
 		{"LargeBatch", testLargeBatch},
+		{"AllSizesInFlight", testAllSizesInFlight},
 		{"EmptyBatch", testEmptyBatch},
 		{"Closed", testClosed},
 		{"Space", testSpace},
@@ -483,6 +484,26 @@ func testLargeBatch(t *testing.T, e Engine) {
 	if data, err := o.log.ReadAt(o.batches[1].positions[0], nil); err != nil || !bytes.Equal(data, o.batches[1].data[0]) {
 		t.Errorf("ReadAt of a large record: %d bytes, %v", len(data), err)
 	}
+}
+
+// testAllSizesInFlight appends batches from tiny to larger than any buffer of an engine without waiting, so that they are written together in every
+// combination, and reads all of it back, live and after a reopen.
+func testAllSizesInFlight(t *testing.T, e Engine) {
+	open := e.New(t)
+	o := newOwner(t)
+	o.open(open)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		size := 1 << random.IntN(19)
+		o.mustAppend(size, 1+random.IntN(size))
+	}
+	o.flush()
+	o.expectAll(0)
+	if err := o.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.open(open)
+	o.expectAll(0)
 }
 
 func testEmptyBatch(t *testing.T, e Engine) {

@@ -79,7 +79,10 @@ func (l *Log) reserveRoom(size int64, urgent bool) error {
 			}
 		}
 		if err := l.obtain(size+controlSize+controlRoom, func() bool {
-			return urgent || l.leavesReserve(l.physical()-size)
+			if fits {
+				return urgent || l.leavesReserve(l.physical()-size)
+			}
+			return urgent || l.leavesReserve(l.readyRoom()-size)
 		}); err != nil {
 			if isFull(err) {
 				return full()
@@ -241,13 +244,14 @@ func (l *Log) commit(items []item) error {
 	for i := range items {
 		it := &items[i]
 		l.seal(it, start)
-		if len(group) > 0 && len(group)+len(it.buf) > groupSize {
+		direct := len(it.buf) >= directSize
+		if len(group) > 0 && (direct || len(group)+len(it.buf) > groupSize) {
 			if err := put(group); err != nil {
 				return err
 			}
 			group = group[:0]
 		}
-		if len(it.buf) >= directSize {
+		if direct {
 			if err := put(it.buf); err != nil {
 				return err
 			}

@@ -132,16 +132,20 @@ func (l *Log) mayGrow() bool { return l.making > 0 || l.growth() > 0 }
 // obtain waits until the janitor has done what can be done for a file of at least size bytes, and more. The lock is released meanwhile.
 func (l *Log) obtain(size int64, enough func() bool) error {
 	if size > l.opt.SegmentSize {
-		if l.hasReady(size) {
+		if !l.hasReady(size) {
+			if err := l.obtainLong(size); err != nil {
+				return err
+			}
+		}
+		if enough() {
 			return nil
 		}
-		return l.obtainLong(size)
 	}
 	if l.opt.Inline {
 		l.measure()
 		l.recycle()
 		l.replenish()
-		return l.usable()
+		return l.another(enough)
 	}
 	l.asked++
 	for asked := l.asked; l.answered < asked && !(l.hasReady(size) && enough()); {
@@ -151,7 +155,15 @@ func (l *Log) obtain(size int64, enough func() bool) error {
 			return err
 		}
 	}
-	return l.usable()
+	return l.another(enough)
+}
+
+// another makes one file more than the janitor keeps, where a batch nearly as large as a segment would eat into the reserve.
+func (l *Log) another(enough func() bool) error {
+	if err := l.usable(); err != nil || enough() || l.growth() < l.opt.SegmentSize {
+		return err
+	}
+	return l.obtainLong(l.opt.SegmentSize)
 }
 
 func (l *Log) hasReady(size int64) bool {

@@ -260,6 +260,10 @@ func (c *connection) remove(v *wire.RemoveInfo) {
 			return
 		}
 		r.removed = true
+		// Java's connection.close tells only here what its consumers have seen.
+		for _, x := range c.consumers.all() {
+			c.removeConsumer(x, v.LastDeliveredSequenceID, 0)
+		}
 		// The answer to the first comes when all that the client has sent is durable. No consumer has that number.
 		c.add(&broker.Unsubscribe{Conn: c.core.ID(), Ref: ref(v), Consumer: maxIndex + 1})
 		c.add(&broker.Disconnect{Conn: c.core.ID()})

@@ -97,11 +97,18 @@ func (s *consumers) remove(id broker.ConsumerID) {
 
 // ofSession lists a session's consumers in the order in which they were made.
 func (s *consumers) ofSession(session int64) []*consumer {
+	return s.list(func(key objectKey) bool { return key.session == session })
+}
+
+// all lists the connection's consumers in that order.
+func (s *consumers) all() []*consumer { return s.list(func(objectKey) bool { return true }) }
+
+func (s *consumers) list(wanted func(objectKey) bool) []*consumer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []*consumer
 	for key, c := range s.byKey {
-		if key.session == session {
+		if wanted(key) {
 			list = append(list, c)
 		}
 	}
