@@ -24,8 +24,9 @@ func (e *Engine) Connect() *Conn {
 	c := &Conn{engine: e, id: broker.ConnID(e.lastConn.Add(1)), ready: make(chan struct{}, 1)}
 	e.held.mu.Lock()
 	e.held.conns[c.id] = c
+	closed := e.held.closed
 	e.held.mu.Unlock()
-	if e.Err() != nil {
+	if closed || e.Err() != nil {
 		c.shut()
 	}
 	return c

@@ -79,6 +79,7 @@ type heldGroups struct {
 	groups []*group
 	conns  map[broker.ConnID]*Conn
 	touch  []*Conn
+	closed bool // no connection is served any more
 }
 
 // group is what may be released when all records before need are durable.
@@ -566,7 +567,7 @@ func (e *Engine) closeAll(why *broker.Error) {
 	h := &e.held
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.groups = nil
+	h.groups, h.closed = nil, true
 	for id, c := range h.conns {
 		h.deliver(c, &broker.Effect{Conn: id, Kind: broker.Closed, Err: why})
 	}

@@ -48,6 +48,7 @@ func (c *connection) write() {
 	for {
 		var err error
 		if effects, err = c.core.Wait(effects); err != nil {
+			c.conn.Close()
 			return
 		}
 		pooled := buffers.Get().(*[]byte)

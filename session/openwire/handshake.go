@@ -106,6 +106,7 @@ func (c *connection) login(v *wire.ConnectionInfo) error {
 		return c.refuse(v, &broker.Error{Code: broker.Denied, Detail: err.Error(), Err: err})
 	}
 	r.who, r.name, r.clientID, r.again = who, v.ConnectionID.Value, v.ClientID, v.FailoverReconnect
+	c.identity.Store(who)
 	r.sessions = map[int64]struct{}{}
 	r.producers = map[objectKey]*producer{}
 	r.open = map[broker.TxID]*broker.Error{}

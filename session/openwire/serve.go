@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
@@ -87,6 +88,9 @@ type connection struct {
 	format wire.WireFormat // agreed
 	jms    string          // package of JMS's exceptions in the client's world
 	pulse  *session.Pulse
+
+	// identity is the reader's who for others to look at.
+	identity atomic.Pointer[security.Identity]
 
 	reader    reader
 	consumers consumers
@@ -165,14 +169,26 @@ func (c *connection) startPulse() {
 		c.conn.Close()
 	}
 	beats.Beat = func() {
+		unwelcome := c.stillWelcome()
 		switch {
 		case c.core.Ended(): // and the writer has not come to it, because the client does not read
 			c.conn.Close()
+		case unwelcome != nil:
+			c.core.Tell(broker.Effect{Kind: broker.Closed, Err: unwelcome})
 		case agreed > 0:
 			c.tell(&wire.KeepAliveInfo{})
 		}
 	}
 	c.pulse = session.StartPulse(beats)
+}
+
+// stillWelcome says why the policy in force would not admit the client any more. It is asked for each burst and, of a client that says
+// nothing, for each beat.
+func (c *connection) stillWelcome() *broker.Error {
+	if who := c.identity.Load(); who != nil {
+		return session.Denied(who.Valid())
+	}
+	return nil
 }
 
 // errGone ends the reader where the client has said that it goes.
@@ -189,6 +205,9 @@ func (c *connection) read() error {
 		c.pulse.Received()
 		r.burst++
 		r.now = time.Now().UnixMilli()
+		if err := c.stillWelcome(); err != nil {
+			return err
+		}
 		size := 0
 		for {
 			size += len(frame)

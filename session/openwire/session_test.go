@@ -253,3 +253,41 @@ func essence(t *testing.T, command wire.Command) string {
 	}
 	return wire.TypeName(command.Code()) + " " + string(b)
 }
+
+func TestUserRemoved(t *testing.T) {
+	tests := map[string]struct{ speaks bool }{"while it speaks": {true}, "while it is silent": {false}}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, secured(t))
+			c := s.dial("ID:removed")
+			format := java(12)
+			format.MaxInactivity = 2400 * time.Millisecond
+			c.hello(format)
+			c.login()
+			if err := s.deps.Authority.Update(security.Policy{Mode: security.Mandatory}); err != nil {
+				t.Fatal(err)
+			}
+			if tt.speaks {
+				c.write(&wire.SessionInfo{SessionID: wire.SessionID{ConnectionID: c.name, Value: 1}})
+			}
+			if got := read[*wire.ConnectionError](c); got.Exception.Class != "java.lang.SecurityException" {
+				t.Errorf("got %+v", got.Exception)
+			}
+			c.conn.Close()
+		})
+	}
+}
+
+// A client that comes while the broker closes is not left waiting.
+func TestBrokerClosed(t *testing.T) {
+	s := newServer(t, security.Policy{})
+	if err := s.deps.Engine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := s.dial("ID:late")
+	read[*wire.WireFormatInfo](c)
+	c.write(java(12).Info())
+	if got, err := c.any(); err != io.EOF {
+		t.Errorf("got %v, %v; want the end of the connection", got, err)
+	}
+}
