@@ -2,7 +2,6 @@ package stomp
 
 import (
 	"bytes"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -179,14 +178,9 @@ func appendError(b []byte, version stomp.Version, text, body, receipt string) []
 func (c *connection) deliver(sub *subscription, e *broker.Effect) {
 	m := e.Message
 	b := append(c.out, sub.prefix...)
-	from := m.Destination
-	original := m.Original
-	if strings.Contains(from.Name, ",") {
-		from, original = sub.received(from), from
-	}
-	if from != sub.lastFrom || sub.lastLine == nil {
-		c.scratch = c.appendText(c.scratch[:0], from)
-		sub.lastFrom, sub.lastLine = from, stomp.AppendHeader(sub.lastLine[:0], c.version, "destination", c.scratch)
+	if m.Destination != sub.lastFrom || sub.lastLine == nil {
+		c.scratch = c.appendText(c.scratch[:0], m.Destination)
+		sub.lastFrom, sub.lastLine = m.Destination, stomp.AppendHeader(sub.lastLine[:0], c.version, "destination", c.scratch)
 	}
 	b = append(b, sub.lastLine...)
 	c.scratch = append(c.scratch[:0], m.ID.Producer...)
@@ -231,8 +225,8 @@ func (c *connection) deliver(sub *subscription, e *broker.Effect) {
 	if m.UserID != "" {
 		b = stomp.AppendHeader(b, c.version, "JMSXUserID", m.UserID)
 	}
-	if !original.IsZero() {
-		c.scratch = c.appendText(c.scratch[:0], original)
+	if !m.Original.IsZero() {
+		c.scratch = c.appendText(c.scratch[:0], m.Original)
 		b = stomp.AppendHeader(b, c.version, "original-destination", c.scratch)
 	}
 	body, transformation := transformOut(m, sub.transformation)
@@ -245,26 +239,6 @@ func (c *connection) deliver(sub *subscription, e *broker.Effect) {
 		b = stomp.AppendIntHeader(b, "content-length", int64(len(body)))
 	}
 	c.out = stomp.AppendBody(b, body)
-}
-
-// received says as which of its parts a message to a composite destination reached the subscription.
-func (sub *subscription) received(composite message.Destination) message.Destination {
-	sent, err := composite.Parts()
-	if err != nil {
-		return composite
-	}
-	wanted, err := sub.destination.Parts()
-	if err != nil {
-		return composite
-	}
-	for _, d := range sent {
-		if slices.ContainsFunc(wanted, func(w message.Destination) bool {
-			return w == d || w.Kind == d.Kind && w.IsPattern() && message.MatchName(w.Name, d.Name)
-		}) {
-			return d
-		}
-	}
-	return composite
 }
 
 // appendProperties adds the properties as headers. named says that one claimed to be the body's length.
