@@ -1,4 +1,6 @@
 # The few commands of the project. `make` lists them.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
 SEED ?=
 SEEDS ?= 20
 FUZZTIME ?= 10s
@@ -12,7 +14,8 @@ build:          ## bin/godwit
 	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/godwit ./cmd/godwit
 
 test: lint      ## all tests that need nothing but Go: lint, import arrows, race detector, simulation; says which suites it left out
-	go test -race ./...
+	go test -race -timeout 20m ./...
+	@cd interop && GODWIT_INTEROP= go test -count=1 | grep '^interop:' || true # what is left out here and runs with make interop
 
 lint:           ## formatting, vet, staticcheck
 	@bad="$$(gofmt -l $$(git ls-files '*.go'))"; if [ -n "$$bad" ]; then echo "gofmt -w is needed for:"; echo "$$bad"; exit 1; fi
