@@ -347,9 +347,7 @@ func (c *connection) acknowledge(v *wire.MessageAck) {
 		event.Kind = broker.Delivered
 	case wire.AckPoison:
 		event.Kind = broker.Poison
-		if v.PoisonCause != nil {
-			event.Cause = v.PoisonCause.SafeClass() + ": " + v.PoisonCause.Message
-		}
+		event.Cause = poisonCause(v.PoisonCause)
 	case wire.AckStandard:
 		event.Kind = broker.Consumed
 	case wire.AckIndividual:
@@ -376,6 +374,17 @@ func (c *connection) acknowledge(v *wire.MessageAck) {
 		c.consumers.settled(x, first, event.Last)
 	}
 	c.add(event)
+}
+
+// poisonCause is what a dead letter says of its death. Its property begins with the class that clients name, so only another is told.
+func poisonCause(t *wire.Throwable) string {
+	switch {
+	case t == nil:
+		return ""
+	case t.SafeClass() == "java.lang.Throwable":
+		return t.Message
+	}
+	return t.SafeClass() + ": " + t.Message
 }
 
 // transactionNumber gives the core's name of a local transaction.

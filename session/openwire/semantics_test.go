@@ -8,6 +8,7 @@ import (
 	"time"
 
 	wire "github.com/godwitmq/godwit/codec/openwire"
+	"github.com/godwitmq/godwit/message"
 	"github.com/godwitmq/godwit/security"
 )
 
@@ -258,6 +259,35 @@ func TestAcknowledgements(t *testing.T) {
 				c.ask(&wire.RemoveInfo{ObjectID: c.consumer(4)}) // nothing more came before that answer
 			})
 		}
+	}
+}
+
+func TestPoisonCause(t *testing.T) {
+	tests := map[string]struct {
+		cause *wire.Throwable
+		want  string // of the dead letter's property; "" for none
+	}{
+		"none":          {},
+		"Java's":        {&wire.Throwable{Class: "java.lang.Throwable", Message: "Delivery[7] exceeds"}, "java.lang.Throwable: Delivery[7] exceeds"},
+		"another class": {&wire.Throwable{Class: "a.B", Message: "c"}, "java.lang.Throwable: a.B: c"},
+		"no class name": {&wire.Throwable{Class: "a b;", Message: "c"}, "java.lang.Throwable: c"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, security.Policy{})
+			c := s.connect("ID:poison")
+			c.ask(c.text(queue("q"), 1, "bad"))
+			c.subscribe(1, queue("q"), 10)
+			a := ackOf(wire.AckPoison, c.receive("bad"))
+			a.PoisonCause = tt.cause
+			c.ask(a)
+			c.subscribe(2, queue("ActiveMQ.DLQ"), 10)
+			d := c.receive("bad").Message
+			got, _ := message.Properties(d.MarshalledProperties).Get("dlqDeliveryFailureCause")
+			if text, _ := got.(string); text != tt.want || d.OriginalDestination != queue("q") {
+				t.Errorf("the dead letter of %v says %q; want queue://q, %q", d.OriginalDestination, text, tt.want)
+			}
+		})
 	}
 }
 
