@@ -1,6 +1,5 @@
 """What Linux tells of a process, and the machine it runs on. CPU in seconds, memory in KiB."""
 import os
-import re
 import subprocess
 import time
 
@@ -29,8 +28,8 @@ def _tree(root):
 
 
 def usage(root):
-    """CPU, RSS and peak RSS, threads and bytes written of a process and its children."""
-    u = dict(cpu=0.0, rss=0, peak=0, threads=0, written=0)
+    """CPU, RSS, peak RSS and threads of a process and its children."""
+    u = dict(cpu=0.0, rss=0, peak=0, threads=0)
     for pid in _tree(root):
         try:
             u["cpu"] += sum(int(x) for x in _stat(pid)[11:15]) / TICK   # user, system, and those of children that ended
@@ -39,8 +38,6 @@ def usage(root):
             u["rss"] += int(status.get("VmRSS", "0 kB").split()[0])
             u["peak"] += int(status.get("VmHWM", "0 kB").split()[0])
             u["threads"] += int(status.get("Threads", "0"))
-            with open(f"/proc/{pid}/io") as f:
-                u["written"] += int(re.search(r"^write_bytes: (\d+)", f.read(), re.M).group(1))
         except OSError:
             pass
     return u

@@ -112,7 +112,6 @@ def load(broker, data, key, opt):
     r["others_percent"] = round(max(0, others) / (r["seconds"] * os.cpu_count()) * 100, 1)
     r["peak_rss_mib"] = round(after["peak"] / 1024, 1)
     r["threads"] = after["threads"]
-    r["written_per_message"] = round((after["written"] - before["written"]) / messages)
     return r
 
 
@@ -140,7 +139,6 @@ def backlog(broker, data, key, opt):
                     f"--count={opt.backlog}"], on_phase, limit=240)
     for name, begin, end in (("fill", "start", "filled"), ("drain", "drain", "end")):
         r[name + "_cpu_s_per_100k"] = round((at[end]["cpu"] - at[begin]["cpu"]) / opt.backlog * 1e5, 3)
-    r["fill_written_per_message"] = round((at["filled"]["written"] - at["start"]["written"]) / opt.backlog)
     return {**out, **r}
 
 
