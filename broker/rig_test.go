@@ -21,6 +21,7 @@ type rig struct {
 	held    bool   // records are written but not durable
 	loads   []Load // asked for and not answered, if lazy
 	lazy    bool
+	onTrim  func()
 	nextRef Ref
 	conns   ConnID
 	number  int64
@@ -40,15 +41,7 @@ func newRig(t testing.TB, opt Options) *rig {
 // boot makes a core from what the log has.
 func (r *rig) boot() {
 	r.t.Helper()
-	r.b = New(r.opt)
-	for _, x := range r.log {
-		if x.position < r.head {
-			continue
-		}
-		if err := r.b.Replay(x.position, x.data); err != nil {
-			r.t.Fatalf("replay of the record at %d: %v", x.position, err)
-		}
-	}
+	r.b = r.read()
 	r.out.Reset()
 	r.loads = nil
 	r.b.Progress(r.durable, 1<<40)
@@ -57,6 +50,21 @@ func (r *rig) boot() {
 	}
 	r.write()
 	r.out.Reset()
+}
+
+// read replays the log.
+func (r *rig) read() *Broker {
+	r.t.Helper()
+	b := New(r.opt)
+	for _, x := range r.log {
+		if x.position < r.head {
+			continue
+		}
+		if err := b.Replay(x.position, x.data); err != nil {
+			r.t.Fatalf("replay of the record at %d: %v", x.position, err)
+		}
+	}
+	return b
 }
 
 // crash loses what is not durable, and starts again.
@@ -86,6 +94,9 @@ func (r *rig) write() {
 	}
 	if r.out.Trim != 0 {
 		r.head = r.out.Trim
+		if r.onTrim != nil {
+			r.onTrim()
+		}
 	}
 }
 
