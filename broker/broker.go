@@ -16,6 +16,8 @@ import (
 
 // Options are a core's limits and policies. The zero value works.
 type Options struct {
+	// Name is what the broker calls itself in words for people. "" means godwit.
+	Name string
 	// CacheBytes is about how many bytes of waiting messages stay in memory; beyond it they are read back from the log when their turn
 	// comes. 0 means 24 MiB.
 	CacheBytes int64
@@ -59,6 +61,9 @@ type RedeliveryPolicy struct {
 const minSegmentBytes = 4 << 10
 
 func (o Options) filled() Options {
+	if o.Name == "" {
+		o.Name = "godwit"
+	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 24 << 20
 	}

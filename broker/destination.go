@@ -39,7 +39,7 @@ func (b *Broker) connect(ev *Connect) {
 	if ev.ClientID != "" {
 		if old := b.clients[ev.ClientID]; old != nil {
 			if !ev.Steal {
-				b.answer(ev.Conn, ev.Ref, &Error{Code: InvalidClientID, Detail: fmt.Sprintf("Broker: godwit - Client: %s already connected from %s", ev.ClientID, old.about.Remote)})
+				b.answer(ev.Conn, ev.Ref, &Error{Code: InvalidClientID, Detail: fmt.Sprintf("Broker: %s - Client: %s already connected from %s", b.opt.Name, ev.ClientID, old.about.Remote)})
 				return
 			}
 			b.close(old, &Error{Code: InUse, Op: "connect", Detail: "client id " + ev.ClientID + " was taken over by " + ev.Remote})

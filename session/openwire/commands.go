@@ -192,8 +192,8 @@ func (c *connection) addConsumer(v *wire.ConsumerInfo) {
 		c.fail(v, full("consumers", c.opt.Consumers))
 		return
 	}
-	if x.parts == nil { // else a failover client says it again: the core knows it and answers
-		x.parts, x.durable = parts, v.SubscriptionName != ""
+	if !x.known { // else a failover client says it again: the core knows it and answers
+		x.known, x.durable = true, v.SubscriptionName != ""
 	}
 	kind := refSubscribeSilently
 	if v.ResponseRequired {

@@ -20,7 +20,7 @@ func producerKey(id *wire.ProducerID) objectKey { return objectKey{id.SessionID,
 type consumer struct {
 	id      broker.ConsumerID
 	wire    wire.ConsumerID
-	parts   []message.Destination // what it subscribed to; a composite has several
+	known   bool // to the core
 	durable bool
 	begun   atomic.Bool // something was dispatched to it
 

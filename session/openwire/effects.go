@@ -1,7 +1,6 @@
 package openwire
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -243,7 +242,7 @@ func (c *connection) deliver(e *broker.Effect) {
 		x.begun.Store(true)
 	}
 	c.consumers.remember(x, e.Message.ID, e.Sequence)
-	err := c.outbound(e, x)
+	err := c.outbound(e)
 	if err == nil {
 		d := &w.dispatch
 		*d = wire.MessageDispatch{ConsumerID: x.wire, Destination: w.message.Destination, Message: &w.message, RedeliveryCounter: int32(min(e.Redeliveries, 1<<31-1))}
@@ -259,7 +258,7 @@ func (c *connection) deliver(e *broker.Effect) {
 }
 
 // outbound makes the writer's message of an effect's.
-func (c *connection) outbound(e *broker.Effect, x *consumer) error {
+func (c *connection) outbound(e *broker.Effect) error {
 	w := &c.writer
 	m, to := e.Message, &w.message
 	content, compressed, err := m.OpenWireContent()
@@ -275,11 +274,6 @@ func (c *connection) outbound(e *broker.Effect, x *consumer) error {
 		BrokerInTime: m.Received, BrokerOutTime: w.now,
 	}
 	to.ProducerID = to.MessageID.ProducerID
-	if strings.IndexByte(m.Destination.Name, ',') >= 0 {
-		if d := arrived(m.Destination, x.parts); !d.IsZero() {
-			to.OriginalDestination, to.Destination = to.Destination, wireDestination(d)
-		}
-	}
 	if m.Type == message.Blob {
 		blobFields(m, to)
 	}
@@ -287,19 +281,6 @@ func (c *connection) outbound(e *broker.Effect, x *consumer) error {
 		c.advise(m.Advisory, to)
 	}
 	return nil
-}
-
-// arrived finds which part of a composite destination brought a message to a consumer.
-func arrived(sent message.Destination, wanted []message.Destination) message.Destination {
-	parts, _ := sent.Parts()
-	for _, p := range parts {
-		if slices.ContainsFunc(wanted, func(w message.Destination) bool {
-			return w == p || w.Kind == p.Kind && w.IsPattern() && message.MatchName(w.Name, p.Name)
-		}) {
-			return p
-		}
-	}
-	return message.Destination{}
 }
 
 // advise gives an advisory message the form that ActiveMQ's clients look for.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/godwitmq/godwit/broker"
 	wire "github.com/godwitmq/godwit/codec/openwire"
+	"github.com/godwitmq/godwit/session"
 )
 
 // shakeHands exchanges the WireFormatInfos. Both sides send theirs at once; nothing else is sent before the other's has come.
@@ -106,7 +107,7 @@ func (c *connection) login(v *wire.ConnectionInfo) error {
 		return c.refuse(v, &broker.Error{Code: broker.Denied, Detail: err.Error(), Err: err})
 	}
 	r.who, r.name, r.clientID, r.again = who, v.ConnectionID.Value, v.ClientID, v.FailoverReconnect
-	c.identity.Store(who)
+	r.unwatch = session.Watch(who, c.core)
 	r.sessions = map[int64]struct{}{}
 	r.producers = map[objectKey]*producer{}
 	r.open = map[broker.TxID]*broker.Error{}

@@ -15,7 +15,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
@@ -89,9 +88,6 @@ type connection struct {
 	jms    string          // package of JMS's exceptions in the client's world
 	pulse  *session.Pulse
 
-	// identity is the reader's who for others to look at.
-	identity atomic.Pointer[security.Identity]
-
 	reader    reader
 	consumers consumers
 	writer    writer
@@ -115,6 +111,7 @@ type reader struct {
 	last      *producer // of the message before
 	made      uint64    // producers so far
 	open      map[broker.TxID]*broker.Error
+	unwatch   func() // nil before the login
 }
 
 // Serve serves one client until it goes, misbehaves, or ctx ends; conn is closed then. It returns nil when the client has said goodbye or the
@@ -141,6 +138,9 @@ func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.
 	if errors.As(err, &refused) {
 		c.tell(&wire.ConnectionError{Exception: c.throwable(refused)})
 		c.linger()
+	}
+	if c.reader.unwatch != nil {
+		c.reader.unwatch()
 	}
 	c.core.Close()
 	conn.Close()
@@ -169,26 +169,14 @@ func (c *connection) startPulse() {
 		c.conn.Close()
 	}
 	beats.Beat = func() {
-		unwelcome := c.stillWelcome()
 		switch {
 		case c.core.Ended(): // and the writer has not come to it, because the client does not read
 			c.conn.Close()
-		case unwelcome != nil:
-			c.core.Tell(broker.Effect{Kind: broker.Closed, Err: unwelcome})
 		case agreed > 0:
 			c.tell(&wire.KeepAliveInfo{})
 		}
 	}
 	c.pulse = session.StartPulse(beats)
-}
-
-// stillWelcome says why the policy in force would not admit the client any more. It is asked for each burst and, of a client that says
-// nothing, for each beat.
-func (c *connection) stillWelcome() *broker.Error {
-	if who := c.identity.Load(); who != nil {
-		return session.Denied(who.Valid())
-	}
-	return nil
 }
 
 // errGone ends the reader where the client has said that it goes.
@@ -205,9 +193,6 @@ func (c *connection) read() error {
 		c.pulse.Received()
 		r.burst++
 		r.now = time.Now().UnixMilli()
-		if err := c.stillWelcome(); err != nil {
-			return err
-		}
 		size := 0
 		for {
 			size += len(frame)

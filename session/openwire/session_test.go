@@ -260,9 +260,7 @@ func TestUserRemoved(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, secured(t))
 			c := s.dial("ID:removed")
-			format := java(12)
-			format.MaxInactivity = 2400 * time.Millisecond
-			c.hello(format)
+			c.hello(java(12))
 			c.login()
 			if err := s.deps.Authority.Update(security.Policy{Mode: security.Mandatory}); err != nil {
 				t.Fatal(err)
