@@ -36,8 +36,8 @@ func (i *Identity) Name() string { return i.name }
 // Authenticated says whether the name was verified.
 func (i *Identity) Authenticated() bool { return i.proof == password || i.proof == possessed }
 
-// Valid says whether the policy in force would still have the client: nil, or why its connection should be closed. Call
-// it for every connection after an [Authority.Update]. A changed password invalidates nobody; a removed user does.
+// Valid says whether the policy in force would still have the client: nil, or why its connection should be closed.
+// [Identity.Watch] asks after each [Authority.Update]. A changed password invalidates nobody; a removed user does.
 func (i *Identity) Valid() error {
 	s := i.authority.current.Load()
 	if reason := i.objection(s); reason != "" {
@@ -75,6 +75,12 @@ func (i *Identity) MayWrite(kind Kind, name string) error { return i.May(Write, 
 // destination does not exist.
 func (i *Identity) MayCreate(kind Kind, name string) error { return i.May(Create, kind, name) }
 
+// CanCreate is MayCreate for one who does not know whether the destination exists: a refusal is neither logged nor observed, because it may never
+// come to one.
+func (i *Identity) CanCreate(kind Kind, name string) bool {
+	return i.verdict(question{action: Create, quiet: true, kind: kind, name: name}) == nil
+}
+
 // MayRemove says whether the identity may remove a destination; see MayRead.
 func (i *Identity) MayRemove(kind Kind, name string) error { return i.May(Remove, kind, name) }
 
@@ -97,6 +103,7 @@ type verdict struct {
 
 type question struct {
 	action Action
+	quiet  bool // a refusal is not reported
 	kind   Kind
 	name   string
 }
@@ -107,6 +114,13 @@ const maxVerdicts = 512
 // May answers one question of rights. The first answer for a destination takes as long as there are entries; the
 // following ones are remembered until the policy changes.
 func (i *Identity) May(action Action, kind Kind, name string) error {
+	if denied := i.verdict(question{action: action, kind: kind, name: name}); denied != nil {
+		return denied
+	}
+	return nil
+}
+
+func (i *Identity) verdict(q question) *Denied {
 	st := i.standing.Load()
 	if s := i.authority.current.Load(); st == nil || st.of != s {
 		st = i.stand(s)
@@ -115,7 +129,6 @@ func (i *Identity) May(action Action, kind Kind, name string) error {
 	if st.free {
 		return nil
 	}
-	q := question{action, kind, name}
 	v := st.last.Load()
 	if v == nil || v.on != q {
 		st.mu.Lock()
@@ -124,9 +137,6 @@ func (i *Identity) May(action Action, kind Kind, name string) error {
 		}
 		st.mu.Unlock()
 		st.last.Store(v)
-	}
-	if v.denied == nil {
-		return nil
 	}
 	return v.denied
 }
@@ -162,10 +172,13 @@ func (i *Identity) judge(st *standing, q question) *verdict {
 	var denied *Denied
 	if st.refused || !allowAll(st.of.rights, q, st.groups) {
 		denied = &Denied{User: i.shown, Action: q.action, Destination: destinationText(q.kind, q.name)}
-		if st.observe {
+		switch {
+		case st.observe && q.quiet:
+			denied = nil
+		case st.observe:
 			i.authority.observed.record(i.shown, i.address, "not authorized to "+actionTexts[q.action]+": "+denied.Destination)
 			denied = nil
-		} else {
+		case !q.quiet:
 			i.authority.log.Warn("refused", slog.String("user", i.shown), slog.Any("address", i.address),
 				slog.String("action", actionTexts[q.action]), slog.String("destination", denied.Destination))
 		}

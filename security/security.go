@@ -129,6 +129,7 @@ type Authority struct {
 	verifier *verifier
 	throttle *throttle
 	observed *observations
+	watchers watchers
 }
 
 // New makes an Authority. It fails only if the policy does.
@@ -147,7 +148,7 @@ func New(policy Policy, options Options) (*Authority, error) {
 }
 
 // Update replaces the policy. Logins and checks that begin afterwards see the new one; a user who was removed, or a
-// client that the new mode would not admit, is refused everything from then on (see [Identity.Valid]). A changed
+// client that the new mode would not admit, is refused everything from then on (see [Identity.Valid]), and is told by [Identity.Watch]. A changed
 // password does not touch those who are logged in. If the policy is wrong, all its mistakes are returned as one error
 // and the old policy stays.
 func (a *Authority) Update(policy Policy) error {
@@ -158,6 +159,7 @@ func (a *Authority) Update(policy Policy) error {
 		return err
 	}
 	a.current.Store(s)
+	a.sendAway()
 	return nil
 }
 

@@ -75,9 +75,15 @@ func (p *Permit) Send(who *security.Identity, burst uint64, d message.Destinatio
 	return p.create, p.denied
 }
 
-// MayCreate says whether the client may make d, all of a composite.
+// MayCreate says whether the client may make d, all of a composite. Whether there is anything to make only the core knows.
 func MayCreate(who *security.Identity, d message.Destination) bool {
-	return who.MayCreate(security.Kind(d.Kind), d.Name) == nil
+	return who.CanCreate(security.Kind(d.Kind), d.Name)
+}
+
+// Watch ends the connection as soon as the policy in force would not admit the client any more: a Closed with Denied comes to its outbox. stop must be
+// called when the connection ends.
+func Watch(who *security.Identity, core *engine.Conn) (stop func()) {
+	return who.Watch(func(why error) { core.Tell(broker.Effect{Kind: broker.Closed, Err: Denied(why)}) })
 }
 
 // Denied makes a refusal of security the core's error; nil stays nil.

@@ -254,26 +254,19 @@ func essence(t *testing.T, command wire.Command) string {
 	return wire.TypeName(command.Code()) + " " + string(b)
 }
 
+// A client that says nothing is sent away too when it is not a user any more.
 func TestUserRemoved(t *testing.T) {
-	tests := map[string]struct{ speaks bool }{"while it speaks": {true}, "while it is silent": {false}}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			s := newServer(t, secured(t))
-			c := s.dial("ID:removed")
-			c.hello(java(12))
-			c.login()
-			if err := s.deps.Authority.Update(security.Policy{Mode: security.Mandatory}); err != nil {
-				t.Fatal(err)
-			}
-			if tt.speaks {
-				c.write(&wire.SessionInfo{SessionID: wire.SessionID{ConnectionID: c.name, Value: 1}})
-			}
-			if got := read[*wire.ConnectionError](c); got.Exception.Class != "java.lang.SecurityException" {
-				t.Errorf("got %+v", got.Exception)
-			}
-			c.conn.Close()
-		})
+	s := newServer(t, secured(t))
+	c := s.dial("ID:removed")
+	c.hello(java(12))
+	c.login()
+	if err := s.deps.Authority.Update(security.Policy{Mode: security.Mandatory}); err != nil {
+		t.Fatal(err)
 	}
+	if got := read[*wire.ConnectionError](c); got.Exception.Class != "java.lang.SecurityException" {
+		t.Errorf("got %+v", got.Exception)
+	}
+	c.conn.Close()
 }
 
 // A client that comes while the broker closes is not left waiting.

@@ -120,6 +120,9 @@ func (c *source) Read(p []byte) (int, error) {
 		if c.down.Load() { // whose own deadline has just been overwritten, perhaps
 			return 0, os.ErrDeadlineExceeded
 		}
+		if c.core != nil && c.core.Ended() { // whose deadline too; a client that sends nothing but heart-beats would not come to the end of a frame
+			return 0, errEnded
+		}
 	}
 	return c.conn.Read(p)
 }

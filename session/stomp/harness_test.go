@@ -53,7 +53,12 @@ type client struct {
 
 // dial serves one end of a pipe and gives the other.
 func dial(t testing.TB, deps *session.Deps, opt Options) *client {
-	near, far := net.Pipe()
+	return serve(t, deps, opt, func(testing.TB) (near, far net.Conn) { return net.Pipe() })
+}
+
+// serve is dial over a connection of that sort.
+func serve(t testing.TB, deps *session.Deps, opt Options, connect func(testing.TB) (near, far net.Conn)) *client {
+	near, far := connect(t)
 	ctx, stop := context.WithCancel(t.Context())
 	c := &client{Conn: near, t: t, reader: stomp.NewReader(near, stomp.Options{}), stop: stop, served: make(chan error, 1)}
 	go func() {
@@ -253,28 +258,30 @@ func (j *jms) send(m *message.Message) {
 
 var sessionPeer = session.Peer{Listener: "test", Remote: netip.MustParseAddrPort("192.0.2.1:4711")}
 
-// tcp is dial with a socket.
+// tcp is dial with a socket, for a client that ends with the test.
 func tcp(t testing.TB) *client {
 	t.Helper()
-	deps := openDeps(t, security.Policy{})
+	c := serve(t, openDeps(t, security.Policy{}), Options{}, socket)
+	t.Cleanup(func() {
+		c.Close()
+		<-c.served
+	})
+	return c
+}
+
+// socket gives the ends of a real connection, which can be closed in one direction.
+func socket(t testing.TB) (near, far net.Conn) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	near, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
+	if near, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	far, err := l.Accept()
-	if err != nil {
+	if far, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	c := &client{Conn: near, t: t, reader: stomp.NewReader(near, stomp.Options{}), served: make(chan error, 1)}
-	go func() { c.served <- Serve(t.Context(), far, sessionPeer, deps, Options{}) }()
-	t.Cleanup(func() {
-		near.Close()
-		<-c.served
-	})
-	return c
+	return near, far
 }

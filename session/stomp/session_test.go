@@ -13,6 +13,7 @@ import (
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/message"
 	"github.com/godwitmq/godwit/security"
+	"github.com/godwitmq/godwit/session"
 )
 
 // summary is what a JMS client sees of a message.
@@ -275,5 +276,56 @@ func TestLastWords(t *testing.T) {
 	}
 	if _, err := c.reader.Next(); err != io.EOF {
 		t.Errorf("after it: %v, want the end", err)
+	}
+}
+
+// TestUserRemoved: who is not a user any more is sent away at once, silent or not; others notice nothing.
+func TestUserRemoved(t *testing.T) {
+	hash, err := security.HashPassword("p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann, bob := security.User{Name: "ann", PasswordHash: hash}, security.User{Name: "bob", PasswordHash: hash}
+	connect := func(deps *session.Deps, user, beat string) *client {
+		c := serve(t, deps, Options{Linger: 50 * time.Millisecond}, socket)
+		c.send("CONNECT|accept-version:1.2|login:" + user + "|passcode:p|heart-beat:" + beat)
+		if f, err := c.reader.Next(); err != nil || f.Command != "CONNECTED" {
+			t.Fatalf("login of %s = %v, %v", user, f, err)
+		}
+		return c
+	}
+	tests := map[string]struct {
+		beat string
+		say  []byte // for as long as it can
+	}{
+		"silent":           {"0,0", nil},
+		"heart-beats only": {"3600000,0", []byte("\n")},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			deps := openDeps(t, security.Policy{Mode: security.Mandatory, Users: []security.User{ann, bob}})
+			a, b := connect(deps, "ann", tt.beat), connect(deps, "bob", tt.beat)
+			defer b.stop()
+			if err := deps.Authority.Update(security.Policy{Mode: security.Mandatory, Users: []security.User{bob}}); err != nil {
+				t.Fatal(err)
+			}
+			if f, err := a.reader.Next(); err != nil || f.Command != "ERROR" || f.Headers.Value("message") != "User name [ann] or password is invalid." {
+				t.Errorf("ann got %v, %v; want an ERROR that tells why", f, err)
+			}
+			for len(tt.say) > 0 {
+				if _, err := a.Write(tt.say); err != nil {
+					break
+				}
+			}
+			if err := <-a.served; err != nil {
+				t.Errorf("the session of ann ended with %v", err)
+			}
+			b.send("SEND|destination:/queue/q|receipt:1||x")
+			if f, err := b.reader.Next(); err != nil || f.Command != "RECEIPT" {
+				t.Errorf("bob got %v, %v; want the receipt", f, err)
+			}
+			b.Close()
+			<-b.served
+		})
 	}
 }

@@ -76,6 +76,7 @@ func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.
 	if err := c.connect(ctx); err != nil {
 		return fmt.Errorf("log a STOMP client in from %s: %w", peer.Remote, err)
 	}
+	defer session.Watch(c.identity, c.core)()
 	if err := c.run(); err != nil && err != errLeft && err != errEnded {
 		return fmt.Errorf("serve STOMP client %s from %s: %w", c.id, peer.Remote, err)
 	}
