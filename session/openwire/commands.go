@@ -181,11 +181,6 @@ func (c *connection) addConsumer(v *wire.ConsumerInfo) {
 		c.fail(v, err)
 		return
 	}
-	parts, perr := d.Parts()
-	if perr != nil {
-		c.fail(v, &broker.Error{Code: broker.InvalidDestination, Op: "subscribe", Detail: perr.Error()})
-		return
-	}
 	id.ConnectionID = c.reader.name
 	x := c.consumers.add(id, c.opt.Consumers)
 	if x == nil {
