@@ -17,7 +17,7 @@ func (b *Broker) ack(ev *Ack) {
 		b.answer(ev.Conn, ev.Ref, err)
 		return
 	}
-	entries := append([]*entry(nil), c.dispatched.all()[from:to]...)
+	entries := append(b.scratch.acked[:0], c.dispatched.all()[from:to]...)
 	switch {
 	case ev.Kind == Delivered:
 		for _, e := range entries {
@@ -33,6 +33,8 @@ func (b *Broker) ack(ev *Ack) {
 	default:
 		b.ackNow(c, ev, from, to, entries)
 	}
+	clear(entries)
+	b.scratch.acked = entries[:0]
 	b.answer(ev.Conn, ev.Ref, nil)
 	b.wake(c)
 }

@@ -114,7 +114,8 @@ type Broker struct {
 	cached        int64      // bytes of messages in memory that wait
 	scratch       struct {
 		targets []*backlog
-		entries []*entry
+		entries []*entry // for settle alone
+		acked   []*entry // for ack alone
 	}
 	advisories int // subscriptions to advisory topics
 

@@ -166,24 +166,22 @@ func (b *Broker) emitTxAcks(tx *transaction) {
 
 // emitSettling writes acknowledgements of a transaction, one record for each run of a backlog.
 func (b *Broker) emitSettling(tx *transaction, entries []*entry) {
-	var run []*entry
-	flush := func() {
-		if len(run) > 0 {
-			b.emitSequences(recordTxAck, tx, run[0].backlog, run)
-			tx.logged = true
-			run = run[:0]
-		}
+	counts := func(e *entry) bool {
+		return e.state == settling && e.backlog.id != 0 && e.stored.flags&logged != 0
 	}
-	for _, e := range entries {
-		if e.state != settling || e.backlog.id == 0 || e.stored.flags&logged == 0 {
+	for len(entries) > 0 {
+		if !counts(entries[0]) {
+			entries = entries[1:]
 			continue
 		}
-		if len(run) > 0 && run[0].backlog != e.backlog || len(run) >= maxSequences {
-			flush()
+		n := 1
+		for n < len(entries) && n < maxSequences && entries[n].backlog == entries[0].backlog && counts(entries[n]) {
+			n++
 		}
-		run = append(run, e)
+		b.emitSequences(recordTxAck, tx, entries[0].backlog, entries[:n])
+		tx.logged = true
+		entries = entries[n:]
 	}
-	flush()
 }
 
 func (b *Broker) emitRedelivered(q *backlog, entries []*entry) {

@@ -24,6 +24,7 @@ type transaction struct {
 
 type txSend struct {
 	stored  *stored
+	entry   *entry           // if it has one target: in one piece with stored
 	message *message.Message // nil: stored has it, or only the log
 	targets []*backlog       // durable ones and queues; a topic's other subscriptions are found at commit
 	tracked bool
@@ -61,7 +62,13 @@ func (b *Broker) beginTx(ev *Begin) {
 // sendInTx keeps a message for the commit.
 func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlog, tracked bool) {
 	send := txSend{message: m, tracked: tracked, id: m.ID, targets: append([]*backlog(nil), targets...)}
-	send.stored = &stored{size: storedSize(m), expiration: m.Expiration, priority: min(m.Priority, 9)}
+	if len(targets) == 1 {
+		both := &single{}
+		send.stored, send.entry = &both.stored, &both.entry
+	} else {
+		send.stored = &stored{}
+	}
+	send.stored.size, send.stored.expiration, send.stored.priority = storedSize(m), m.Expiration, min(m.Priority, 9)
 	if m.Persistent {
 		send.stored.flags |= persistent
 		for _, q := range targets {
@@ -168,14 +175,19 @@ func (b *Broker) enterFromTx(tx *transaction, send *txSend, sequence uint64) {
 		b.log.forget(s)
 		return
 	}
-	entries := make([]entry, len(targets))
-	for i, q := range targets {
-		entries[i] = entry{stored: s, backlog: q}
-		if i > 0 {
-			entries[i-1].sibling = &entries[i]
+	if send.entry != nil {
+		*send.entry = entry{stored: s, backlog: targets[0]}
+		s.first = send.entry
+	} else {
+		entries := make([]entry, len(targets))
+		for i, q := range targets {
+			entries[i] = entry{stored: s, backlog: q}
+			if i > 0 {
+				entries[i-1].sibling = &entries[i]
+			}
 		}
+		s.first = &entries[0]
 	}
-	s.first = &entries[0]
 	s.message = send.message
 	s.flags |= transacted
 	b.enter(s)
