@@ -86,6 +86,19 @@ func Watch(who *security.Identity, core *engine.Conn) (stop func()) {
 	return who.Watch(func(why error) { core.Tell(broker.Effect{Kind: broker.Closed, Err: Denied(why)}) })
 }
 
+// Refusals writes down what only the core can refuse, since only it knows whether there is a destination to make. Security logs its own refusals.
+// Only the goroutine that has the answers uses it. The zero value works.
+type Refusals struct{ last string }
+
+// Note logs err if it is a refusal, and another than the last: a client may ask for the same a thousand times a second.
+func (r *Refusals) Note(log *slog.Logger, user string, remote netip.AddrPort, err *broker.Error) {
+	if err == nil || err.Code != broker.Denied || err.Detail == r.last {
+		return
+	}
+	r.last = err.Detail
+	log.Warn("refused", "user", user, "address", remote, "error", err)
+}
+
 // Denied makes a refusal of security the core's error; nil stays nil.
 func Denied(err error) *broker.Error {
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/godwitmq/godwit/broker"
 	wire "github.com/godwitmq/godwit/codec/openwire"
 	"github.com/godwitmq/godwit/message"
+	"github.com/godwitmq/godwit/session"
 )
 
 // writer is what only the writing goroutine uses, but for windows.
@@ -21,6 +22,7 @@ type writer struct {
 	message  wire.Message
 	response wire.Response
 	last     *consumer // of the dispatch before
+	refused  session.Refusals
 
 	windows struct { // of producers that count, by number
 		sync.Mutex
@@ -174,6 +176,7 @@ func (c *connection) answer(e *broker.Effect) (ended bool) {
 
 func (c *connection) answerFailed(err *broker.Error, kind int, index uint64, number uint32) (ended bool) {
 	exception := c.throwable(err)
+	c.writer.refused.Note(c.deps.Log(), c.reader.who.Name(), c.peer.Remote, err) // who it is does not change after the login, before which the core answers nothing
 	switch kind {
 	case refResponse, refLogin, refSubscribe:
 		c.put(&wire.ExceptionResponse{CorrelationID: int32(number), Exception: exception})

@@ -70,6 +70,7 @@ type connection struct {
 	scratch []byte
 	unacked []*subscription // with deliveries written that the session acknowledges
 	closing bool            // the last frame is in out
+	refused session.Refusals
 }
 
 // answer is what becomes of the answer to an event.

@@ -123,6 +123,7 @@ func (c *connection) answered(e *broker.Effect) {
 		// Of acknowledgements the session has checked itself which there are; a message that is gone meanwhile is no
 		// fault of the client.
 		if e.Err != nil && !(e.Err.Code == broker.NotFound && e.Err.Op == "acknowledge") {
+			c.refused.Note(c.deps.Log(), c.identity.Name(), c.peer.Remote, e.Err)
 			c.appendBrokerError(e.Err, "")
 		}
 		return
@@ -148,6 +149,7 @@ func (c *connection) answered(e *broker.Effect) {
 	}
 	switch {
 	case e.Err != nil:
+		c.refused.Note(c.deps.Log(), c.identity.Name(), c.peer.Remote, e.Err)
 		c.appendBrokerError(e.Err, a.receipt)
 	case a.receipt != "":
 		b := stomp.AppendCommand(c.out, stomp.Receipt)
