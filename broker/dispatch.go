@@ -23,7 +23,7 @@ func (b *Broker) send(ev *Send) {
 	op := "send to " + m.Destination.String()
 	var room [4]*destination
 	to, err := b.resolve(room[:0], m.Destination, op, ev.MayCreate, conn)
-	if err == nil && m.Persistent && b.log.room < int64(m.Size()*len(to)) {
+	if err == nil && m.Persistent && !b.log.roomFor(int64(m.Size()*len(to))) {
 		err = b.noRoom(op)
 	}
 	if err == nil && tx != nil && tx.length()+len(to) > b.opt.MaxTransaction {
@@ -434,7 +434,7 @@ func (b *Broker) relieve() {
 				continue
 			}
 			if !s.inLog() {
-				if b.log.room < int64(s.size) {
+				if !b.log.roomFor(int64(s.size)) {
 					continue
 				}
 				s.flags |= spilled

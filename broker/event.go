@@ -169,7 +169,7 @@ type Rollback struct {
 	Tx   TxID
 }
 
-// RemoveSubscription deletes a durable subscription with its backlog. Errors: InUse, NotFound.
+// RemoveSubscription deletes a durable subscription with its backlog. Errors: InUse while it has a consumer, InvalidDestination if there is none (JMS, Session.unsubscribe).
 type RemoveSubscription struct {
 	Conn     ConnID
 	Ref      Ref

@@ -36,6 +36,12 @@ type space struct {
 	moves   uint64 // how many messages were moved that a transaction had acknowledged
 }
 
+// roomFor says whether new messages of so many bytes may be taken in. What cleaning needs to free a segment, which is at most the segment and an extent
+// moved, is kept back: without it a full log could never become smaller.
+func (l *space) roomFor(size int64) bool {
+	return l.room-int64(l.extentBytes)*(extentsPerSegment+2) >= size
+}
+
 func (l *space) used() uint64 { return l.tail - l.head }
 
 // Progress tells the core how far the log is: all records before durable are durable, room is how many bytes new messages may take.

@@ -38,7 +38,8 @@ type world struct {
 	trace  hash.Hash64
 	recent []string
 	steps  int
-	calm   int // how much rarer than usual crashes are
+	calm   int   // how much rarer than usual crashes are
+	limit  int64 // of the journal, bytes; 0: none
 	now    int64
 	result Result
 
@@ -92,6 +93,10 @@ func (w *world) start() {
 	w.opt.DeadLetter.DropExpired = w.chance(4)
 	w.opt.DeadLetter.KeepNonPersistent = w.chance(3)
 	w.calm = []int{1, 4, 20}[w.rnd.IntN(3)]
+	if w.chance(4) {
+		w.limit = int64(4+w.rnd.IntN(3)) * segmentBytes
+		w.opt.SegmentBytes = segmentBytes
+	}
 	w.model.init()
 	for i := range 4 {
 		w.clients = append(w.clients, &client{w: w, index: i})
@@ -102,7 +107,7 @@ func (w *world) start() {
 // boot opens the log and brings the core up from it.
 func (w *world) boot() {
 	w.notified = 0
-	log, err := segment.Open(dir, segment.Options{FS: disk{w.mem}, SegmentSize: segmentBytes, Inline: true, Logger: slog.New(slog.DiscardHandler)},
+	log, err := segment.Open(dir, segment.Options{FS: disk{w.mem}, SegmentSize: segmentBytes, MaxBytes: w.limit, Inline: true, Logger: slog.New(slog.DiscardHandler)},
 		journal.Notify{Durable: func(p journal.Position) { w.notified = uint64(p) }, Broken: func(error) { w.broken = true }})
 	if err != nil {
 		w.fail("the journal does not open: %v", err)
@@ -120,7 +125,7 @@ func (w *world) boot() {
 	w.durable = uint64(log.Tail())
 	w.notified, w.end = w.durable, w.durable
 	w.recovered(last)
-	w.core.Progress(w.durable, 1<<40)
+	w.core.Progress(w.durable, w.log.Space().Free)
 	if err := w.core.Recovered(w.now, &w.out); err != nil {
 		w.fail("recovery: %v", err)
 	}
@@ -340,7 +345,7 @@ func (w *world) notice() {
 	if w.notified > w.durable {
 		w.durable = w.notified
 	}
-	w.core.Progress(w.durable, 1<<40)
+	w.core.Progress(w.durable, w.log.Space().Free)
 	for len(w.groups) > 0 && w.groups[0].need != 0 && w.groups[0].need <= w.durable {
 		g := w.groups[0]
 		w.groups = w.groups[1:]

@@ -284,6 +284,7 @@ func (w *world) expectSend(ev *broker.Send, effects []broker.Effect, d *due) {
 		return
 	}
 	if !answered(effects, ev.Ref) {
+		w.result.Refused++
 		if ev.Tx != 0 {
 			c.tx.failed = true
 		}

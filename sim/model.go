@@ -477,7 +477,7 @@ func (w *world) checkSpace() {
 		if !ok {
 			continue
 		}
-		limit := v.LiveBytes*3/2 + 2*coreSegment + 4<<10 // the last is for queues, subscriptions and producers
+		limit := v.LiveBytes*3/2 + 2*w.opt.SegmentBytes + 4<<10 // the last is for queues, subscriptions and producers
 		if v.LogBytes > limit {
 			w.fail("the log has %d bytes, %d of them live; %d are allowed", v.LogBytes, v.LiveBytes, limit)
 		}

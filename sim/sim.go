@@ -53,7 +53,7 @@ func (b Bug) String() string { return bugNames[b] }
 type Result struct {
 	Trace                                             uint64 // hash of all that happened
 	Sent, Delivered, Settled, Commits, Crashes, Trims int
-	DeadLetters, Loads, Resent, Browsed               int
+	DeadLetters, Loads, Resent, Browsed, Refused      int
 }
 
 // failure carries a violation up through the run.
