@@ -104,7 +104,6 @@ type Limits struct {
 	LoginTimeout          time.Duration `yaml:"loginTimeout" doc:"Time a client has to log in."`
 	LoginBytes            Size          `yaml:"loginBytes" doc:"Bytes a client may send before it is logged in."`
 	Cache                 Size          `yaml:"cache" doc:"Memory for bodies of waiting messages. What does not fit is read back from the journal when its turn comes."`
-	Prefetch              int           `yaml:"prefetch" doc:"Messages that a consumer may hold un-acknowledged if it does not say itself."`
 	Destinations          int           `yaml:"destinations" doc:"Queues and topics at a time."`
 	Transaction           int           `yaml:"transaction" doc:"Messages and acknowledgements in one transaction."`
 	DuplicateProducers    int           `yaml:"duplicateProducers" doc:"Producers whose last message is remembered, so that a copy sent again after a failover is recognised."`
@@ -167,7 +166,6 @@ func Default() *Config {
 			LoginTimeout:       30 * time.Second,
 			LoginBytes:         64 << 10,
 			Cache:              24 << 20,
-			Prefetch:           1000,
 			Destinations:       100_000,
 			Transaction:        1_000_000,
 			DuplicateProducers: 4096,

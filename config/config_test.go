@@ -112,9 +112,9 @@ shutdown:
 		t.Fatal(err)
 	}
 	got := []any{c.Data, c.Broker.Name, len(c.Listeners), c.Listeners[0].Name, c.Listeners[1].Name, c.TLS.Certificate, c.HTTP.Off(), c.Credentials.Mode,
-		c.Credentials.Users[0].Groups, c.Limits.FrameSize, c.Limits.LoginTimeout, c.Redelivery.Multiplier, c.Shutdown.Grace, c.Limits.Prefetch}
+		c.Credentials.Users[0].Groups, c.Limits.FrameSize, c.Limits.LoginTimeout, c.Redelivery.Multiplier, c.Shutdown.Grace, c.Limits.Transaction}
 	want := []any{"/var/lib/godwit", "shop", 2, "auto-61616", "inner", "/etc/godwit/tls/cert.pem", true, "mandatory",
-		[]string{"services"}, Size(10_000_000), 5 * time.Second, 1.5, time.Minute, 1000}
+		[]string{"services"}, Size(10_000_000), 5 * time.Second, 1.5, time.Minute, 1_000_000}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
@@ -129,7 +129,7 @@ func TestDefaultIsValid(t *testing.T) {
 func TestLoadOrder(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "g.yaml")
-	if err := os.WriteFile(path, []byte("data: fromfile\nbroker: {name: fromfile}\nlog: {level: warn}\nlimits: {prefetch: 5}\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("data: fromfile\nbroker: {name: fromfile}\nlog: {level: warn}\nlimits: {transaction: 5}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c, err := Load(path, []string{"GODWIT_BROKER_NAME=fromenv", "GODWIT_LOG_LEVEL=error", "GODWIT_LISTEN=stomp=tcp://127.0.0.1:1,auto=tls://127.0.0.1:2", "GODWIT_SERVICE_HOST=10.0.0.1"},
@@ -137,7 +137,7 @@ func TestLoadOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{c.Data, c.Broker.Name, c.Log.Level, c.Limits.Prefetch, len(c.Listeners), c.Listeners[1].URL, c.File()}
+	got := []any{c.Data, c.Broker.Name, c.Log.Level, c.Limits.Transaction, len(c.Listeners), c.Listeners[1].URL, c.File()}
 	want := []any{filepath.Join(dir, "fromfile"), "fromenv", "debug", 5, 2, "tls://127.0.0.1:2", path}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
@@ -146,11 +146,11 @@ func TestLoadOrder(t *testing.T) {
 
 func TestLoadProblemsNameTheirOrigin(t *testing.T) {
 	t.Chdir(t.TempDir())
-	_, err := Load("", []string{"GODWIT_LIMITS_PREFETCH=x", "GODWIT_HTTP=localhost"},
+	_, err := Load("", []string{"GODWIT_LIMITS_TRANSACTION=x", "GODWIT_HTTP=localhost"},
 		Override{Key: "listeners", Value: "tcp://127.0.0.1:1", Origin: "flag --listen"},
 		Override{Key: "listeners", Value: "mqtt=tcp://127.0.0.1:1", Origin: "flag --listen"},
 		Override{Key: "credentials.mode", Value: "none", Origin: "flag --credentials"})
-	want := `environment variable GODWIT_LIMITS_PREFETCH: limits.prefetch: "x" is not a whole number
+	want := `environment variable GODWIT_LIMITS_TRANSACTION: limits.transaction: "x" is not a whole number
 flag --listen: "tcp://127.0.0.1:1" has no protocol; expected for example openwire=tcp://127.0.0.1:61616
 flag --credentials: credentials.mode: "none" is not allowed; expected ignore, observe, optional or mandatory
 flag --listen: listeners[0].protocol: "mqtt" is not allowed; expected openwire, stomp or auto
