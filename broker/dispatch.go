@@ -344,7 +344,7 @@ func (b *Broker) give(c *consumer, e *entry) {
 		hold = !b.durable(s)
 		if q.id != 0 && s.sequence > q.mark {
 			// Said ahead, so that one record serves many dispatches: after a crash all up to the mark count as seen.
-			b.emitMark(q, max(s.sequence, b.sequence)+markAhead, false)
+			b.emitMark(q, s.sequence+markAhead, false)
 		}
 		hold = hold || q.id != 0 && (q.markHome == 0 || q.markHome >= b.log.durable)
 		if s.first.sibling == nil {
@@ -357,7 +357,7 @@ func (b *Broker) give(c *consumer, e *entry) {
 	b.tell(Effect{Conn: c.conn.id, Kind: Delivery, Consumer: c.id, Message: m, Sequence: s.sequence, Redeliveries: int(e.redeliveries), hold: hold})
 }
 
-// markAhead is by how many messages of the broker a mark runs ahead of what is dispatched.
+// markAhead is by how many messages of the broker a mark runs ahead of the message that is dispatched.
 const markAhead = 4096
 
 // durable says whether a logged message would survive a crash: its record is durable, and so is the commit that made it visible.

@@ -2,11 +2,12 @@ package engine
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/godwitmq/godwit/broker"
 )
 
-// Conn is one connection's side of the engine: events in, effects out. Submit and Wait may be used by two goroutines at a time, one each.
+// Conn is one connection's side of the engine: events in, effects out. Effects are taken by Wait, or given to a function by Serve.
 type Conn struct {
 	engine *Engine
 	id     broker.ConnID
@@ -17,7 +18,16 @@ type Conn struct {
 	closed bool // nothing will be put into the outbox any more
 	left   bool // Close was called
 	ready  chan struct{}
+
+	writer  atomic.Pointer[Writer] // of Serve; nil before
+	writing sync.Mutex             // held by who calls it; guards what follows
+	rest    bool                   // it has something left over
+	spare   []broker.Effect
 }
+
+// Writer encodes effects and writes them to the client. It says whether something of that is left over, because mayWait was false and the
+// client did not take all; it is then called again, maybe without new effects, by a goroutine that may wait. The effects are lent.
+type Writer func(effects []broker.Effect, mayWait bool) (rest bool)
 
 // Connect makes a connection with an outbox of its own. Its first event must be a broker.Connect.
 func (e *Engine) Connect() *Conn {
@@ -67,11 +77,61 @@ func (c *Conn) Wait(dst []broker.Effect) ([]broker.Effect, error) {
 	}
 }
 
+// handful is up to how many effects are written by the goroutine that has brought them about; for more, the connection's own is woken.
+const handful = 64
+
+// keptEffects is the room for effects that an idle connection keeps.
+const keptEffects = 32
+
+// Serve gives effects to write, one call at a time, until the connection has ended. Small ones are written by the goroutine that has
+// brought them about, if it need not wait for the client; the caller's writes all else.
+func (c *Conn) Serve(write Writer) {
+	c.writer.Store(&write)
+	for !c.hand(true) {
+		<-c.ready
+	}
+}
+
+// hand gives the outbox to the writer and says whether the connection has ended. Without mayWait it leaves to the connection's goroutine what
+// another is at, what is much, and what the client does not take at once.
+func (c *Conn) hand(mayWait bool) (ended bool) {
+	write := c.writer.Load()
+	if mayWait {
+		c.writing.Lock()
+	} else if write == nil || !c.writing.TryLock() {
+		c.signal()
+		return false
+	}
+	defer c.writing.Unlock()
+	for {
+		c.mu.Lock()
+		if !mayWait && (c.rest || len(c.outbox) > handful) {
+			c.mu.Unlock()
+			c.signal()
+			return false
+		}
+		effects := c.outbox
+		c.outbox = c.spare
+		ended = c.closed
+		c.mu.Unlock()
+		c.spare = nil
+		if len(effects) == 0 && !c.rest {
+			c.spare = effects
+			return ended
+		}
+		c.rest = (*write)(effects, mayWait)
+		clear(effects) // an idle connection must not hold the messages that it sent last
+		if cap(effects) <= keptEffects || len(effects) > cap(effects)/4 {
+			c.spare = effects[:0]
+		}
+	}
+}
+
 // Tell puts an effect of the session's own into the outbox, after those that are there: for what the session has to say without the
-// core, so that the goroutine that calls Wait is the only one that writes. It never waits.
+// core, in its place among what the core says. It never waits for the client.
 func (c *Conn) Tell(effect broker.Effect) {
 	if c.put(&effect) {
-		c.signal()
+		c.hand(false)
 	}
 }
 

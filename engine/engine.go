@@ -1,8 +1,9 @@
 // Package engine runs one broker core: it is the only place where the data path meets goroutines, the clock and the log.
 //
-// One goroutine (run) takes all events that wait, applies them to the core, hands the records to the log as one batch, and goes on
-// with the next events while that batch is being made durable. Effects that depend on a record wait in held groups; the log's
-// own goroutine releases them (Durable), straight into the connections' outboxes.
+// One goroutine at a time is at work on the core (work): it takes all events that wait, applies them, hands the records to the log as one
+// batch, and goes on with the next events while that batch is being made durable. It is the goroutine of a session that had something to submit
+// and found nobody at work, so that a lone request costs no change of goroutine. Effects that depend on a record wait in held groups; the log's own
+// goroutine releases them (onDurable). What is for few connections is written at once, without waiting, by who brought it about (Conn.Serve).
 package engine
 
 import (
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,9 +48,9 @@ const lazyBytes = 128 << 10
 type Engine struct {
 	opt  Options
 	log  journal.Log
-	core *broker.Broker // only run touches it
+	core *broker.Broker // guarded by busy
 
-	mu         sync.Mutex // guards the inbox
+	mu         sync.Mutex // guards the inbox; nothing else is locked under it
 	notFull    sync.Cond
 	inbox      []broker.Event
 	inboxBytes int64
@@ -62,8 +64,13 @@ type Engine struct {
 
 	held heldGroups
 
-	// Only run uses what follows.
+	// busy is held by the goroutine that works on the core; it guards what follows. Locks are taken in the order busy, held.mu, Conn.mu.
+	busy    sync.Mutex
 	out     broker.Effects
+	spare   []broker.Event
+	touched []*Conn   // with new effects, to be handed out after busy is given back
+	armed   time.Time // when run looks by itself
+	ended   bool
 	batch   *journal.Batch // being filled
 	records []broker.Record
 	lazyAt  time.Time        // when the oldest lazy record in batch must be written
@@ -71,6 +78,8 @@ type Engine struct {
 	end     journal.Position // of the last append
 	batches batchPool
 	loaders chan struct{}
+
+	released chan []*Conn // from onDurable to write
 }
 
 // heldGroups are the effects that wait for the log, in the order of the positions that they wait for.
@@ -117,10 +126,10 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	e := &Engine{opt: opt, core: broker.New(opt.Broker), wake: make(chan struct{}, 1), done: make(chan struct{}), loaders: make(chan struct{}, 2)}
+	e := &Engine{opt: opt, core: broker.New(opt.Broker), wake: make(chan struct{}, 1), done: make(chan struct{}), loaders: make(chan struct{}, 2), released: make(chan []*Conn, 16)}
 	e.notFull.L = &e.mu
 	e.held.conns = map[broker.ConnID]*Conn{}
-	log, err := open(journal.Notify{Durable: e.release, Broken: e.fail})
+	log, err := open(journal.Notify{Durable: e.onDurable, Broken: e.fail})
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +154,7 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 		return nil, err
 	}
 	go e.run()
+	go e.write()
 	return e, nil
 }
 
@@ -182,100 +192,145 @@ func (e *Engine) poke() {
 	}
 }
 
-// submit puts events into the inbox. bounded ones wait for room.
+// submit puts events into the inbox and works on them, unless another goroutine is at work: that one will see them. bounded ones wait for room.
 func (e *Engine) submit(bounded bool, bytes int64, events ...broker.Event) {
 	e.mu.Lock()
 	for bounded && !e.stopping && (len(e.inbox) >= e.opt.MaxInbox || e.inboxBytes >= e.opt.MaxInboxBytes) {
 		e.notFull.Wait()
 	}
-	first := len(e.inbox) == 0
 	e.inbox = append(e.inbox, events...)
 	e.inboxBytes += bytes
 	e.mu.Unlock()
-	if first {
+	e.work(turnsForOthers)
+}
+
+// turnsForOthers is how many rounds a session's goroutine works on what others submit meanwhile before it leaves that to run.
+const turnsForOthers = 8
+
+// work applies events to the core as long as there are any, for at most so many rounds. One goroutine does so at a time (busy); who finds it
+// taken may go, because whoever has it looks once more after giving it back.
+func (e *Engine) work(rounds int) {
+	for ; e.waiting(); rounds-- {
+		if rounds == 0 {
+			e.poke()
+			return
+		}
+		if !e.busy.TryLock() {
+			return
+		}
+		if e.ended {
+			e.busy.Unlock()
+			return
+		}
+		e.turn()
+		touched := e.takeTouched()
+		e.busy.Unlock()
+		hand(touched, false)
+	}
+}
+
+// waiting says whether events wait.
+func (e *Engine) waiting() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.inbox) > 0
+}
+
+// turn applies all events that wait. The caller has busy.
+func (e *Engine) turn() {
+	e.mu.Lock()
+	events := e.inbox
+	e.inbox = e.spare[:0]
+	e.inboxBytes = 0
+	e.notFull.Broadcast()
+	e.mu.Unlock()
+	if e.Err() != nil {
+		e.spare = events[:0]
+		return // run closes all connections
+	}
+	e.progress()
+	for _, event := range events {
+		e.step(event)
+	}
+	e.settle()
+	clear(events)
+	e.spare = events[:0]
+	if e.due().Before(e.armed) {
 		e.poke()
 	}
 }
 
-// take empties the inbox into events.
-func (e *Engine) take(events []broker.Event) (taken []broker.Event, stopping bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	taken, e.inbox = e.inbox, events[:0]
-	e.inboxBytes = 0
-	e.notFull.Broadcast()
-	return taken, e.stopping
+func (e *Engine) takeTouched() []*Conn {
+	touched := e.touched
+	e.touched = nil
+	return touched
 }
 
-// run is the only goroutine that touches the core.
+// run does what is due at a time, and what nobody else is there for: the end.
 func (e *Engine) run() {
 	defer close(e.done)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	var spare []broker.Event
-	for {
-		events, stopping := e.take(spare)
+	for fired := false; ; {
+		e.work(math.MaxInt)
+		e.busy.Lock()
 		if e.Err() != nil {
 			e.abandon()
+		} else if e.stopsNow() {
+			e.stop()
+		}
+		if e.ended {
+			e.busy.Unlock()
 			return
 		}
-		if len(events) == 0 {
-			if stopping {
-				e.stop()
-				return
-			}
-			if wait := e.sleep(); wait > 0 {
-				timer.Reset(wait)
-				select {
-				case <-e.wake:
-				case <-timer.C:
-				}
-				if !timer.Stop() {
-					select {
-					case <-timer.C:
-					default:
-					}
-				}
-				// Events that came have woken us; otherwise something is due.
-				if e.idle() {
-					e.step(broker.Tick{})
-				}
-				e.settle()
-				spare = events
-				continue
-			}
-			events = append(events, broker.Tick{})
+		now := e.opt.Now()
+		if fired || !now.Before(e.due()) {
+			e.progress()
+			e.step(broker.Tick{})
+			e.settle()
 		}
-		e.progress()
-		for _, event := range events {
-			e.step(event)
+		e.armed = e.due()
+		wait := max(e.armed.Sub(now), 0)
+		touched := e.takeTouched()
+		e.busy.Unlock()
+		hand(touched, false)
+		timer.Reset(wait)
+		select {
+		case <-e.wake:
+			fired = false
+		case <-timer.C:
+			fired = true
 		}
-		e.settle()
-		clear(events)
-		spare = events
 	}
 }
 
-func (e *Engine) idle() bool {
+// stopsNow says whether the engine is to stop and all that was submitted has been applied.
+func (e *Engine) stopsNow() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.inbox) == 0
+	return e.stopping && len(e.inbox) == 0
 }
 
-// sleep is how long run may wait for an event; 0 if there is work now.
-func (e *Engine) sleep() time.Duration {
-	wait := time.Hour
-	now := e.opt.Now()
-	if due := e.core.Deadline(); due != 0 {
-		wait = time.UnixMilli(due).Sub(now)
+// due is when something has to be done although no event comes.
+func (e *Engine) due() time.Time {
+	due := e.opt.Now().Add(time.Hour)
+	if at := e.core.Deadline(); at != 0 {
+		due = earlier(due, time.UnixMilli(at))
 	}
 	if e.batch != nil && e.batch.Len() > 0 {
-		wait = min(wait, e.lazyAt.Sub(now))
+		due = earlier(due, e.lazyAt)
 	}
 	if e.core.Cleaning() {
-		wait = min(wait, 20*time.Millisecond)
+		due = earlier(due, e.opt.Now().Add(20*time.Millisecond))
 	}
-	return max(wait, 0)
+	return due
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // progress tells the core how far the log is.
@@ -342,7 +397,7 @@ func (e *Engine) route() {
 		case c.group != nil && !c.group.released: // what went before it for this connection still waits
 			c.group.effects = append(c.group.effects, *effect)
 		default:
-			h.deliver(c, effect)
+			e.touched = h.deliver(c, effect, e.touched)
 		}
 	}
 	for i := range e.out.Loads {
@@ -363,7 +418,6 @@ func (e *Engine) route() {
 			go e.load(l)
 		}
 	}
-	h.flush()
 }
 
 // filling is the group that waits for the batch being filled.
@@ -389,22 +443,29 @@ func (h *heldGroups) waiting(need journal.Position) *group {
 // behind says whether the log has not yet made durable all that was appended.
 func (e *Engine) behind() bool { return e.end > journal.Position(e.durable.Load()) }
 
-// deliver puts an effect into a connection's outbox; flush wakes those touched.
-func (h *heldGroups) deliver(c *Conn, effect *broker.Effect) {
+// deliver puts an effect into a connection's outbox, and the connection to those touched if that is to be looked at.
+func (h *heldGroups) deliver(c *Conn, effect *broker.Effect, touched []*Conn) []*Conn {
 	if c.put(effect) {
-		h.touch = append(h.touch, c)
+		touched = append(touched, c)
 	}
 	if effect.Kind == broker.Closed {
 		delete(h.conns, c.id)
 	}
+	return touched
 }
 
-func (h *heldGroups) flush() {
-	for i, c := range h.touch {
-		c.signal()
-		h.touch[i] = nil
+// fewConns is up to how many connections a goroutine that has something for them serves itself; more are woken.
+const fewConns = 2
+
+// hand sees to it that connections write what is in their outboxes: at once if they are few or all if so wished, else by their own goroutines.
+func hand(touched []*Conn, all bool) {
+	for _, c := range touched {
+		if all || len(touched) <= fewConns {
+			c.hand(false)
+		} else {
+			c.signal()
+		}
 	}
-	h.touch = h.touch[:0]
 }
 
 // settle hands the batch over if somebody waits for it, or if it has waited long enough.
@@ -447,11 +508,38 @@ func (e *Engine) append() {
 		}
 	}
 	h.mu.Unlock()
-	e.release(journal.Position(e.durable.Load())) // it may have been durable before the group knew what it needs
+	e.touched = e.release(journal.Position(e.durable.Load()), e.touched) // it may have been durable before the group knew what it needs
 }
 
-// release hands out what waited for the position. The log calls it.
-func (e *Engine) release(durable journal.Position) {
+// onDurable is the log's goroutine saying that all before the position is durable. What waited for it is written here if it is for few, because that
+// needs no other goroutine; else by one that does only that, so that the log can go on.
+func (e *Engine) onDurable(durable journal.Position) {
+	touched := e.release(durable, nil)
+	if len(touched) <= fewConns {
+		hand(touched, true)
+		return
+	}
+	select {
+	case e.released <- touched:
+	default:
+		hand(touched, false)
+	}
+}
+
+// write writes what onDurable leaves to it.
+func (e *Engine) write() {
+	for {
+		select {
+		case touched := <-e.released:
+			hand(touched, true)
+		case <-e.done:
+			return
+		}
+	}
+}
+
+// release puts what waited for the position into the outboxes.
+func (e *Engine) release(durable journal.Position, touched []*Conn) []*Conn {
 	for {
 		now := e.durable.Load()
 		if uint64(durable) <= now || e.durable.CompareAndSwap(now, uint64(durable)) {
@@ -467,7 +555,7 @@ func (e *Engine) release(durable journal.Position) {
 		g.released = true
 		for i := range g.effects {
 			if c := h.conns[g.effects[i].Conn]; c != nil {
-				h.deliver(c, &g.effects[i])
+				touched = h.deliver(c, &g.effects[i], touched)
 			}
 		}
 		for _, l := range g.loads {
@@ -479,9 +567,9 @@ func (e *Engine) release(durable journal.Position) {
 		m := copy(h.groups, h.groups[n:])
 		clear(h.groups[m:])
 		h.groups = h.groups[:m]
-		h.flush()
 	}
 	h.mu.Unlock()
+	return touched
 }
 
 func (p *batchPool) take(durable journal.Position) *journal.Batch {
@@ -559,6 +647,7 @@ func (e *Engine) abandon() {
 	}
 }
 
+// closeAll ends all connections, and the engine with them.
 func (e *Engine) closeAll(why *broker.Error) {
 	e.mu.Lock()
 	e.stopping = true
@@ -569,9 +658,12 @@ func (e *Engine) closeAll(why *broker.Error) {
 	defer h.mu.Unlock()
 	h.groups, h.closed = nil, true
 	for id, c := range h.conns {
-		h.deliver(c, &broker.Effect{Conn: id, Kind: broker.Closed, Err: why})
+		e.touched = h.deliver(c, &broker.Effect{Conn: id, Kind: broker.Closed, Err: why}, e.touched)
 	}
-	h.flush()
+	for _, c := range e.touched {
+		c.signal()
+	}
+	e.touched, e.ended = nil, true
 }
 
 // stop ends in good order.

@@ -3,6 +3,7 @@ package openwire
 import (
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
@@ -14,10 +15,14 @@ import (
 // writer is what only the writing goroutine uses, but for windows.
 type writer struct {
 	encoder  wire.Encoder
-	buf      []byte // nil while it waits
-	failed   error  // of a write
-	now      int64  // ms since 1970, of the burst
-	spoke    bool   // buf holds more than keep-alives
+	raw      syscall.RawConn // nil if the socket cannot be written without waiting
+	mayWait  bool
+	pooled   *[]byte // whose memory buf has; nil while there is nothing to write
+	buf      []byte
+	ended    bool  // the socket is to be closed when buf is written
+	failed   error // of a write
+	now      int64 // ms since 1970, of the burst
+	spoke    bool  // buf holds more than keep-alives
 	dispatch wire.MessageDispatch
 	message  wire.Message
 	response wire.Response
@@ -34,64 +39,58 @@ const (
 	firstBuffer = 16 << 10  // bytes of a pooled buffer at first
 	keptBuffer  = 512 << 10 // larger ones are not kept
 	flushBytes  = 256 << 10 // written at once at the latest
-	keptEffects = 32        // room for effects that an idle connection keeps
-	calmBursts  = 8         // small bursts after which a larger room is given up
 )
 
 // buffers are those of all writers at work; who waits has none.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, firstBuffer); return &b }}
 
-// write is the writing goroutine: it ends with the connection.
-func (c *connection) write() {
+// write encodes effects and writes them: all that are there with one call if they are not too many. It is engine.Conn's Writer.
+func (c *connection) write(effects []broker.Effect, mayWait bool) (rest bool) {
 	w := &c.writer
-	var effects []broker.Effect
-	calm := 0
-	for {
-		var err error
-		if effects, err = c.core.Wait(effects); err != nil {
-			c.conn.Close()
-			return
+	w.mayWait = mayWait
+	if w.pooled == nil {
+		w.pooled = buffers.Get().(*[]byte)
+		w.buf = (*w.pooled)[:0]
+	}
+	w.now = time.Now().UnixMilli()
+	ended := false
+	for i := range effects {
+		if ended = c.encode(&effects[i]); ended || w.failed != nil {
+			break
 		}
-		pooled := buffers.Get().(*[]byte)
-		w.buf = (*pooled)[:0]
-		w.now = time.Now().UnixMilli()
-		ended := false
-		for i := range effects {
-			if ended = c.encode(&effects[i]); ended || w.failed != nil {
-				break
-			}
-			if len(w.buf) >= flushBytes {
-				c.flush()
-			}
-		}
-		c.flush()
-		if cap(w.buf) <= keptBuffer {
-			*pooled = w.buf[:0]
-			buffers.Put(pooled)
-		}
-		w.buf = nil
-		if ended || w.failed != nil {
-			c.conn.Close() // which ends the reader too
-			return
-		}
-		if calm++; len(effects) > cap(effects)/4 {
-			calm = 0
-		}
-		clear(effects) // an idle connection must not hold the messages that it sent last
-		if effects = effects[:0]; cap(effects) > keptEffects && calm >= calmBursts {
-			effects = nil
+		if len(w.buf) >= flushBytes {
+			c.flush()
 		}
 	}
+	c.flush()
+	if len(w.buf) > 0 && w.failed == nil {
+		w.ended = w.ended || ended
+		return true
+	}
+	if cap(w.buf) <= keptBuffer {
+		*w.pooled = w.buf[:0]
+		buffers.Put(w.pooled)
+	}
+	w.pooled, w.buf = nil, nil
+	if ended || w.ended || w.failed != nil {
+		c.conn.Close() // which ends the reader too
+	}
+	return false
 }
 
-// flush writes what was encoded, in one piece.
+// flush writes what was encoded, or as much of it as the client takes at once.
 func (c *connection) flush() {
 	w := &c.writer
 	if len(w.buf) == 0 || w.failed != nil {
 		return
 	}
-	_, w.failed = c.conn.Write(w.buf)
-	w.buf = w.buf[:0]
+	n := 0
+	if w.mayWait {
+		n, w.failed = c.conn.Write(w.buf)
+	} else {
+		n, w.failed = session.WriteNow(w.raw, w.buf)
+	}
+	w.buf = w.buf[:copy(w.buf, w.buf[n:])]
 	if w.spoke {
 		c.pulse.Sent()
 	}
@@ -256,7 +255,8 @@ func (c *connection) deliver(e *broker.Effect) {
 	if err != nil {
 		// It would be at the consumer for ever.
 		c.log.Warn("a message cannot be sent to an OpenWire client", "message", e.Message.ID, "destination", e.Message.Destination, "error", err)
-		c.core.Submit(&broker.Ack{Conn: c.core.ID(), Consumer: e.Consumer, Kind: broker.Poison, Last: e.Sequence, Single: true, Cause: "it cannot be sent to an OpenWire client: " + err.Error()})
+		// Not here: this may be the log's own goroutine, and the core may be waiting for it.
+		go c.core.Submit(&broker.Ack{Conn: c.core.ID(), Consumer: e.Consumer, Kind: broker.Poison, Last: e.Sequence, Single: true, Cause: "it cannot be sent to an OpenWire client: " + err.Error()})
 	}
 }
 

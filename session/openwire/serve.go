@@ -1,9 +1,9 @@
 // Package openwire serves clients that speak OpenWire: it turns their commands into the core's events and the core's effects into
 // commands. It answers with the loose encoding, without the marshal cache, in the client's version or 12.
 //
-// Two goroutines a connection. The reader decodes all frames that have come, translates them and submits them as one burst; the writer
-// waits for effects and writes all that are there at once. What they share is small: the consumers (consumers.go) and a few words
-// that are set at login.
+// One goroutine a connection reads: it decodes all frames that have come, translates them and submits them as one burst. Effects are
+// encoded and written by whoever brought them about, or by the connection's second goroutine (engine.Conn.Serve), one at a time. What reading and
+// writing share is small: the consumers (consumers.go) and a few words that are set at login.
 package openwire
 
 import (
@@ -132,7 +132,11 @@ func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.
 	defer stop()
 	c.tell(c.introduction())
 	var writing sync.WaitGroup
-	writing.Go(c.write)
+	c.writer.raw = session.Raw(conn)
+	writing.Go(func() {
+		c.core.Serve(c.write)
+		conn.Close() // the engine may have ended the connection without a word
+	})
 	err := c.read()
 	var refused *broker.Error
 	if errors.As(err, &refused) {
