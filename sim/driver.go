@@ -18,6 +18,7 @@ import (
 const (
 	segmentBytes = 32 << 10 // of the journal
 	coreSegment  = 8 << 10  // what the core takes for that, so that it trims often
+	batchBytes   = 8 << 10  // at which a batch is handed to the log although more could follow
 	dir          = "journal"
 )
 
@@ -144,6 +145,9 @@ func (w *world) step(ev broker.Event) []broker.Effect {
 	effects := append([]broker.Effect(nil), w.out.List...)
 	w.judge(ev, effects)
 	w.collect()
+	if w.batch != nil && w.batch.Size() >= batchBytes {
+		w.append()
+	}
 	return effects
 }
 

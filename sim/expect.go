@@ -42,7 +42,9 @@ func (w *world) expect(ev broker.Event, effects []broker.Effect, d *due) {
 	case *broker.RemoveDestination:
 		if answered(effects, ev.Ref) {
 			w.remove(ev.Destination.String(), d)
-			w.need = w.batches
+			if len(w.out.Records) > 0 { // else it was not there
+				w.need = w.batches
+			}
 		}
 	case *broker.RemoveSubscription:
 		if answered(effects, ev.Ref) {
@@ -56,7 +58,9 @@ func (w *world) expect(ev broker.Event, effects []broker.Effect, d *due) {
 					d.mayGo[k] = true
 					if p.Ready {
 						d.gone[k] = true
-						w.need = w.batches
+						if p.Logged {
+							w.need = w.batches
+						}
 					}
 				}
 			}
