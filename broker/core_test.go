@@ -280,8 +280,8 @@ func TestLastDelivered(t *testing.T) {
 func TestRedeliveryPolicy(t *testing.T) {
 	r := newRig(t, Options{Redelivery: RedeliveryPolicy{Maximum: 2, Delay: time.Second, Multiplier: 3, MaximumDelay: 2 * time.Second}})
 	c := r.connect("a", "")
-	d := r.consume(c, 1, tq("Q"), 9)
-	d = r.want(r.send(c, r.msg(tq("Q"), "x")), "x")
+	r.consume(c, 1, tq("Q"), 9)
+	d := r.want(r.send(c, r.msg(tq("Q"), "x")), "x")
 	for i, wait := range []int64{1000, 2000} {
 		r.want(r.ack(c, 1, Poison, d[0]), "")
 		r.now += wait - 1
