@@ -309,6 +309,28 @@ func TestRedeliveryPolicy(t *testing.T) {
 	}
 }
 
+// A dead letter is a copy: without room for it the message stays where it is, unseen, until there is room.
+func TestBurialWaitsForRoom(t *testing.T) {
+	r := newRig(t, Options{})
+	c := r.connect("a", "")
+	r.send(c, r.msg(tq("Q"), "x", expires(r.now+10)))
+	r.room = 0
+	r.now += 10
+	r.do(Tick{})
+	if v := r.look(tq("Q")); v.Size != 1 || v.Expired != 0 {
+		t.Errorf("without room the queue has %d messages and counts %d as expired, want 1 and 0", v.Size, v.Expired)
+	}
+	if got := deliveries(r.consume(c, 1, tq("Q"), 9), c, 1); len(got) != 0 {
+		t.Errorf("an expired message was delivered: %v", texts(got))
+	}
+	r.room = 1 << 40
+	r.now += burialDelay
+	r.do(Tick{})
+	if v, dead := r.look(tq("Q")), r.look(tq("ActiveMQ.DLQ")); v.Size != 0 || v.Expired != 1 || dead.Size != 1 {
+		t.Errorf("with room the queue has %d messages and counts %d as expired, the dead-letter queue has %d; want 0, 1, 1", v.Size, v.Expired, dead.Size)
+	}
+}
+
 func TestExpiry(t *testing.T) {
 	tests := map[string]struct {
 		policy DeadLetterPolicy

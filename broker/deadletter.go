@@ -10,15 +10,33 @@ import (
 // expire ends an entry whose time is over: into the dead-letter queue or away, by policy.
 func (b *Broker) expire(e *entry) {
 	q := e.backlog
+	away := b.opt.DeadLetter.DropExpired || b.unburied(e) || b.isDeadLetterQueue(q)
+	if !away && !b.log.roomFor(int64(e.stored.size)) {
+		b.postpone(e)
+		return
+	}
 	q.expired++
 	if q.destination != nil && q.destination.queue == nil {
 		q.destination.expired++
 	}
-	if b.opt.DeadLetter.DropExpired || b.unburied(e) || b.isDeadLetterQueue(q) {
+	if away {
 		b.settle(e)
 		return
 	}
 	b.bury(e, fmt.Sprintf("Message Expired. Expiration:%d", e.stored.expiration))
+}
+
+// burialDelay is when a burial for which the log has no room is tried again, ms.
+const burialDelay = 1000
+
+// postpone keeps an entry out of the consumers' sight until there may be room for it in the dead-letter queue: a dead letter is a copy, and
+// what is kept in reserve is for records that free space.
+func (b *Broker) postpone(e *entry) {
+	if e.state == ready {
+		e.backlog.remove(e)
+	}
+	e.state = delayed
+	b.setEntryTimer(e, b.now+burialDelay)
 }
 
 func (b *Broker) isDeadLetterQueue(q *backlog) bool {
@@ -70,6 +88,14 @@ func (b *Broker) bury(e *entry, cause string) {
 		if e.backlog.id != 0 && e.stored.flags&logged != 0 {
 			b.emitRedelivered(e.backlog, []*entry{e})
 		}
+		return
+	}
+	if !b.log.roomFor(int64(e.stored.size)) {
+		e.raise() // it comes back to a consumer, if it has not expired
+		if e.backlog.id != 0 && e.stored.flags&logged != 0 {
+			b.emitRedelivered(e.backlog, []*entry{e})
+		}
+		b.postpone(e)
 		return
 	}
 	m := e.stored.message

@@ -9,6 +9,7 @@ import (
 
 // rig drives a core without engine and disk: its log is a slice, durable as soon as it is written unless held is set.
 type rig struct {
+	room    int64 // what the log says is left
 	t       testing.TB
 	b       *Broker
 	opt     Options
@@ -33,7 +34,7 @@ type line struct {
 }
 
 func newRig(t testing.TB, opt Options) *rig {
-	r := &rig{t: t, opt: opt, now: 1_000_000, end: 64, durable: 64}
+	r := &rig{room: 1 << 40, t: t, opt: opt, now: 1_000_000, end: 64, durable: 64}
 	r.boot()
 	return r
 }
@@ -44,7 +45,7 @@ func (r *rig) boot() {
 	r.b = r.read()
 	r.out.Reset()
 	r.loads = nil
-	r.b.Progress(r.durable, 1<<40)
+	r.b.Progress(r.durable, r.room)
 	if err := r.b.Recovered(r.now, &r.out); err != nil {
 		r.t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func (r *rig) do(events ...Event) []Effect {
 	for len(events) > 0 {
 		ev := events[0]
 		events = events[1:]
-		r.b.Progress(r.durable, 1<<40)
+		r.b.Progress(r.durable, r.room)
 		r.b.Step(r.now, ev, &r.out)
 		r.write()
 		all = append(all, r.out.List...)

@@ -239,6 +239,9 @@ func (w *world) compare(d *due, now map[key]*place) {
 		}
 		w.result.Settled++
 		if d.gone[k] || d.removed[k.backlog] || d.mayGo[k] {
+			if d.removed[k.backlog] && !old.Ready {
+				maybe[old.msg.id]++ // it may have become a dead letter just before its queue went with its connection
+			}
 			continue
 		}
 		late := old.expired || old.Expiration != 0 && old.Expiration <= w.now
