@@ -20,6 +20,8 @@ var allowed = map[string][]string{
 	"vfs":      {},
 	"engine":   {"broker", "journal", "message"},
 	"codec":    {},
+	"client":   {"codec"},
+	"bench":    {"client", "codec"},
 	"security": {},
 	"listen":   {},
 	"config":   {"message", "security"},

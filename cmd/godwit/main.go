@@ -88,7 +88,7 @@ func (c *cli) root(release func()) *cobra.Command {
 		}
 	}
 	group("broker", c.serve(release), c.reload(), c.version())
-	group("messages", c.send(), c.receive(), c.browse(), c.purge())
+	group("messages", c.send(), c.receive(), c.browse(), c.purge(), c.bench())
 	group("look", c.queues(), c.topics(), c.connections(), c.consumers(), c.subscriptions(), c.refusals())
 	group("files", c.config(), c.users(), c.journal())
 	return root

@@ -54,6 +54,9 @@ type BaseCommand struct {
 	ResponseRequired bool
 }
 
+// SetID numbers the command, and says whether it is to be answered.
+func (c *BaseCommand) SetID(id int32, respond bool) { c.CommandID, c.ResponseRequired = id, respond }
+
 // ID is CommandID.
 func (c *BaseCommand) ID() int32 { return c.CommandID }
 
