@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/control/api"
@@ -69,6 +70,19 @@ func (s *Server) removeSubscription(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		s.failed(w, r, err)
+		return
+	}
+	respond(w, struct{}{})
+}
+
+func (s *Server) closeConnection(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+	if err != nil {
+		s.failed(w, r, malformed(r, "%q is not the number of a connection, as GET /api/v1/connections shows them", r.PathValue("id")))
+		return
+	}
+	if !s.options.Cut(broker.ConnID(id), &broker.Error{Code: broker.Stopping, Detail: "the connection was closed by an operator"}) {
+		fail(w, &api.Error{Status: http.StatusNotFound, Code: broker.NotFound.String(), Op: r.Method + " " + r.URL.Path, Detail: "there is no connection " + r.PathValue("id")})
 		return
 	}
 	respond(w, struct{}{})

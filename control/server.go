@@ -25,6 +25,8 @@ import (
 type Options struct {
 	// Connect gives a new connection to the core, or an error to be shown (an *api.Error with code unavailable) while there is none.
 	Connect func() (Conn, error)
+	// Cut ends a client's connection, and says whether there was one of that id.
+	Cut func(id broker.ConnID, why *broker.Error) bool
 	// Login checks credentials.
 	Login Login
 	// Health says how the broker is; status ok means that it serves clients.
@@ -124,6 +126,7 @@ func (s *Server) routes() http.Handler {
 	const v1 = "/api/v1/"
 	on(anybody, "GET "+v1+"version", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Version) })
 	on(reader, "GET "+v1+"connections", s.view(func(v *broker.View, r *http.Request) any { return api.Connections{Connections: list(v.Connections)} }))
+	on(admin, "DELETE "+v1+"connections/{id}", s.closeConnection)
 	on(reader, "GET "+v1+"consumers", s.view(func(v *broker.View, r *http.Request) any { return api.Consumers{Consumers: list(v.Consumers)} }))
 	on(reader, "GET "+v1+"subscriptions", s.view(func(v *broker.View, r *http.Request) any {
 		return api.Subscriptions{Subscriptions: list(v.Subscriptions)}

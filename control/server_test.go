@@ -31,6 +31,7 @@ import (
 type rig struct {
 	*client.Client
 	server *Server
+	engine *engine.Engine
 	url    string
 }
 
@@ -46,6 +47,7 @@ func newRig(t *testing.T, loopback bool) *rig {
 	var m metrics.Broker
 	s := New(Options{
 		Connect: func() (Conn, error) { return e.Connect(), nil },
+		Cut:     e.Cut,
 		Login: func(ctx context.Context, user, password string, from netip.AddrPort) (Caller, error) {
 			if password != "right" {
 				return Caller{}, errors.New("User name [" + user + "] or password is invalid.")
@@ -80,7 +82,7 @@ func newRig(t *testing.T, loopback bool) *rig {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
-	r := &rig{server: s, url: "http://" + l.Addr().String()}
+	r := &rig{server: s, engine: e, url: "http://" + l.Addr().String()}
 	transport := &http.Transport{}
 	if r.Client, err = client.New(r.url, client.Options{Transport: transport}); err != nil {
 		t.Fatal(err)
@@ -506,5 +508,42 @@ func TestCloseEndsWaiting(t *testing.T) {
 	}
 	if err := <-failed; !isCode(err, api.Unavailable) {
 		t.Errorf("Receive = %v; want unavailable", err)
+	}
+}
+
+func TestCloseConnection(t *testing.T) {
+	r := newRig(t, true)
+	c := r.engine.Connect()
+	defer c.Close()
+	c.Submit(&broker.Connect{Conn: c.ID(), Ref: 1, Name: "a", Protocol: "stomp"})
+	if e, err := c.Wait(nil); err != nil || len(e) != 1 || e[0].Err != nil {
+		t.Fatalf("connect = %+v, %v", e, err)
+	}
+	if cs, err := r.Connections(t.Context()); err != nil || len(cs) != 1 || cs[0].Conn != c.ID() {
+		t.Fatalf("Connections = %+v, %v", cs, err)
+	}
+	if err := r.CloseConnection(t.Context(), c.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := c.Wait(nil); err != nil || len(e) != 1 || e[0].Kind != broker.Closed || e[0].Err.Detail != "the connection was closed by an operator" {
+		t.Errorf("the connection got %+v, %v", e, err)
+	}
+	for _, id := range []broker.ConnID{c.ID(), 4711} {
+		if err := r.CloseConnection(t.Context(), id); !isCode(err, "not found") {
+			t.Errorf("CloseConnection(%d) = %v; want not found", id, err)
+		}
+	}
+	request, err := http.NewRequest(http.MethodDelete, r.url+"/api/v1/connections/x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusBadRequest {
+		t.Errorf("DELETE of connection x = %s", response.Status)
 	}
 }

@@ -42,6 +42,18 @@ func (e *Engine) Connect() *Conn {
 	return c
 }
 
+// Cut ends a connection from the broker's side: it gets a Closed with the reason. It says whether there was such a connection.
+func (e *Engine) Cut(id broker.ConnID, why *broker.Error) bool {
+	e.held.mu.Lock()
+	c := e.held.conns[id]
+	e.held.mu.Unlock()
+	if c == nil || c.Ended() {
+		return false
+	}
+	c.Tell(broker.Effect{Conn: id, Kind: broker.Closed, Err: why})
+	return true
+}
+
 // ID is the connection's name in events and effects.
 func (c *Conn) ID() broker.ConnID { return c.id }
 

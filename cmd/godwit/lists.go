@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,6 +14,7 @@ import (
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/control/client"
+	"github.com/godwitmq/godwit/message"
 )
 
 // lister makes a command that fetches a list and prints it.
@@ -51,6 +56,7 @@ func (c *cli) queues() *cobra.Command {
 	all := false
 	cmd := &cobra.Command{Use: "queues", Short: "List the queues"}
 	cmd.Flags().BoolVar(&all, "all", false, "temporary queues too")
+	cmd.AddCommand(c.removeDestination(message.Queue))
 	return lister(c, cmd, &listing[broker.DestinationView]{columns: destinationColumns(), sort: "name"},
 		func(ctx context.Context, r *client.Client) ([]broker.DestinationView, error) {
 			return r.Queues(ctx, all)
@@ -61,10 +67,40 @@ func (c *cli) topics() *cobra.Command {
 	all := false
 	cmd := &cobra.Command{Use: "topics", Short: "List the topics"}
 	cmd.Flags().BoolVar(&all, "all", false, "temporary topics too")
+	cmd.AddCommand(c.removeDestination(message.Topic))
 	return lister(c, cmd, &listing[broker.DestinationView]{columns: destinationColumns(), sort: "name"},
 		func(ctx context.Context, r *client.Client) ([]broker.DestinationView, error) {
 			return r.Topics(ctx, all)
 		})
+}
+
+// removeDestination is the command below queues and topics.
+func (c *cli) removeDestination(kind message.Kind) *cobra.Command {
+	word := kind.String()
+	return &cobra.Command{
+		Use: "remove NAME", Short: "Remove a " + word + " without consumers, with all messages that wait there", Args: exactly(1, "the name of a "+word),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			remote, err := c.remote()
+			if err != nil {
+				return err
+			}
+			d := message.Destination{Kind: kind, Name: strings.TrimPrefix(args[0], word+"://")}
+			before, err := remote.Destination(cmd.Context(), d)
+			var refused *api.Error
+			if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+				return err // the API itself takes the removal of nothing for done
+			}
+			if err := remote.Remove(cmd.Context(), d); err != nil {
+				return err
+			}
+			if before.Size > 0 {
+				fmt.Fprintf(c.out, "removed %v with %d messages\n", d, before.Size)
+				return nil
+			}
+			fmt.Fprintf(c.out, "removed %v\n", d)
+			return nil
+		},
+	}
 }
 
 func (c *cli) connections() *cobra.Command {
@@ -81,8 +117,23 @@ func (c *cli) connections() *cobra.Command {
 		{"transactions", func(v row) any { return int64(v.Transactions) }},
 		{"age", func(v row) any { return time.Since(time.UnixMilli(v.Since)) }},
 	}}
-	return lister(c, &cobra.Command{Use: "connections", Short: "List the clients' connections"}, l,
+	cmd := lister(c, &cobra.Command{Use: "connections", Short: "List the clients' connections"}, l,
 		func(ctx context.Context, r *client.Client) ([]row, error) { return r.Connections(ctx) })
+	cmd.AddCommand(&cobra.Command{
+		Use: "close ID", Short: "End a client's connection; a client that reconnects by itself comes back", Args: exactly(1, "the id of a connection, as `godwit connections` shows it"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := strconv.ParseUint(args[0], 10, 64)
+			if err != nil {
+				return &usageError{fmt.Errorf("%q is not the id of a connection; `godwit connections` shows them", args[0])}
+			}
+			remote, err := c.remote()
+			if err != nil {
+				return err
+			}
+			return remote.CloseConnection(cmd.Context(), broker.ConnID(id))
+		},
+	})
+	return cmd
 }
 
 func (c *cli) consumers() *cobra.Command {

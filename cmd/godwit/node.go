@@ -343,7 +343,7 @@ func (n *node) openHTTP() error {
 		n.log.Warn("the HTTP API takes passwords without TLS; set http.certificate and http.key", "address", cfg.HTTP.Address)
 	}
 	n.api = control.New(control.Options{
-		Connect: n.connect, Login: n.guards.login, Health: func() api.Health { _, h := n.core.now(); return h }, Metrics: n.writeMetrics,
+		Connect: n.connect, Cut: n.cut, Login: n.guards.login, Health: func() api.Health { _, h := n.core.now(); return h }, Metrics: n.writeMetrics,
 		Reload: func(context.Context) (api.Reloaded, error) { return n.reload() }, Refusals: n.guards.refusals,
 		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log,
 	}, cfg.HTTP.Loopback())
@@ -376,6 +376,12 @@ func (n *node) connect() (control.Conn, error) {
 		return nil, &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Detail: "the broker is " + health.Status + ": " + health.Detail}
 	}
 	return e.Connect(), nil
+}
+
+// cut ends a client's connection.
+func (n *node) cut(id broker.ConnID, why *broker.Error) bool {
+	e, _ := n.core.now()
+	return e != nil && e.Cut(id, why)
 }
 
 func (n *node) writeMetrics(w io.Writer, v *broker.View) error {

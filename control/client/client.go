@@ -100,6 +100,11 @@ func (c *Client) Connections(ctx context.Context) ([]broker.ConnectionView, erro
 	return answer.Connections, err
 }
 
+// CloseConnection ends a client's connection.
+func (c *Client) CloseConnection(ctx context.Context, id broker.ConnID) error {
+	return c.call(ctx, http.MethodDelete, nil, nil, nil, "connections", strconv.FormatUint(uint64(id), 10))
+}
+
 // Consumers lists the consumers.
 func (c *Client) Consumers(ctx context.Context) ([]broker.ConsumerView, error) {
 	var answer api.Consumers
