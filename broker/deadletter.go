@@ -34,6 +34,11 @@ const burialDelay = 1000
 func (b *Broker) postpone(e *entry) {
 	if e.state == ready {
 		e.backlog.remove(e)
+	} else { // it was at a consumer, and may come to one again
+		e.raise()
+		if e.backlog.id != 0 && e.stored.flags&logged != 0 {
+			b.emitRedelivered(e.backlog, []*entry{e})
+		}
 	}
 	e.state = delayed
 	b.setEntryTimer(e, b.now+burialDelay)
@@ -91,10 +96,6 @@ func (b *Broker) bury(e *entry, cause string) {
 		return
 	}
 	if !b.log.roomFor(int64(e.stored.size)) {
-		e.raise() // it comes back to a consumer, if it has not expired
-		if e.backlog.id != 0 && e.stored.flags&logged != 0 {
-			b.emitRedelivered(e.backlog, []*entry{e})
-		}
 		b.postpone(e)
 		return
 	}
