@@ -212,11 +212,13 @@ func (w *world) written() map[uint64]message.ID {
 func (w *world) compare(d *due, now map[key]*place) {
 	dead := map[message.ID]int{}
 	maybe := map[message.ID]int{} // late and refused at once: which of the two came first says whether it is dropped
-	// What comes after its time goes on at once.
+	// What comes after its time goes on at once, or waits for room in the dead-letter queue.
+	var postponed []arrival
 	d.arrivals = slices.DeleteFunc(d.arrivals, func(a arrival) bool {
 		late := a.msg.expiration != 0 && a.msg.expiration <= w.now
 		if late && a.backlog != deadLetters && !w.opt.DeadLetter.DropExpired && (a.msg.persistent || w.opt.DeadLetter.KeepNonPersistent) {
 			dead[a.msg.id]++
+			postponed = append(postponed, a)
 		}
 		return late
 	})
@@ -277,6 +279,13 @@ func (w *world) compare(d *due, now map[key]*place) {
 		if i >= 0 {
 			p.msg = d.arrivals[i].msg
 			d.arrivals = slices.Delete(d.arrivals, i, i+1)
+			continue
+		}
+		i = slices.IndexFunc(postponed, func(a arrival) bool { return a.backlog == k.backlog })
+		if i >= 0 && !p.Ready && !p.Dispatched {
+			p.msg = postponed[i].msg
+			dead[p.msg.id]--
+			postponed = slices.Delete(postponed, i, i+1)
 			continue
 		}
 		id := ids[k.sequence]
