@@ -27,6 +27,8 @@ type guards struct {
 type roles struct {
 	groups          map[string][]string
 	admins, readers []string
+	passwords       int // how many users have one
+	administrators  int // how many of those are in a group of admins
 }
 
 func newGuards(cfg *config.Config, log *slog.Logger) (*guards, error) {
@@ -62,8 +64,25 @@ func (g *guards) setRoles(cfg *config.Config, policy security.Policy) {
 	r := &roles{groups: map[string][]string{}, admins: cfg.HTTP.Admins, readers: cfg.HTTP.Readers}
 	for _, u := range policy.Users {
 		r.groups[u.Name] = u.Groups
+		if u.PasswordHash != "" {
+			r.passwords++
+			if slices.ContainsFunc(u.Groups, func(g string) bool { return slices.Contains(r.admins, g) }) {
+				r.administrators++
+			}
+		}
 	}
 	g.roles.Store(r)
+}
+
+// lockedOut says why the API, where it demands credentials, is of little use; "" if it is not.
+func (g *guards) lockedOut() string {
+	switch r := g.roles.Load(); {
+	case r.passwords == 0:
+		return "nobody can log in to the HTTP API: no user has a password"
+	case r.administrators == 0:
+		return "nobody may administer the broker through the HTTP API: no user with a password is in a group of http.admins"
+	}
+	return ""
 }
 
 // policyOf joins the users of the configuration and of the users' file, which may be missing unless it was named.

@@ -19,9 +19,10 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			// Nothing of the machine's own settings may count, and no script may meet a real broker.
 			e.Vars = append(e.Vars, "GODWIT_API=http://127.0.0.1:1", "GORACE=atexit_sleep_ms=0") // under the race detector each command would end a second later
+			e.Values[stompKey{}] = map[string]*stompClient{}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "port": port},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "port": port, "stomp": stompCommand, "hup": hup, "refused": refused, "spoil": spoil},
 	})
 }
 

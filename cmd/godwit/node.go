@@ -356,10 +356,15 @@ func (n *node) openHTTP() error {
 	return nil
 }
 
-// configureAPI tells the API what may change. It is open to this machine while clients need no credentials either.
+// configureAPI tells the API what may change, and people if it is of no use. It is open to this machine while clients need no credentials either.
 func (n *node) configureAPI(cfg *config.Config) {
-	if n.api != nil {
-		n.api.Configure(cfg.Credentials.Mode == "ignore" || cfg.Credentials.Mode == "observe", cfg.HTTP.Hosts)
+	if n.api == nil {
+		return
+	}
+	open := cfg.Credentials.Mode == "ignore" || cfg.Credentials.Mode == "observe"
+	n.api.Configure(open, cfg.HTTP.Hosts)
+	if why := n.guards.lockedOut(); why != "" && !(open && cfg.HTTP.Loopback()) {
+		n.log.Warn(why, "usersFile", cfg.UsersPath(), "admins", cfg.HTTP.Admins, "help", "godwit users add, then SIGHUP")
 	}
 }
 

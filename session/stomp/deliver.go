@@ -34,6 +34,7 @@ func (c *connection) write() {
 	c.room.Broadcast()
 	c.mu.Unlock()
 	if c.closing {
+		c.core.Close() // what it held is for others now, and not when the client has read its last frame
 		closeWrite(c.conn)
 	}
 	c.conn.SetReadDeadline(time.Now().Add(c.opt.Linger)) // the reader may be the last to know
