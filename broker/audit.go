@@ -185,10 +185,13 @@ func (a *audit) consumers() {
 
 // memory checks what counts as cached.
 func (a *audit) memory() {
-	var cachedBytes int64
+	var cachedBytes, transientBytes int64
 	for s, n := range a.stored {
 		if s.flags&cached != 0 {
 			cachedBytes += int64(s.size)
+			if s.flags&logged == 0 {
+				transientBytes += int64(s.size)
+			}
 			a.check(s.message != nil, "message %d counts as cached and is not in memory", s.sequence)
 		}
 		entries := 0
@@ -197,6 +200,7 @@ func (a *audit) memory() {
 		}
 		a.check(entries == n, "message %d has %d entries, %d are in backlogs", s.sequence, entries, n)
 	}
+	a.check(transientBytes == a.b.transient, "transient counts %d bytes, has %d", a.b.transient, transientBytes)
 	a.check(cachedBytes == a.b.cached, "cached counts %d bytes, has %d", a.b.cached, cachedBytes)
 }
 

@@ -18,9 +18,12 @@ import (
 type Options struct {
 	// Name is what the broker calls itself in words for people. "" means godwit.
 	Name string
-	// CacheBytes is about how many bytes of waiting messages stay in memory; beyond it they are read back from the log when their turn
-	// comes. 0 means 24 MiB.
+	// CacheBytes is about how many bytes of waiting messages that are in the log stay in memory too; beyond it they are read back when
+	// their turn comes. 0 means 8 MiB.
 	CacheBytes int64
+	// MemoryBytes is about how many bytes of waiting non-persistent messages stay in memory only; beyond it they are written to the log to
+	// make room, from which they are not recovered. 0 means 64 MiB.
+	MemoryBytes int64
 	// SegmentBytes is the size of the log's segments: the log is trimmed so that it stays below 1.25 times its live
 	// bytes and one segment. 0 means 16 MiB.
 	SegmentBytes int64
@@ -65,7 +68,10 @@ func (o Options) filled() Options {
 		o.Name = "godwit"
 	}
 	if o.CacheBytes == 0 {
-		o.CacheBytes = 24 << 20
+		o.CacheBytes = 8 << 20
+	}
+	if o.MemoryBytes == 0 {
+		o.MemoryBytes = 64 << 20
 	}
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = 16 << 20
@@ -112,6 +118,7 @@ type Broker struct {
 	dirty         []*backlog // to be dispatched at the end of the Step
 	fresh         []*stored  // came in the Step, may have to leave memory at its end
 	cached        int64      // bytes of messages in memory that wait
+	transient     int64      // of those, of messages that are not recovered from the log
 	scratch       struct {
 		targets []*backlog
 		entries []*entry // for settle alone

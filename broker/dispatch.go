@@ -26,6 +26,9 @@ func (b *Broker) send(ev *Send) {
 	if err == nil && m.Persistent && !b.log.roomFor(int64(m.Size()*len(to))) {
 		err = b.noRoom(op)
 	}
+	if err == nil && !m.Persistent && b.transient > b.opt.MemoryBytes && !b.log.roomFor(int64(m.Size()*len(to))) {
+		err = &Error{Code: Full, Op: op, Detail: fmt.Sprintf("non-persistent messages take %d bytes of memory, their limit is %d, and the journal has no room to relieve it; consume or purge messages", b.transient, b.opt.MemoryBytes)}
+	}
 	if err == nil && tx != nil && tx.length()+len(to) > b.opt.MaxTransaction {
 		err = &Error{Code: Full, Op: op, Detail: fmt.Sprintf("the transaction has %d operations, its limit", tx.length())}
 	}
@@ -170,8 +173,7 @@ func storedSize(m *message.Message) uint32 {
 // enter puts the entries of a new stored in their backlogs.
 func (b *Broker) enter(s *stored) {
 	if s.message != nil {
-		s.flags |= cached
-		b.cached += int64(s.size)
+		b.hold(s)
 		b.fresh = append(b.fresh, s)
 	}
 	for e := s.first; e != nil; e = e.sibling {
@@ -307,7 +309,7 @@ func (b *Broker) match(a *attachment) (found *entry, wait bool) {
 				return e, false
 			}
 			a.scanned[p] = e
-			if e.stored.inLog() && b.cached > b.opt.CacheBytes && e.stored.position != 0 {
+			if e.stored.inLog() && b.crowded(e.stored) && e.stored.position != 0 {
 				b.uncache(e.stored)
 			}
 		}
@@ -350,9 +352,8 @@ func (b *Broker) give(c *consumer, e *entry) {
 		if s.first.sibling == nil {
 			b.uncache(s) // it comes back from the log if it is not acknowledged
 		}
-	} else if s.flags&cached != 0 && s.first.sibling == nil {
-		s.flags &^= cached // waits no more
-		b.cached -= int64(s.size)
+	} else if s.first.sibling == nil {
+		b.unhold(s) // waits no more
 	}
 	b.tell(Effect{Conn: c.conn.id, Kind: Delivery, Consumer: c.id, Message: m, Sequence: s.sequence, Redeliveries: int(e.redeliveries), hold: hold})
 }
@@ -366,13 +367,39 @@ func (b *Broker) durable(s *stored) bool {
 	return s.position != 0 && s.position < l.durable && (s.flags&transacted == 0 || l.lastCommit != 0 && l.lastCommit < l.durable)
 }
 
-// uncache drops a body from memory. It must be in the log.
-func (b *Broker) uncache(s *stored) {
-	s.message = nil
+// hold counts a body that waits in memory; unhold ends that.
+func (b *Broker) hold(s *stored) {
+	if s.flags&cached == 0 {
+		s.flags |= cached
+		b.cached += int64(s.size)
+		if s.flags&logged == 0 {
+			b.transient += int64(s.size)
+		}
+	}
+}
+
+func (b *Broker) unhold(s *stored) {
 	if s.flags&cached != 0 {
 		s.flags &^= cached
 		b.cached -= int64(s.size)
+		if s.flags&logged == 0 {
+			b.transient -= int64(s.size)
+		}
 	}
+}
+
+// crowded says whether bodies of the kind of s take more memory than they may.
+func (b *Broker) crowded(s *stored) bool {
+	if s.flags&logged == 0 {
+		return b.transient > b.opt.MemoryBytes
+	}
+	return b.cached-b.transient > b.opt.CacheBytes
+}
+
+// uncache drops a body from memory. It must be in the log.
+func (b *Broker) uncache(s *stored) {
+	s.message = nil
+	b.unhold(s)
 }
 
 // settle ends an entry for good, in the log too.
@@ -417,36 +444,27 @@ func (b *Broker) discard(e *entry) {
 
 // release forgets a stored that nothing needs any more.
 func (b *Broker) release(s *stored) {
-	if s.flags&cached != 0 {
-		b.cached -= int64(s.size)
-	}
-	s.flags &^= cached
-	s.message = nil
+	b.uncache(s)
 	b.log.forget(s)
 }
 
 // relieve keeps the memory of waiting messages within its bound: what came in this Step and still waits leaves it
 // again, into the log if it is not there yet.
 func (b *Broker) relieve() {
-	if b.cached > b.opt.CacheBytes {
-		for _, s := range b.fresh {
-			if s.message == nil || s.flags&cached == 0 || s.first == nil || s.message.Advisory != nil {
+	for _, s := range b.fresh {
+		if s.message == nil || s.flags&cached == 0 || s.first == nil || s.message.Advisory != nil || !b.crowded(s) {
+			continue
+		}
+		if !s.inLog() {
+			if !b.log.roomFor(int64(s.size)) {
 				continue
 			}
-			if !s.inLog() {
-				if !b.log.roomFor(int64(s.size)) {
-					continue
-				}
-				s.flags |= spilled
-				start := b.begin(recordSpill)
-				b.emit(start, Record{Body: s.message.Encode(), stored: s, Lazy: true})
-				b.log.room -= int64(s.size)
-			}
-			b.uncache(s)
-			if b.cached <= b.opt.CacheBytes {
-				break
-			}
+			s.flags |= spilled
+			start := b.begin(recordSpill)
+			b.emit(start, Record{Body: s.message.Encode(), stored: s, Lazy: true})
+			b.log.room -= int64(s.size)
 		}
+		b.uncache(s)
 	}
 	clear(b.fresh)
 	b.fresh = b.fresh[:0]

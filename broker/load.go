@@ -93,8 +93,7 @@ func (b *Broker) loaded(ev *Loaded) {
 			continue
 		}
 		s.message = m
-		s.flags |= cached
-		b.cached += int64(s.size)
+		b.hold(s)
 	}
 	switch {
 	case l.moving:
@@ -102,7 +101,7 @@ func (b *Broker) loaded(ev *Loaded) {
 	case l.browser != nil:
 		b.browse(l.browser)
 		for _, s := range l.stored {
-			if s.message != nil && s.flags&cached != 0 && s.inLog() && b.cached > b.opt.CacheBytes {
+			if s.message != nil && s.flags&cached != 0 && s.inLog() && b.crowded(s) {
 				b.uncache(s)
 			}
 		}

@@ -103,7 +103,8 @@ type Limits struct {
 	ConnectionsPerAddress int           `yaml:"connectionsPerAddress" doc:"Connections at a time from one client address. 0 is no limit."`
 	LoginTimeout          time.Duration `yaml:"loginTimeout" doc:"Time a client has to log in."`
 	LoginBytes            Size          `yaml:"loginBytes" doc:"Bytes a client may send before it is logged in."`
-	Cache                 Size          `yaml:"cache" doc:"Memory for bodies of waiting messages. What does not fit is read back from the journal when its turn comes."`
+	Cache                 Size          `yaml:"cache" doc:"Memory for bodies of waiting persistent messages. What does not fit is read back from the journal when its turn comes."`
+	Memory                Size          `yaml:"memory" doc:"Memory for waiting non-persistent messages. What does not fit waits in the journal; it does not survive a restart there either."`
 	Destinations          int           `yaml:"destinations" doc:"Queues and topics at a time."`
 	Transaction           int           `yaml:"transaction" doc:"Messages and acknowledgements in one transaction."`
 	DuplicateProducers    int           `yaml:"duplicateProducers" doc:"Producers whose last message is remembered, so that a copy sent again after a failover is recognised."`
@@ -165,7 +166,8 @@ func Default() *Config {
 			Connections:        10_000,
 			LoginTimeout:       30 * time.Second,
 			LoginBytes:         64 << 10,
-			Cache:              24 << 20,
+			Cache:              8 << 20,
+			Memory:             64 << 20,
 			Destinations:       100_000,
 			Transaction:        1_000_000,
 			DuplicateProducers: 4096,

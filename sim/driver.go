@@ -83,6 +83,7 @@ func (w *world) start() {
 	w.mem = vfs.NewMem()
 	w.opt = broker.Options{
 		CacheBytes:   int64(w.rnd.IntN(3) * 2000),
+		MemoryBytes:  int64(1 + w.rnd.IntN(3)*2000),
 		SegmentBytes: coreSegment,
 	}
 	if w.opt.CacheBytes == 0 {
