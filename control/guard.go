@@ -33,7 +33,8 @@ type Caller struct {
 	User   string
 	Admin  bool // may do everything
 	Reader bool // may read lists and metrics
-	// May says whether the caller may do that with a destination; the error says why not. Not asked of admins.
+	// May says whether the caller may do that with a destination; the error says why not. Not asked of admins. Create is asked before it is
+	// known whether there is anything to make.
 	May func(Action, message.Destination) error
 }
 

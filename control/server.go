@@ -208,7 +208,11 @@ func fail(w http.ResponseWriter, err error) {
 
 // failed answers with an error, and logs those whose cause the caller is not told.
 func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
-	if p := problem(err); p.Status == http.StatusInternalServerError {
+	var core *broker.Error
+	switch denied := errors.As(err, &core) && core.Code == broker.Denied; {
+	case denied: // what Login's answer refused, security has logged itself
+		s.log.Warn("refused API call", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr, "user", callerOf(r).User, "error", err)
+	case problem(err).Status == http.StatusInternalServerError:
 		s.log.Error("API call failed", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr, "error", err)
 	}
 	fail(w, err)

@@ -256,6 +256,30 @@ func TestFaultsAreFound(t *testing.T) {
 	}
 }
 
+// A broker that falls silent holds nobody up for long.
+func TestSilentBroker(t *testing.T) {
+	tests := map[string]Options{
+		"at a send":   {Producers: 1, Consumers: 1, Duration: 10 * time.Millisecond},
+		"at a commit": {Producers: 1, Consumers: 1, Duration: 10 * time.Millisecond, Transacted: 5},
+	}
+	for name, o := range tests {
+		t.Run(name, func(t *testing.T) {
+			release := make(chan struct{})
+			o.URL = listen(t, (&broken{tamper: func(int, *wire.Message, func(*wire.Message)) { <-release }}).serve)
+			o.Patience = 50 * time.Millisecond
+			run, err := New(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := run.Go(t.Context()); err == nil || !strings.Contains(err.Error(), "the broker has not answered for 50ms") {
+				t.Errorf("got %v, want an error that tells of silence", err)
+			}
+			close(release)
+			run.Close()
+		})
+	}
+}
+
 func TestOptions(t *testing.T) {
 	tests := map[string]struct {
 		options Options

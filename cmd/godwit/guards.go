@@ -106,7 +106,10 @@ func policyOf(cfg *config.Config) (security.Policy, error) {
 }
 
 // actions are those of the API in the words of security.
-var actions = map[control.Action]security.Action{control.Read: security.Read, control.Write: security.Write, control.Create: security.Create, control.Remove: security.Remove}
+var actions = map[control.Action]security.Action{control.Read: security.Read, control.Write: security.Write, control.Remove: security.Remove}
+
+// errMayNotCreate is for the API alone: what callers and the log are told is the core's refusal.
+var errMayNotCreate = errors.New("not authorized to create")
 
 // login checks a caller of the API.
 func (g *guards) login(ctx context.Context, user, password string, from netip.AddrPort) (control.Caller, error) {
@@ -120,7 +123,14 @@ func (g *guards) login(ctx context.Context, user, password string, from netip.Ad
 	}
 	admin := in(r.admins)
 	return control.Caller{User: who.Name(), Admin: admin, Reader: admin || in(r.readers), May: func(a control.Action, d message.Destination) error {
-		return who.May(actions[a], security.Kind(d.Kind), d.Name)
+		kind := security.Kind(d.Kind)
+		if a == control.Create { // only the core knows whether there is anything to make
+			if who.CanCreate(kind, d.Name) {
+				return nil
+			}
+			return errMayNotCreate
+		}
+		return who.May(actions[a], kind, d.Name)
 	}}, nil
 }
 

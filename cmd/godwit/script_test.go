@@ -32,7 +32,7 @@ type stompClient struct {
 // stompCommand is a STOMP client of the port $STOMP. It does not react to anything by itself:
 //
 //	stomp NAME open [USER PASSWORD]    connects; ! wants it to be refused
-//	stomp NAME send DESTINATION TEXT   sends a persistent message and waits for its receipt
+//	stomp NAME send DESTINATION TEXT   sends a persistent message and waits for its receipt; ! for an ERROR
 //	stomp NAME error REGEXP            waits for an ERROR frame
 //	stomp NAME gone                    waits until the broker has ended the connection
 func stompCommand(ts *testscript.TestScript, neg bool, args []string) {
@@ -76,6 +76,10 @@ func stompCommand(ts *testscript.TestScript, neg bool, args []string) {
 		expect(stomp.Connected)
 	case verb == "send" && len(args) == 4:
 		write("SEND\ndestination:" + args[2] + "\npersistent:true\nreceipt:r\n\n" + args[3])
+		if neg {
+			expect(stomp.ErrorFrame)
+			return
+		}
 		expect("RECEIPT")
 	case verb == "error" && len(args) == 3:
 		if text := expect(stomp.ErrorFrame); !regexp.MustCompile(args[2]).MatchString(text) {
