@@ -49,7 +49,9 @@ func listen(t *testing.T, serve func(ctx context.Context, conn net.Conn)) string
 func godwit(t *testing.T) (string, *engine.Engine) {
 	t.Helper()
 	dir := t.TempDir()
-	e, err := engine.Open(func(n journal.Notify) (journal.Log, error) { return segment.Open(dir, segment.Options{SegmentSize: 1 << 20}, n) }, engine.Options{})
+	e, err := engine.Open(func(n journal.Notify) (journal.Log, error) {
+		return segment.Open(dir, segment.Options{SegmentSize: 1 << 20}, n)
+	}, engine.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +191,9 @@ func (b *broken) serve(_ context.Context, conn net.Conn) {
 		switch v := command.(type) {
 		case *wire.ConsumerInfo:
 			id := v.ConsumerID
-			b.consumer = func(m *wire.Message) { write(&wire.MessageDispatch{ConsumerID: id, Destination: m.Destination, Message: m}) }
+			b.consumer = func(m *wire.Message) {
+				write(&wire.MessageDispatch{ConsumerID: id, Destination: m.Destination, Message: m})
+			}
 		case *wire.Message:
 			b.mu.Lock()
 			b.n++
