@@ -185,8 +185,12 @@ func (a *audit) consumers() {
 
 // memory checks what counts as cached.
 func (a *audit) memory() {
-	var cachedBytes, transientBytes int64
+	var cachedBytes, transientBytes, awayBytes int64
 	for s, n := range a.stored {
+		if s.flags&away != 0 {
+			awayBytes += int64(s.size)
+			a.check(s.flags&cached == 0 && s.message != nil, "message %d counts as away and is cached or not in memory", s.sequence)
+		}
 		if s.flags&cached != 0 {
 			cachedBytes += int64(s.size)
 			if s.flags&logged == 0 {
@@ -201,6 +205,18 @@ func (a *audit) memory() {
 		a.check(entries == n, "message %d has %d entries, %d are in backlogs", s.sequence, entries, n)
 	}
 	a.check(transientBytes == a.b.transient, "transient counts %d bytes, has %d", a.b.transient, transientBytes)
+	var pending int64
+	for _, c := range a.b.connections {
+		for _, tx := range c.transactions {
+			for i := range tx.sends {
+				if tx.sends[i].message != nil {
+					pending += int64(tx.sends[i].stored.size)
+				}
+			}
+		}
+	}
+	a.check(pending == a.b.pending, "open transactions count %d bytes, have %d", a.b.pending, pending)
+	a.check(awayBytes == a.b.away, "away counts %d bytes, has %d", a.b.away, awayBytes)
 	a.check(cachedBytes == a.b.cached, "cached counts %d bytes, has %d", a.b.cached, cachedBytes)
 }
 

@@ -56,6 +56,7 @@ const (
 	cached                            // its bytes are counted in Broker.cached
 	transacted                        // came with a transaction: visible only with the commit record
 	dead                              // needed by nobody
+	away                              // not in the log and at a consumer: its bytes are counted in Broker.away
 )
 
 // raise counts one more delivery that came to nothing.

@@ -119,6 +119,8 @@ type Broker struct {
 	fresh         []*stored  // came in the Step, may have to leave memory at its end
 	cached        int64      // bytes of messages in memory that wait
 	transient     int64      // of those, of messages that are not recovered from the log
+	pending       int64      // bytes of messages in memory of open transactions
+	away          int64      // bytes of messages in memory that are at a consumer and nowhere else
 	scratch       struct {
 		targets []*backlog
 		entries []*entry // for settle alone
@@ -167,6 +169,8 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 		b.pull(ev)
 	case *SetPrefetch:
 		b.setPrefetch(ev)
+	case *Throttle:
+		b.throttle(ev)
 	case *Subscribe:
 		b.subscribe(ev)
 	case *Unsubscribe:

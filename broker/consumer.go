@@ -76,6 +76,9 @@ func (d *deque) index(sequence uint64) int {
 
 // credit is how many messages the consumer may be given now.
 func (c *consumer) credit() int {
+	if c.conn.throttled {
+		return 0
+	}
 	if c.prefetch == 0 {
 		return c.pulls
 	}
@@ -241,6 +244,22 @@ func (b *Broker) setPrefetch(ev *SetPrefetch) {
 	}
 }
 
+func (b *Broker) throttle(ev *Throttle) {
+	conn := b.connections[ev.Conn]
+	if conn == nil || conn.throttled == ev.On {
+		return
+	}
+	conn.throttled = ev.On
+	if ev.On {
+		return
+	}
+	for _, id := range sortedKeys(conn.consumers) {
+		if c := conn.consumers[id]; c != nil {
+			b.wake(c)
+		}
+	}
+}
+
 func (b *Broker) consumer(conn ConnID, id ConsumerID) *consumer {
 	if c := b.connections[conn]; c != nil {
 		return c.consumers[id]
@@ -277,8 +296,8 @@ func (b *Broker) pull(ev *Pull) {
 	if c.pulls == 0 {
 		return
 	}
-	if slices.ContainsFunc(c.backlogs, func(q *backlog) bool { return q.loading }) && ev.Wait < 0 {
-		b.setPullTimer(c, b.now+loadPatience) // a message is on its way from the log
+	if ev.Wait < 0 && (c.conn.throttled || slices.ContainsFunc(c.backlogs, func(q *backlog) bool { return q.loading })) {
+		b.setPullTimer(c, b.now+loadPatience) // a message is on its way from the log, or to be given when the client has read what it has
 		return
 	}
 	switch {
@@ -384,6 +403,10 @@ func (b *Broker) giveBack(entries []*entry) {
 // returnEntry makes an entry that was away ready again. near is a ready entry close to its place, or nil.
 func (b *Broker) returnEntry(e, near *entry) {
 	e.state = ready
+	if e.stored.flags&away != 0 {
+		b.unhold(e.stored)
+		b.hold(e.stored)
+	}
 	e.backlog.insert(e, near)
 	b.watchExpiry(e)
 	b.touch(e.backlog)
@@ -407,7 +430,7 @@ func (b *Broker) browse(c *consumer) {
 			c.browse = append(c.browse, all...)
 		}
 	}
-	for len(c.browse) > 0 && (c.credit() > 0 || c.prefetch == 0) {
+	for len(c.browse) > 0 && (c.credit() > 0 || c.prefetch == 0 && !c.conn.throttled) {
 		e := c.browse[0]
 		if x := e.stored.expiration; e.state == gone || e.state == dying || x != 0 && x <= b.now {
 			c.browse = c.browse[1:]

@@ -28,6 +28,7 @@ type connection struct {
 	producers    map[uint64]*destination
 	transactions map[TxID]*transaction
 	temporaries  []*destination
+	throttled    bool // by Throttle
 }
 
 func (b *Broker) connect(ev *Connect) {

@@ -349,11 +349,13 @@ func (b *Broker) give(c *consumer, e *entry) {
 			b.emitMark(q, s.sequence+markAhead, false)
 		}
 		hold = hold || q.id != 0 && (q.markHome == 0 || q.markHome >= b.log.durable)
-		if s.first.sibling == nil {
+	}
+	if s.first.sibling == nil {
+		if s.inLog() {
 			b.uncache(s) // it comes back from the log if it is not acknowledged
+		} else {
+			b.holdAway(s)
 		}
-	} else if s.first.sibling == nil {
-		b.unhold(s) // waits no more
 	}
 	b.tell(Effect{Conn: c.conn.id, Kind: Delivery, Consumer: c.id, Message: m, Sequence: s.sequence, Redeliveries: int(e.redeliveries), hold: hold})
 }
@@ -367,7 +369,7 @@ func (b *Broker) durable(s *stored) bool {
 	return s.position != 0 && s.position < l.durable && (s.flags&transacted == 0 || l.lastCommit != 0 && l.lastCommit < l.durable)
 }
 
-// hold counts a body that waits in memory; unhold ends that.
+// hold counts a body that waits in memory, holdAway one that is at a consumer and nowhere else; unhold ends either.
 func (b *Broker) hold(s *stored) {
 	if s.flags&cached == 0 {
 		s.flags |= cached
@@ -386,11 +388,24 @@ func (b *Broker) unhold(s *stored) {
 			b.transient -= int64(s.size)
 		}
 	}
+	if s.flags&away != 0 {
+		s.flags &^= away
+		b.away -= int64(s.size)
+	}
+}
+
+func (b *Broker) holdAway(s *stored) {
+	b.unhold(s)
+	s.flags |= away
+	b.away += int64(s.size)
 }
 
 // crowded says whether bodies of the kind of s take more memory than they may.
 func (b *Broker) crowded(s *stored) bool {
-	if s.flags&logged == 0 {
+	switch {
+	case s.flags&away != 0:
+		return b.away > b.opt.MemoryBytes
+	case s.flags&logged == 0:
 		return b.transient > b.opt.MemoryBytes
 	}
 	return b.cached-b.transient > b.opt.CacheBytes
@@ -448,11 +463,11 @@ func (b *Broker) release(s *stored) {
 	b.log.forget(s)
 }
 
-// relieve keeps the memory of waiting messages within its bound: what came in this Step and still waits leaves it
-// again, into the log if it is not there yet.
+// relieve keeps the memory of messages within its bounds: what came in this Step and still waits, or is at a consumer that does not
+// acknowledge, leaves it again, into the log if it is not there yet.
 func (b *Broker) relieve() {
 	for _, s := range b.fresh {
-		if s.message == nil || s.flags&cached == 0 || s.first == nil || s.message.Advisory != nil || !b.crowded(s) {
+		if s.message == nil || s.flags&(cached|away) == 0 || s.first == nil || s.message.Advisory != nil || !b.crowded(s) {
 			continue
 		}
 		if !s.inLog() {

@@ -102,6 +102,12 @@ type Pull struct {
 	Wait     time.Duration
 }
 
+// Throttle says that the client does not read what is sent to it (On), or that it does again: meanwhile its consumers are given nothing.
+type Throttle struct {
+	Conn ConnID
+	On   bool
+}
+
 // AckKind says what an acknowledgement means.
 type AckKind uint8
 
@@ -224,6 +230,7 @@ func (*RemoveDestination) isEvent()  {}
 func (*Subscribe) isEvent()          {}
 func (*Unsubscribe) isEvent()        {}
 func (*SetPrefetch) isEvent()        {}
+func (*Throttle) isEvent()           {}
 func (*Pull) isEvent()               {}
 func (*Ack) isEvent()                {}
 func (*Send) isEvent()               {}

@@ -203,10 +203,8 @@ func (b *Broker) bodyInMemory(s *stored) *message.Message {
 func (b *Broker) pendingSend(s *stored) (*txSend, *transaction, int) {
 	for _, c := range b.connections {
 		for _, tx := range c.transactions {
-			for i := range tx.sends {
-				if tx.sends[i].stored == s {
-					return &tx.sends[i], tx, i
-				}
+			if i, ok := tx.find(s); ok {
+				return &tx.sends[i], tx, i
 			}
 		}
 	}

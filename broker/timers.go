@@ -91,10 +91,7 @@ func (b *Broker) tick() {
 			b.tell(Effect{Conn: due.consumer.conn.id, Kind: PullEmpty, Consumer: due.consumer.id})
 		case due.entry.state == delayed:
 			e := due.entry
-			e.state = ready
-			e.backlog.insert(e, nil)
-			b.watchExpiry(e)
-			b.touch(e.backlog)
+			b.returnEntry(e, nil)
 		case due.entry.state == ready:
 			b.expire(due.entry)
 		}

@@ -20,6 +20,19 @@ type transaction struct {
 	// since, its acknowledgement must be written again behind it, or trimming could leave the message without.
 	acksFrom uint64
 	moves    uint64
+	places   map[*stored]int // of sends, as far as find has needed them
+}
+
+// find gives a message's place in sends. Cleaning asks it of one message after the other, of which a transaction may have a million.
+func (tx *transaction) find(s *stored) (int, bool) {
+	if tx.places == nil {
+		tx.places = map[*stored]int{}
+	}
+	for i := len(tx.places); i < len(tx.sends); i++ {
+		tx.places[tx.sends[i].stored] = i
+	}
+	i, ok := tx.places[s]
+	return i, ok
 }
 
 type txSend struct {
@@ -81,7 +94,21 @@ func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlo
 			}
 		}
 	}
+	if send.stored.inLog() && b.pending+int64(send.stored.size) > b.opt.CacheBytes && m.Expiration == 0 {
+		send.message = nil // read back when its turn comes after the commit; one that may expire first is needed at once
+	} else {
+		b.pending += int64(send.stored.size)
+	}
 	tx.sends = append(tx.sends, send)
+}
+
+// forgetPending says that the messages of a transaction that ends are not held for it any more.
+func (b *Broker) forgetPending(tx *transaction) {
+	for i := range tx.sends {
+		if tx.sends[i].message != nil {
+			b.pending -= int64(tx.sends[i].stored.size)
+		}
+	}
 }
 
 // ackInTx keeps acknowledgements for the commit. The deliveries stay at their consumer but leave its window.
@@ -121,6 +148,7 @@ func (b *Broker) commit(ev *Commit) {
 		return
 	}
 	delete(conn.transactions, ev.Tx)
+	b.forgetPending(tx)
 	first := b.sequence + 1
 	b.sequence += uint64(len(tx.sends))
 	if tx.logged {
@@ -209,6 +237,7 @@ func (b *Broker) rollback(ev *Rollback) {
 // undo rolls a transaction back.
 func (b *Broker) undo(tx *transaction) {
 	delete(tx.conn.transactions, tx.id)
+	b.forgetPending(tx)
 	if tx.logged {
 		b.emitID(recordRollback, tx.serial, true)
 	}

@@ -23,6 +23,9 @@ type Conn struct {
 	writing sync.Mutex             // held by who calls it; guards what follows
 	rest    bool                   // it has something left over
 	spare   []broker.Effect
+
+	pressure pressure
+	room     sync.Cond // of pressure: there are fewer answers again, or the end
 }
 
 // Writer encodes effects and writes them to the client. It says whether something of that is left over, because mayWait was false and the
@@ -32,6 +35,7 @@ type Writer func(effects []broker.Effect, mayWait bool) (rest bool)
 // Connect makes a connection with an outbox of its own. Its first event must be a broker.Connect.
 func (e *Engine) Connect() *Conn {
 	c := &Conn{engine: e, id: broker.ConnID(e.lastConn.Add(1)), ready: make(chan struct{}, 1)}
+	c.room.L = &c.mu
 	e.held.mu.Lock()
 	e.held.conns[c.id] = c
 	closed := e.held.closed
@@ -73,8 +77,10 @@ func (c *Conn) Submit(events ...broker.Event) {
 func (c *Conn) Wait(dst []broker.Effect) ([]broker.Effect, error) {
 	for {
 		c.mu.Lock()
+		c.written()
 		if len(c.outbox) > 0 {
 			got := c.outbox
+			c.taken()
 			clear(dst)
 			c.outbox = dst[:0]
 			c.mu.Unlock()
@@ -117,12 +123,16 @@ func (c *Conn) hand(mayWait bool) (ended bool) {
 	defer c.writing.Unlock()
 	for {
 		c.mu.Lock()
+		if !c.rest {
+			c.written()
+		}
 		if !mayWait && (c.rest || len(c.outbox) > handful) {
 			c.mu.Unlock()
 			c.signal()
 			return false
 		}
 		effects := c.outbox
+		c.taken()
 		c.outbox = c.spare
 		ended = c.closed
 		c.mu.Unlock()
@@ -167,6 +177,8 @@ func (c *Conn) Close() {
 	left := c.left
 	c.left, c.closed = true, true
 	c.outbox = nil
+	c.written() // or never will be
+	c.dropped()
 	c.mu.Unlock()
 	if left {
 		return
@@ -188,13 +200,17 @@ func (c *Conn) put(effect *broker.Effect) bool {
 		return false
 	}
 	c.outbox = append(c.outbox, *effect)
-	if len(c.outbox) > c.engine.opt.MaxOutbox {
-		c.engine.opt.Logger.Warn("a client does not read what it asked for; its connection is cut", "connection", c.id, "waiting", len(c.outbox))
+	c.queued(effect)
+	if waiting := c.pressure.answers; waiting > c.engine.opt.MaxOutbox {
+		c.engine.opt.Logger.Warn("a client does not read what it asked for; its connection is cut", "connection", c.id, "waiting", waiting)
+		clear(c.outbox)
 		c.outbox = append(c.outbox[:0], broker.Effect{Conn: c.id, Kind: broker.Closed, Err: &broker.Error{Code: broker.Full, Detail: "the client does not read what is sent to it"}})
+		c.dropped()
 		c.closed = true
 	}
 	if effect.Kind == broker.Closed {
 		c.closed = true
+		c.release()
 	}
 	return len(c.outbox) == 1 || c.closed
 }
@@ -202,6 +218,7 @@ func (c *Conn) put(effect *broker.Effect) bool {
 func (c *Conn) shut() {
 	c.mu.Lock()
 	c.closed = true
+	c.release()
 	c.mu.Unlock()
 	c.signal()
 }

@@ -29,8 +29,8 @@ type Options struct {
 	MaxInbox int
 	// MaxInboxBytes bounds the bytes of the messages among them. 0 means 64 MiB.
 	MaxInboxBytes int64
-	// MaxOutbox bounds the effects that wait for one connection; a client that lets more pile up by not reading is
-	// cut off. 0 means 200,000.
+	// MaxOutbox bounds the answers that wait for one connection; a client that lets more pile up by not reading is
+	// cut off. Deliveries do not count: no more are made while many wait. 0 means 200,000.
 	MaxOutbox int
 	// LazyDelay is how long records that nobody waits for may stay unwritten. 0 means 50 ms.
 	LazyDelay time.Duration
@@ -59,8 +59,10 @@ type Engine struct {
 
 	lastConn atomic.Uint64
 	durable  atomic.Uint64 // journal.Position
-	broken   atomic.Pointer[error]
-	done     chan struct{} // closed when run has ended
+	// waitingBytes are those of all deliveries that wait for their clients.
+	waitingBytes atomic.Int64
+	broken       atomic.Pointer[error]
+	done         chan struct{} // closed when run has ended
 
 	held heldGroups
 

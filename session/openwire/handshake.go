@@ -86,6 +86,9 @@ func (c *connection) refuse(command wire.Command, err *broker.Error) error {
 		return err
 	}
 	c.fail(command, err)
+	if err.Code != broker.Denied { // which was logged where it was found
+		c.log.Warn("a client was sent away", "reason", err)
+	}
 	c.linger()
 	return errGone
 }

@@ -138,6 +138,9 @@ func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.
 		conn.Close() // the engine may have ended the connection without a word
 	})
 	err := c.read()
+	if errors.Is(err, wire.ErrFrameSize) {
+		err = &broker.Error{Code: broker.Malformed, Detail: err.Error(), Err: err}
+	}
 	var refused *broker.Error
 	if errors.As(err, &refused) {
 		c.tell(&wire.ConnectionError{Exception: c.throwable(refused)})
@@ -212,6 +215,9 @@ func (c *connection) read() error {
 		}
 		// What came before a broken frame was sent and counts.
 		c.submit()
+		c.pulse.Busy(true)
+		c.core.Hold()
+		c.pulse.Busy(false)
 		if err != nil {
 			return err
 		}
@@ -254,6 +260,9 @@ func (c *connection) linger() {
 	}
 	for {
 		if _, err := c.reader.frames.Next(); err != nil {
+			if errors.Is(err, wire.ErrFrameSize) { // no frame can be found any more
+				_, _ = io.Copy(io.Discard, io.LimitReader(c.conn, int64(c.opt.MaxFrameSize)))
+			}
 			return
 		}
 	}

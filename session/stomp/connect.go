@@ -33,6 +33,10 @@ func (c *connection) connect(ctx context.Context) error {
 	return err
 }
 
+// minBeat is the shortest period of our heart-beats: a client that asks for more of them gets these, which the protocol leaves to both sides
+// (STOMP 1.2, Heart-beating), and thousands of clients cannot keep the broker busy with line feeds.
+const minBeat = 100 * time.Millisecond
+
 // logIn handles CONNECT. It waits for the check of the password.
 func (c *connection) logIn(ctx context.Context, h stomp.Headers, command string) error {
 	if isServer(command) || !strings.HasPrefix(command, stomp.Connect) && !strings.HasPrefix(command, stomp.Stomp) {
@@ -49,6 +53,9 @@ func (c *connection) logIn(ctx context.Context, h stomp.Headers, command string)
 	send, want, err := stomp.ParseHeartBeat(beat)
 	if err != nil {
 		return &refusal{text: err.Error(), fatal: true}
+	}
+	if want > 0 {
+		want = max(want, minBeat)
 	}
 	c.identity, err = c.deps.Authority.Login(ctx, c.peer.Credentials("stomp", h.Value("login"), h.Value("passcode")))
 	if err != nil {

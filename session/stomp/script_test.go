@@ -24,6 +24,7 @@ func TestDialect(t *testing.T) {
 		"receipt":               {"a> CONNECT|receipt:9", "a< CONNECTED|response-id:9|receipt-id:9"},
 		"no receipt":            {"a> CONNECT", "a< CONNECTED|!receipt-id|!response-id"},
 		"heart-beat exchanged":  {"a> CONNECT|heart-beat:50000,70000", "a< CONNECTED|heart-beat:70000,50000"},
+		"heart-beat too often":  {"a> CONNECT|heart-beat:0,1", "a< CONNECTED|heart-beat:100,0"},
 		"heart-beat unreadable": {"a> CONNECT|heart-beat:x", "a< ERROR|message:Invalid heart-beat header:x", "a<EOF"},
 		"client id": {"a> CONNECT|client-id:cid1", "a< CONNECTED|session:cid1", "b> CONNECT|client-id:cid1",
 			"b< ERROR|message:Broker: godwit - Client: cid1 already connected from tcp://192.0.2.1:4711", "b<EOF", "a> SEND|destination:/queue/a|receipt:1", "a< RECEIPT|receipt-id:1"},

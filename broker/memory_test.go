@@ -1,0 +1,90 @@
+package broker
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// A client that does not read gets nothing more, whatever its prefetch; who shares the queue with it does, and so does it when it reads again.
+func TestThrottle(t *testing.T) {
+	r := newRig(t, Options{})
+	slow, other := r.connect("slow", ""), r.connect("other", "")
+	r.consume(slow, 1, tq("Q"), 1_000_000)
+	r.consume(slow, 2, tt("T"), 1_000_000)
+	r.do(&Throttle{Conn: slow, On: true})
+	for _, d := range []message.Destination{tq("Q"), tt("T")} {
+		if got := deliveries(r.send(other, r.msg(d, "a")), slow, 1); len(got) > 0 {
+			t.Errorf("a throttled client got %d messages of %s", len(got), d)
+		}
+	}
+	r.want(r.consume(other, 1, tq("Q"), 1), "a")
+	r.send(other, r.msg(tq("Q"), "b"))
+	r.want(r.do(&Throttle{Conn: slow}), "a b")
+}
+
+// A pull that would not wait is not told that there is nothing, only because its client has not read what it has.
+func TestPullWhileThrottled(t *testing.T) {
+	r := newRig(t, Options{})
+	c := r.connect("a", "")
+	r.consume(c, 1, tq("Q"), 0)
+	r.send(c, r.msg(tq("Q"), "a"))
+	r.do(&Throttle{Conn: c, On: true})
+	if got := r.do(&Pull{Conn: c, Consumer: 1, Wait: -time.Second}); len(got) > 0 {
+		t.Errorf("got %+v, want no answer yet", got)
+	}
+	r.want(r.do(&Throttle{Conn: c}), "a")
+}
+
+// What is not persistent and never acknowledged fills no memory, and comes back when its consumer goes.
+func TestNeverAcknowledged(t *testing.T) {
+	r := newRig(t, Options{CacheBytes: 10_000, MemoryBytes: 10_000})
+	hoarder, c := r.connect("hoarder", ""), r.connect("c", "")
+	r.consume(hoarder, 1, tq("Q"), 1_000_000)
+	var want []string
+	for range 50 {
+		text := strings.Repeat("x", 1000)
+		want = append(want, text+"+1")
+		r.send(c, r.msg(tq("Q"), text, transient))
+	}
+	if r.b.away > 10_000 || r.b.cached > 10_000 {
+		t.Errorf("%d bytes are in memory for a consumer, %d wait; want at most 10,000 each", r.b.away, r.b.cached)
+	}
+	r.do(&Disconnect{Conn: hoarder})
+	r.want(r.consume(c, 1, tq("Q"), 1000), strings.Join(want, " "))
+}
+
+// An open transaction may be larger than the memory for it.
+func TestTransactionLargerThanMemory(t *testing.T) {
+	for _, end := range []string{"commit", "rollback", "crash"} {
+		t.Run(end, func(t *testing.T) {
+			r := newRig(t, Options{CacheBytes: 10_000, SegmentBytes: 4 << 10})
+			c := r.connect("a", "")
+			var texts []string
+			for range 50 {
+				texts = append(texts, strings.Repeat("x", 1000))
+				r.sendTx(c, 1, r.msg(tq("Q"), texts[0]))
+			}
+			if r.b.pending > 10_000 {
+				t.Errorf("%d bytes are in memory, want at most 10,000", r.b.pending)
+			}
+			for range 30 { // so that the log is cleaned meanwhile
+				r.churn(c)
+			}
+			want := ""
+			switch end {
+			case "commit":
+				r.commit(c, 1)
+				want = strings.Join(texts, " ")
+			case "rollback":
+				r.rollback(c, 1)
+			case "crash":
+				r.crash()
+				c = r.connect("b", "")
+			}
+			r.want(r.consume(c, 7, tq("Q"), 1000), want)
+		})
+	}
+}
