@@ -3,6 +3,7 @@ package engine
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/godwitmq/godwit/broker"
 )
@@ -22,6 +23,7 @@ type Conn struct {
 	writer  atomic.Pointer[Writer] // of Serve; nil before
 	writing sync.Mutex             // held by who calls it; guards what follows
 	rest    bool                   // it has something left over
+	wrote   time.Time              // when it was called last
 	spare   []broker.Effect
 
 	pressure pressure
@@ -126,7 +128,7 @@ func (c *Conn) hand(mayWait bool) (ended bool) {
 		if !c.rest {
 			c.written()
 		}
-		if !mayWait && (c.rest || len(c.outbox) > handful) {
+		if !mayWait && (c.rest || len(c.outbox) > handful || !c.atOnce()) {
 			c.mu.Unlock()
 			c.signal()
 			return false
@@ -142,11 +144,27 @@ func (c *Conn) hand(mayWait bool) (ended bool) {
 			return ended
 		}
 		c.rest = (*write)(effects, mayWait)
+		c.wrote = c.engine.opt.Now()
 		clear(effects) // an idle connection must not hold the messages that it sent last
 		if cap(effects) <= keptEffects || len(effects) > cap(effects)/4 {
 			c.spare = effects[:0]
 		}
 	}
+}
+
+// calm is how long ago the last write must be for deliveries alone to be written at once: in a stream of them a moment's wait makes one write
+// of many.
+const calm = 200 * time.Microsecond
+
+// atOnce says whether what is in the outbox is worth a write of its own: an answer, which a client waits for, or deliveries after a pause. The
+// caller holds mu and writing.
+func (c *Conn) atOnce() bool {
+	for i := range c.outbox {
+		if c.outbox[i].Kind == broker.Answer {
+			return true
+		}
+	}
+	return len(c.outbox) == 0 || c.engine.opt.Now().Sub(c.wrote) > calm
 }
 
 // Tell puts an effect of the session's own into the outbox, after those that are there: for what the session has to say without the

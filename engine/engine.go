@@ -89,7 +89,6 @@ type heldGroups struct {
 	mu     sync.Mutex
 	groups []*group
 	conns  map[broker.ConnID]*Conn
-	touch  []*Conn
 	closed bool // no connection is served any more
 }
 

@@ -67,6 +67,7 @@ func (c *cli) serve(release func()) *cobra.Command {
 		Example: "  godwit serve\n  godwit serve --data /var/lib/godwit --listen openwire=tcp://127.0.0.1:61616 --listen stomp=tls://127.0.0.1:61615 --credentials mandatory",
 		Args:    exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			easeTimers()
 			release() // the signals are ours from here on
 			return c.runServe(&f)
 		},
