@@ -402,11 +402,8 @@ func (b *Broker) holdAway(s *stored) {
 
 // crowded says whether bodies of the kind of s take more memory than they may.
 func (b *Broker) crowded(s *stored) bool {
-	switch {
-	case s.flags&away != 0:
-		return b.away > b.opt.MemoryBytes
-	case s.flags&logged == 0:
-		return b.transient > b.opt.MemoryBytes
+	if s.flags&logged == 0 {
+		return b.transient+b.away > b.opt.MemoryBytes
 	}
 	return b.cached-b.transient > b.opt.CacheBytes
 }

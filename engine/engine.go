@@ -27,7 +27,7 @@ type Options struct {
 	// MaxInbox bounds the events that wait for the core; a session that submits more is held up, and so is its socket.
 	// 0 means 16,384.
 	MaxInbox int
-	// MaxInboxBytes bounds the bytes of the messages among them. 0 means 64 MiB.
+	// MaxInboxBytes bounds the bytes of the messages among them. 0 means 16 MiB.
 	MaxInboxBytes int64
 	// MaxOutbox bounds the answers that wait for one connection; a client that lets more pile up by not reading is
 	// cut off. Deliveries do not count: no more are made while many wait. 0 means 200,000.
@@ -113,7 +113,7 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 		opt.MaxInbox = 16384
 	}
 	if opt.MaxInboxBytes == 0 {
-		opt.MaxInboxBytes = 64 << 20
+		opt.MaxInboxBytes = 16 << 20
 	}
 	if opt.MaxOutbox == 0 {
 		opt.MaxOutbox = 200_000
