@@ -20,9 +20,7 @@ type bench struct {
 
 func newBench(opt Options) *bench {
 	x := &bench{b: New(opt), end: 64}
-	if err := x.b.Recovered(1, &x.out); err != nil {
-		panic(err)
-	}
+	x.b.Recovered(1, &x.out)
 	x.settle()
 	x.do(&Connect{Conn: 1})
 	return x

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -306,6 +307,29 @@ func TestRedeliveryPolicy(t *testing.T) {
 	r.want(r.ack(c, 2, Poison, got[0]), "x+3")
 	if v := r.look(tq("ActiveMQ.DLQ")); v.Size != 1 {
 		t.Errorf("the dead-letter queue has %d messages, want 1", v.Size)
+	}
+}
+
+// A repaired log may have lost the record that names a queue. Its messages are not lost with it.
+func TestQueueWithoutAName(t *testing.T) {
+	r := newRig(t, Options{})
+	c := r.connect("a", "")
+	r.send(c, r.msg(tq("Q"), "x"))
+	r.send(c, r.msg(tq("Q"), "y"))
+	r.log = slices.DeleteFunc(r.log, func(l line) bool { return recordKind(l.data[0]) == recordDestination })
+	r.crash()
+	want := tq("Godwit.Recovered.1")
+	if !slices.Equal(r.orphans, []message.Destination{want}) {
+		t.Fatalf("recovery reports %v, want %v", r.orphans, want)
+	}
+	for range 2 { // and it stays so
+		if v := r.look(want); v.Size != 2 {
+			t.Errorf("%v has %d messages, want 2", want, v.Size)
+		}
+		r.crash()
+	}
+	if len(r.orphans) > 0 {
+		t.Errorf("the next recovery reports %v again", r.orphans)
 	}
 }
 

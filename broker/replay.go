@@ -545,16 +545,24 @@ func (b *Broker) replayRemoved(id uint64) {
 // Recovered ends the replay: transactions that were open are rolled back, what may have been dispatched before a crash is flagged as
 // redelivered, and the start is written to the log.
 //
-// An error means that the log has messages of a queue that it does not define: it is not whole.
-func (b *Broker) Recovered(now int64, out *Effects) error {
+// Messages of a backlog that the log does not define come to a queue of their own, Godwit.Recovered.N; these are returned. That happens only after
+// a repair has given up the record that names a queue.
+func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destination) {
 	b.now, b.out = now, out
 	for _, id := range sortedKeys(b.backlogs) {
-		if q := b.backlogs[id]; q.destination == nil {
-			if q.size > 0 {
-				return fmt.Errorf("the journal has %d messages of backlog %d but does not say what that is: part of it is missing", q.size, id)
-			}
-			delete(b.backlogs, id)
+		q := b.backlogs[id]
+		if q.destination != nil {
+			continue
 		}
+		if q.size == 0 {
+			delete(b.backlogs, id)
+			continue
+		}
+		d := &destination{name: message.Destination{Kind: message.Queue, Name: fmt.Sprintf("Godwit.Recovered.%d", id)}, queue: q}
+		q.destination = d
+		b.destinations[d.name] = d
+		b.emitDestination(q)
+		orphans = append(orphans, d.name)
 	}
 	for _, serial := range sortedKeys(b.replay.transactions) {
 		b.replayRollback(serial)
@@ -589,5 +597,5 @@ func (b *Broker) Recovered(now int64, out *Effects) error {
 	}
 	b.replay = nil
 	b.out = nil
-	return nil
+	return orphans
 }

@@ -24,6 +24,7 @@ type rig struct {
 	lazy    bool
 	onTrim  func()
 	nextRef Ref
+	orphans []message.Destination
 	conns   ConnID
 	number  int64
 }
@@ -46,9 +47,7 @@ func (r *rig) boot() {
 	r.out.Reset()
 	r.loads = nil
 	r.b.Progress(r.durable, r.room)
-	if err := r.b.Recovered(r.now, &r.out); err != nil {
-		r.t.Fatal(err)
-	}
+	r.orphans = r.b.Recovered(r.now, &r.out)
 	r.write()
 	r.out.Reset()
 }

@@ -150,9 +150,8 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 	}
 	e.durable.Store(uint64(log.Tail()))
 	e.progress()
-	if err := e.core.Recovered(e.nowMillis(), &e.out); err != nil {
-		log.Close()
-		return nil, err
+	for _, d := range e.core.Recovered(e.nowMillis(), &e.out) {
+		opt.Logger.Error("the journal has messages of a queue or subscription whose name it has lost; they wait in a queue of their own", "queue", d)
 	}
 	go e.run()
 	go e.write()
@@ -295,6 +294,9 @@ func (e *Engine) run() {
 		touched := e.takeTouched()
 		e.busy.Unlock()
 		hand(touched, false)
+		if fired = false; e.waiting() {
+			continue // they came while busy was held here, and whoever brought them has gone
+		}
 		timer.Reset(wait)
 		select {
 		case <-e.wake:

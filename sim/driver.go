@@ -128,8 +128,8 @@ func (w *world) boot() {
 	w.notified, w.end = w.durable, w.durable
 	w.recovered(last)
 	w.core.Progress(w.durable, w.log.Space().Free)
-	if err := w.core.Recovered(w.now, &w.out); err != nil {
-		w.fail("recovery: %v", err)
+	if orphans := w.core.Recovered(w.now, &w.out); len(orphans) > 0 {
+		w.fail("the journal has messages of backlogs that it does not define: %v", orphans)
 	}
 	w.collect()
 	w.checkFlags()
