@@ -10,6 +10,10 @@ func (b *Broker) ack(ev *Ack) {
 		return
 	}
 	from, to, err := c.span(ev)
+	if ev.Kind == Redelivered && err != nil {
+		b.answer(ev.Conn, ev.Ref, nil)
+		return
+	}
 	if err != nil {
 		if tx := c.conn.transactions[ev.Tx]; ev.Tx != 0 && tx != nil {
 			tx.fail(err)
@@ -22,6 +26,10 @@ func (b *Broker) ack(ev *Ack) {
 	case ev.Kind == Delivered:
 		for _, e := range entries {
 			c.see(e)
+		}
+	case ev.Kind == Redelivered:
+		for _, e := range entries {
+			e.shown = true
 		}
 	case c.about.Browser:
 		c.dispatched.cut(from, to)

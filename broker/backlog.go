@@ -31,6 +31,7 @@ type entry struct {
 	redeliveries uint16
 	state        entryState
 	seen         bool // at a consumer whose window does not count it any more
+	shown        bool // its consumer's application has had it, and will get it once more from the client
 }
 
 // stored is a message as the broker keeps it, shared by all entries that stand for it.

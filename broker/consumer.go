@@ -99,6 +99,7 @@ func (c *consumer) forget(e *entry) {
 // gone ends what the consumer and an entry just taken from dispatched have to do with each other.
 func (c *consumer) gone(e *entry) {
 	c.unsee(e)
+	e.shown = false
 	e.consumer = nil
 	e.backlog.inFlight--
 }
@@ -343,11 +344,12 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 	c.dispatched = deque{}
 	held := make([]*entry, 0, len(back))
 	for i, e := range back {
+		shown := e.shown
 		c.gone(e)
 		if e.state == settling { // its transaction decides
 			continue
 		}
-		if i <= last || last < 0 && e.stored.sequence <= lastDelivered {
+		if shown || i <= last || last < 0 && e.stored.sequence <= lastDelivered {
 			e.raise()
 		}
 		held = append(held, e)

@@ -310,6 +310,37 @@ func TestRedeliveryPolicy(t *testing.T) {
 	}
 }
 
+// A client that rolled back redelivers by itself, from the first message on. If its consumer goes in the midst of that, all that the application has had
+// count as redelivered, although the last that it got again was the first.
+func TestRolledBackIsFlagged(t *testing.T) {
+	tests := map[string]func(r *rig, c ConnID, got []Effect){
+		"transaction": func(r *rig, c ConnID, got []Effect) {
+			for _, d := range got {
+				r.ack(c, 1, Consumed, d, inTx(1))
+			}
+			r.rollback(c, 1)
+		},
+		"recover": func(r *rig, c ConnID, got []Effect) {
+			for _, d := range got {
+				r.ack(c, 1, Redelivered, d)
+			}
+		},
+	}
+	for name, again := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Options{})
+			c := r.connect("a", "")
+			r.send(c, r.msg(tq("Q"), "x"))
+			r.send(c, r.msg(tq("Q"), "y"))
+			r.send(c, r.msg(tq("Q"), "z"))
+			got := deliveries(r.consume(c, 1, tq("Q"), 9), c, 1)
+			again(r, c, got[:2])
+			r.do(&Unsubscribe{Conn: c, Consumer: 1, LastDelivered: got[0].Sequence})
+			r.want(r.consume(c, 2, tq("Q"), 9), "x+1 y+1 z")
+		})
+	}
+}
+
 // A repaired log may have lost the record that names a queue. Its messages are not lost with it.
 func TestQueueWithoutAName(t *testing.T) {
 	r := newRig(t, Options{})

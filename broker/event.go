@@ -123,6 +123,9 @@ const (
 	Expired
 	// Released: goes back to its place, redelivery counter raised.
 	Released
+	// Redelivered: the application has had it and gets it once more from its client. It stays where it is, but when it comes back it counts as
+	// redelivered, whatever Unsubscribe.LastDelivered says. What is not there is ignored.
+	Redelivered
 )
 
 // Ack settles deliveries of a consumer: those from First to Last in the order of dispatch, or Last alone. Errors:

@@ -251,6 +251,7 @@ func (b *Broker) undo(tx *transaction) {
 		}
 		if c := e.consumer; c != nil {
 			e.state = dispatched
+			e.shown = true
 			c.unsee(e)
 			continue
 		}

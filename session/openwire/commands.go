@@ -332,7 +332,7 @@ func (c *connection) acknowledge(v *wire.MessageAck) {
 	x := c.consumers.of(consumerKey(&v.ConsumerID))
 	// An acknowledgement of a consumer that is gone says nothing, nor does one that a failover client sends for what
 	// its consumer had from the broker before.
-	if x == nil || !c.own(v.ConsumerID.ConnectionID) || !x.begun.Load() || v.AckType == wire.AckRedelivered || v.AckType == wire.AckUnmatched {
+	if x == nil || !c.own(v.ConsumerID.ConnectionID) || !x.begun.Load() || v.AckType == wire.AckUnmatched {
 		c.respond(v)
 		return
 	}
@@ -340,6 +340,8 @@ func (c *connection) acknowledge(v *wire.MessageAck) {
 	switch v.AckType {
 	case wire.AckDelivered:
 		event.Kind = broker.Delivered
+	case wire.AckRedelivered:
+		event.Kind = broker.Redelivered
 	case wire.AckPoison:
 		event.Kind = broker.Poison
 		event.Cause = poisonCause(v.PoisonCause)
@@ -361,7 +363,7 @@ func (c *connection) acknowledge(v *wire.MessageAck) {
 			return
 		}
 		event.Tx = tx
-	} else if event.Kind != broker.Delivered {
+	} else if event.Kind != broker.Delivered && event.Kind != broker.Redelivered {
 		first := event.First
 		if event.Single {
 			first = event.Last
