@@ -338,8 +338,15 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 	}
 	back := slices.Clone(c.dispatched.all())
 	last := c.dispatched.index(lastDelivered)
-	if lastDelivered == Unknown {
+	switch {
+	case lastDelivered == Unknown:
 		last = len(back)
+	case last < 0: // it is not here: all before any that is older count as seen, since what went back before may have come out of order
+		for i, e := range back {
+			if e.stored.sequence <= lastDelivered {
+				last = i
+			}
+		}
 	}
 	c.dispatched = deque{}
 	held := make([]*entry, 0, len(back))
@@ -349,7 +356,7 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 		if e.state == settling { // its transaction decides
 			continue
 		}
-		if shown || i <= last || last < 0 && e.stored.sequence <= lastDelivered {
+		if shown || i <= last {
 			e.raise()
 		}
 		held = append(held, e)

@@ -79,8 +79,8 @@ type Unsubscribe struct {
 	Ref      Ref
 	Consumer ConsumerID
 	// LastDelivered is the Sequence of the last delivery that the application saw: it and those before have their redelivery
-	// counter raised. If the consumer does not hold it (it is settled, or another consumer's of the same connection), those of a lower
-	// Sequence have. 0 means none was seen, Unknown that all count as seen.
+	// counter raised. If the consumer does not hold it (it is settled, or another consumer's of the same connection), the last of a lower
+	// Sequence stands for it. 0 means none was seen, Unknown that all count as seen.
 	LastDelivered uint64
 }
 
