@@ -58,7 +58,9 @@ func listening(t *testing.T, config *tls.Config, serve func(ctx context.Context,
 func godwit(t *testing.T, policy security.Policy, opt openwire.Options) (serve func(context.Context, net.Conn), end func()) {
 	t.Helper()
 	dir := t.TempDir()
-	e, err := engine.Open(func(n journal.Notify) (journal.Log, error) { return segment.Open(dir, segment.Options{SegmentSize: 1 << 20}, n) }, engine.Options{})
+	e, err := engine.Open(func(n journal.Notify) (journal.Log, error) {
+		return segment.Open(dir, segment.Options{SegmentSize: 1 << 20}, n)
+	}, engine.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
