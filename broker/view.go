@@ -101,7 +101,7 @@ func (b *Broker) view() *View {
 			Listener: c.about.Listener, Remote: c.about.Remote, Consumers: len(c.consumers), Producers: len(c.producers), Transactions: len(c.transactions), Since: c.since})
 		for _, id := range sortedKeys(c.consumers) {
 			x := c.consumers[id]
-			v.Consumers = append(v.Consumers, ConsumerView{Conn: c.id, Consumer: id, ClientID: c.about.ClientID, Destination: x.about.Destination.String(), Selector: x.about.Selector,
+			v.Consumers = append(v.Consumers, ConsumerView{Conn: c.id, Consumer: id, ClientID: c.about.ClientID, Destination: x.about.Destination.String(), Selector: strings.TrimPrefix(x.about.Selector, "convert_string_expressions:"),
 				Name: x.about.Name, Browser: x.about.Browser, Prefetch: x.prefetch, InFlight: x.dispatched.len(), Dispatched: x.total, Acked: x.acked, Priority: x.priority})
 		}
 	}
