@@ -72,7 +72,7 @@ type Encoding uint8
 const (
 	// Raw: text as UTF-8, bytes as they are. Other types have no raw form.
 	Raw Encoding = iota
-	// OpenWire: as the content of an OpenWire message (shared facts: messages, primitive maps), not compressed.
+	// OpenWire: as the content of an OpenWire message (typed values and primitive maps, see properties.go and body.go), not compressed.
 	OpenWire
 	// OpenWireCompressed: the same, compressed with zlib.
 	OpenWireCompressed
