@@ -199,7 +199,7 @@ final class Crash {
     try (Client client = new Client(Env.at(URL), transacted ? Session.SESSION_TRANSACTED : Session.AUTO_ACKNOWLEDGE)) {
       MessageConsumer consumer = client.session.createConsumer(client.session.createQueue(book.queue));
       int open = 0;
-      while (receiving || open > 0) { // what was taken is settled before the end
+      while (receiving || transacted && open > 0) { // what was taken is settled before the end
         Message message = consumer.receive(100);
         if (message != null) {
           book.delivered(message.getStringProperty("key"), message.getJMSRedelivered());
