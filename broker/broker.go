@@ -33,8 +33,7 @@ type Options struct {
 	MaxProducers int
 	// MaxTransaction bounds the number of messages and acknowledgements in one transaction. 0 means 1,000,000.
 	MaxTransaction int
-	DeadLetter     DeadLetterPolicy
-	Redelivery     RedeliveryPolicy
+	Policies       Policies
 }
 
 // DeadLetterPolicy says what becomes of messages that cannot be delivered.
@@ -59,6 +58,9 @@ type RedeliveryPolicy struct {
 	Multiplier   float64
 	MaximumDelay time.Duration
 }
+
+// defaultDeadLetterQueue is ActiveMQ's.
+const defaultDeadLetterQueue = "ActiveMQ.DLQ"
 
 // minSegmentBytes is the least SegmentBytes that makes sense.
 const minSegmentBytes = 4 << 10
@@ -86,17 +88,17 @@ func (o Options) filled() Options {
 	if o.MaxTransaction == 0 {
 		o.MaxTransaction = 1_000_000
 	}
-	if o.DeadLetter.Queue == "" {
-		o.DeadLetter.Queue = "ActiveMQ.DLQ"
-	}
 	return o
 }
 
 // Broker is the core. One goroutine uses it at a time.
 type Broker struct {
-	opt Options
-	now int64 // ms since 1970, of the Step at work
-	out *Effects
+	opt      Options
+	policies *Policies
+	// deadLetterQueues are those of any policy: what is there is not moved on.
+	deadLetterQueues map[string]bool
+	now              int64 // ms since 1970, of the Step at work
+	out              *Effects
 
 	sequence   uint64 // of the newest message
 	nextID     uint64 // of the newest backlog in the log
@@ -135,7 +137,7 @@ type Broker struct {
 // New makes an empty broker. Before its first Step all records of the log are given to Replay, then Recovered is called.
 func New(opt Options) *Broker {
 	opt = opt.filled()
-	return &Broker{
+	b := &Broker{
 		opt:          opt,
 		destinations: map[message.Destination]*destination{},
 		backlogs:     map[uint64]*backlog{},
@@ -148,6 +150,8 @@ func New(opt Options) *Broker {
 		log:          space{extentBytes: uint64(opt.SegmentBytes / extentsPerSegment), extents: map[uint64]*extent{}, room: 1 << 62},
 		replay:       newReplay(),
 	}
+	b.setPolicies(opt.Policies)
+	return b
 }
 
 // Step applies one event at a time (ms since 1970, never going back) and adds to out what is to be done. The records of one Step must be
@@ -195,6 +199,8 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: b.view()})
 	case *Loaded:
 		b.loaded(ev)
+	case *Configure:
+		b.configure(ev)
 	case Stop:
 		b.stop()
 	case Tick:

@@ -388,7 +388,7 @@ func (b *Broker) giveBack(entries []*entry) {
 		if e.redeliveries > 0 && q.id != 0 && e.stored.flags&logged != 0 {
 			raised = append(raised, e)
 		}
-		if limit := b.opt.Redelivery.Maximum; limit > 0 && int(e.redeliveries) > limit && !b.isDeadLetterQueue(q) {
+		if limit := b.policy(q).Redelivery.Maximum; limit > 0 && int(e.redeliveries) > limit && !b.isDeadLetterQueue(q) {
 			b.bury(e, fmt.Sprintf("Delivery[%d] exceeds redelivery policy limit: %d", e.redeliveries, limit))
 			continue
 		}

@@ -279,7 +279,7 @@ func TestLastDelivered(t *testing.T) {
 }
 
 func TestRedeliveryPolicy(t *testing.T) {
-	r := newRig(t, Options{Redelivery: RedeliveryPolicy{Maximum: 2, Delay: time.Second, Multiplier: 3, MaximumDelay: 2 * time.Second}})
+	r := newRig(t, Options{Policies: Policies{Default: Policy{Redelivery: RedeliveryPolicy{Maximum: 2, Delay: time.Second, Multiplier: 3, MaximumDelay: 2 * time.Second}}}})
 	c := r.connect("a", "")
 	r.consume(c, 1, tq("Q"), 9)
 	d := r.want(r.send(c, r.msg(tq("Q"), "x")), "x")
@@ -403,7 +403,7 @@ func TestExpiry(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			for _, cache := range []int64{0, 1} { // in memory, only in the log
-				r := newRig(t, Options{DeadLetter: tt.policy, CacheBytes: cache})
+				r := newRig(t, Options{Policies: Policies{Default: Policy{DeadLetter: tt.policy}}, CacheBytes: cache})
 				c := r.connect("a", "")
 				r.send(c, r.msg(tq(tt.to), "x", expires(r.now+10), tt.kind))
 				r.now += 9
@@ -671,7 +671,7 @@ func (r *rig) churn(c ConnID) {
 }
 
 func TestPurge(t *testing.T) {
-	r := newRig(t, Options{Redelivery: RedeliveryPolicy{Maximum: 5, Delay: time.Minute}})
+	r := newRig(t, Options{Policies: Policies{Default: Policy{Redelivery: RedeliveryPolicy{Maximum: 5, Delay: time.Minute}}}})
 	c := r.connect("a", "")
 	for i := range 5 {
 		r.send(c, r.msg(tq("Q"), fmt.Sprint(i)))

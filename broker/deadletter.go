@@ -10,7 +10,7 @@ import (
 // expire ends an entry whose time is over: into the dead-letter queue or away, by policy.
 func (b *Broker) expire(e *entry) {
 	q := e.backlog
-	away := b.opt.DeadLetter.DropExpired || b.unburied(e) || b.isDeadLetterQueue(q)
+	away := b.policy(q).DeadLetter.DropExpired || b.unburied(e) || b.isDeadLetterQueue(q)
 	if !away && !b.log.roomFor(int64(e.stored.size)) {
 		b.postpone(e)
 		return
@@ -45,17 +45,17 @@ func (b *Broker) postpone(e *entry) {
 }
 
 func (b *Broker) isDeadLetterQueue(q *backlog) bool {
-	return q.destination != nil && q.destination.name == (message.Destination{Kind: message.Queue, Name: b.opt.DeadLetter.Queue})
+	return q.destination != nil && q.destination.name.Kind == message.Queue && b.deadLetterQueues[q.destination.name.Name]
 }
 
 // unburied says whether the entry is of those that are dropped rather than kept as dead letters.
 func (b *Broker) unburied(e *entry) bool {
-	return e.stored.flags&persistent == 0 && !b.opt.DeadLetter.KeepNonPersistent
+	return e.stored.flags&persistent == 0 && !b.policy(e.backlog).DeadLetter.KeepNonPersistent
 }
 
 // poison handles an entry that its consumer could not process: another try by policy, or a dead letter.
 func (b *Broker) poison(e *entry, cause string) {
-	p := b.opt.Redelivery
+	p := b.policy(e.backlog).Redelivery
 	if int(e.redeliveries) >= p.Maximum {
 		b.bury(e, cause)
 		return
@@ -86,7 +86,7 @@ func (b *Broker) bury(e *entry, cause string) {
 		b.settle(e)
 		return
 	}
-	name := message.Destination{Kind: message.Queue, Name: b.opt.DeadLetter.Queue}
+	name := message.Destination{Kind: message.Queue, Name: b.policy(e.backlog).DeadLetter.Queue}
 	if b.isDeadLetterQueue(e.backlog) {
 		e.raise()
 		b.returnEntry(e, nil)

@@ -11,7 +11,8 @@ import (
 // destination is a queue or a topic.
 type destination struct {
 	name          message.Destination
-	owner         *connection     // of a temporary one
+	owner         *connection // of a temporary one
+	policy        *Policy
 	queue         *backlog        // of a queue
 	subscriptions []*subscription // of a topic
 	consumers     int
@@ -133,7 +134,7 @@ func (b *Broker) countDestination(op string) *Error {
 
 // create makes a destination that is not there.
 func (b *Broker) create(name message.Destination, owner *connection) *destination {
-	d := &destination{name: name, owner: owner}
+	d := &destination{name: name, owner: owner, policy: b.policyOf(name)}
 	b.destinations[name] = d
 	if !name.Kind.IsTopic() {
 		d.queue = &backlog{destination: d}

@@ -460,6 +460,7 @@ func (b *Broker) replayDestination(position uint64, f *fields) {
 		return
 	}
 	d := &destination{name: message.Destination{Kind: kind, Name: name}, queue: q}
+	d.policy = b.policyOf(d.name)
 	q.destination = d
 	b.destinations[d.name] = d
 }
@@ -507,7 +508,7 @@ func (b *Broker) replaySubscription(position uint64, f *fields) error {
 		}
 		d := b.destinations[p]
 		if d == nil {
-			d = &destination{name: p}
+			d = &destination{name: p, policy: b.policyOf(p)}
 			b.destinations[p] = d
 		}
 		s.join(d)
@@ -559,6 +560,7 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 			continue
 		}
 		d := &destination{name: message.Destination{Kind: message.Queue, Name: fmt.Sprintf("Godwit.Recovered.%d", id)}, queue: q}
+		d.policy = b.policyOf(d.name)
 		q.destination = d
 		b.destinations[d.name] = d
 		b.emitDestination(q)

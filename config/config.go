@@ -27,9 +27,10 @@ type Config struct {
 	HTTP        HTTP        `yaml:"http" doc:"The HTTP API, which the command line uses."`
 	Credentials Credentials `yaml:"credentials" doc:"Who may connect, and what they may do."`
 	Limits      Limits      `yaml:"limits" doc:"What one client, or all of them, may take."`
-	Redelivery  Redelivery  `yaml:"redelivery" doc:"What happens to a message that a consumer could not process."`
-	DeadLetter  DeadLetter  `yaml:"deadLetter" doc:"Where messages go that nobody can process."`
-	Expiry      Expiry      `yaml:"expiry" doc:"What happens to a message whose time is over."`
+	Redelivery  Redelivery  `yaml:"redelivery" live:"yes" doc:"What happens to a message that a consumer could not process."`
+	DeadLetter  DeadLetter  `yaml:"deadLetter" live:"yes" doc:"Where messages go that nobody can process."`
+	Expiry      Expiry      `yaml:"expiry" live:"yes" doc:"What happens to a message whose time is over."`
+	Policies    []Policy    `yaml:"policies" live:"yes" doc:"What holds for some destinations. Of the entries that fit a destination the most specific one holds alone: a name before *, * before >."`
 	Journal     Journal     `yaml:"journal" doc:"The log on disk."`
 	Shutdown    Shutdown    `yaml:"shutdown" doc:"How the broker stops."`
 	Log         Log         `yaml:"log" doc:"The program's own log, on standard error."`
@@ -127,6 +128,14 @@ type DeadLetter struct {
 // Expiry is the policy for messages whose time is over.
 type Expiry struct {
 	To string `yaml:"to" allowed:"dead-letter|drop" doc:"Whether expired messages go to the dead-letter queue or are dropped."`
+}
+
+// Policy is what holds for the destinations that fit a name or pattern.
+type Policy struct {
+	Destination string     `yaml:"destination" doc:"queue://NAME, topic://NAME, temp-queue://NAME or temp-topic://NAME; * stands for one segment, > for the rest."`
+	Redelivery  Redelivery `yaml:"redelivery" doc:"Instead of the section redelivery."`
+	DeadLetter  DeadLetter `yaml:"deadLetter" doc:"Instead of the section deadLetter."`
+	Expiry      Expiry     `yaml:"expiry" doc:"Instead of the section expiry."`
 }
 
 // Journal is the log on disk.

@@ -272,3 +272,34 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestPolicies(t *testing.T) {
+	tests := map[string]struct {
+		file string
+		want Policy // of policies[0]
+		err  string
+	}{
+		"open keys are those of the top": {
+			file: "redelivery: {maximum: 3, delay: 2s}\npolicies:\n  - {destination: 'queue://a.>', redelivery: {maximum: 9}}",
+			want: Policy{Destination: "queue://a.>", Redelivery: Redelivery{Maximum: 9, Delay: 2 * time.Second, Multiplier: 1}, DeadLetter: DeadLetter{Queue: "ActiveMQ.DLQ"}, Expiry: Expiry{To: "dead-letter"}},
+		},
+		"zero is said too": {
+			file: "redelivery: {maximum: 3}\npolicies:\n  - {destination: 'topic://a', redelivery: {maximum: 0}, expiry: {to: drop}}",
+			want: Policy{Destination: "topic://a", Redelivery: Redelivery{Multiplier: 1}, DeadLetter: DeadLetter{Queue: "ActiveMQ.DLQ"}, Expiry: Expiry{To: "drop"}},
+		},
+		"no kind":  {file: "policies:\n  - {destination: a}", err: "g.yaml:2:6: policies[0].destination: \"a\" names no destinations; expected for example queue://ORDERS.>"},
+		"twice":    {file: "policies:\n  - {destination: 'queue://a'}\n  - {destination: 'queue://a'}", err: "g.yaml:3:6: policies[1].destination: queue://a has a policy already, policies[0]"},
+		"no queue": {file: "policies:\n  - {destination: 'queue://a', deadLetter: {queue: 'x.>'}}", err: "g.yaml:2:45: policies[0].deadLetter.queue: \"x.>\" is not the name of one queue"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c, err := Parse("g.yaml", []byte(tt.file))
+			switch {
+			case err != nil && err.Error() != tt.err, err == nil && tt.err != "":
+				t.Errorf("Parse(%q): error %v, want %q", tt.file, err, tt.err)
+			case err == nil && !reflect.DeepEqual(c.Policies[0], tt.want):
+				t.Errorf("Parse(%q) gives policy %+v, want %+v", tt.file, c.Policies[0], tt.want)
+			}
+		})
+	}
+}

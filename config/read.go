@@ -52,6 +52,7 @@ func Load(path string, environ []string, overrides ...Override) (*Config, error)
 	c.read(path, data, &problems)
 	c.override(environment(environ), &problems)
 	c.override(overrides, &problems)
+	c.completePolicies()
 	c.validate(&problems)
 	if err := problems.err(); err != nil {
 		return nil, err
@@ -84,6 +85,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	c.file = name
 	var problems Problems
 	c.read(name, data, &problems)
+	c.completePolicies()
 	c.validate(&problems)
 	if err := problems.err(); err != nil {
 		return nil, err

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/godwitmq/godwit/message"
 	"github.com/godwitmq/godwit/security"
 )
 
@@ -35,9 +34,7 @@ func (c *Config) validate(problems *Problems) {
 	k.http()
 	k.credentials()
 	k.limits()
-	k.check(c.Redelivery.Maximum >= 0, "redelivery.maximum", "%d is negative; expected 0 or more", c.Redelivery.Maximum)
-	k.check(c.Redelivery.Multiplier >= 1 && c.Redelivery.Multiplier <= 100, "redelivery.multiplier", "%v is out of range; expected 1 to 100", c.Redelivery.Multiplier)
-	k.deadLetter()
+	k.policies()
 	k.journal()
 }
 
@@ -223,12 +220,6 @@ func (k checker) limits() {
 	k.check(l.Destinations > 0, "limits.destinations", "%d is out of range; expected 1 or more", l.Destinations)
 	k.check(l.Transaction > 0, "limits.transaction", "%d is out of range; expected 1 or more", l.Transaction)
 	k.check(l.DuplicateProducers >= 0, "limits.duplicateProducers", "%d is negative; expected 0 or more", l.DuplicateProducers)
-}
-
-func (k checker) deadLetter() {
-	d, err := message.ParseDestination(k.config.DeadLetter.Queue, message.Queue)
-	ok := err == nil && d.Kind == message.Queue && !d.IsPattern() && !strings.ContainsAny(d.Name, ",?")
-	k.check(ok, "deadLetter.queue", "%q is not the name of one queue", k.config.DeadLetter.Queue)
 }
 
 func (k checker) journal() {

@@ -84,6 +84,9 @@ func (c *Conn) Hold() {
 	}
 }
 
+// Configure puts other policies in force. It does not wait for that.
+func (e *Engine) Configure(p broker.Policies) { e.post(&broker.Configure{Policies: p}) }
+
 // post puts an event of the engine's own into the inbox. Unlike submit it may be called with any lock but that of the inbox.
 func (e *Engine) post(event broker.Event) {
 	e.mu.Lock()

@@ -90,10 +90,10 @@ func (w *world) start() {
 		w.opt.CacheBytes = 1 // all that waits leaves memory
 	}
 	if w.chance(3) {
-		w.opt.Redelivery = broker.RedeliveryPolicy{Maximum: 1 + w.rnd.IntN(2), Delay: 100e6, Multiplier: 2}
+		w.opt.Policies.Default.Redelivery = broker.RedeliveryPolicy{Maximum: 1 + w.rnd.IntN(2), Delay: 100e6, Multiplier: 2}
 	}
-	w.opt.DeadLetter.DropExpired = w.chance(4)
-	w.opt.DeadLetter.KeepNonPersistent = w.chance(3)
+	w.opt.Policies.Default.DeadLetter.DropExpired = w.chance(4)
+	w.opt.Policies.Default.DeadLetter.KeepNonPersistent = w.chance(3)
 	w.calm = []int{1, 4, 20}[w.rnd.IntN(3)]
 	if w.chance(4) {
 		w.limit = int64(4+w.rnd.IntN(3)) * segmentBytes

@@ -216,7 +216,7 @@ func (w *world) compare(d *due, now map[key]*place) {
 	var postponed []arrival
 	d.arrivals = slices.DeleteFunc(d.arrivals, func(a arrival) bool {
 		late := a.msg.expiration != 0 && a.msg.expiration <= w.now
-		if late && a.backlog != deadLetters && !w.opt.DeadLetter.DropExpired && (a.msg.persistent || w.opt.DeadLetter.KeepNonPersistent) {
+		if late && a.backlog != deadLetters && !w.opt.Policies.Default.DeadLetter.DropExpired && (a.msg.persistent || w.opt.Policies.Default.DeadLetter.KeepNonPersistent) {
 			dead[a.msg.id]++
 			postponed = append(postponed, a)
 		}
@@ -232,7 +232,7 @@ func (w *world) compare(d *due, now map[key]*place) {
 				w.fail("message %s in %s was redelivered %d times, now it says %d", old.msg.id, k.backlog, old.Redeliveries, new.Redeliveries)
 			}
 			new.msg, new.batch, new.expired = old.msg, old.batch, old.expired
-			over := w.opt.Redelivery.Maximum > 0 && old.Dispatched && new.Redeliveries > w.opt.Redelivery.Maximum
+			over := w.opt.Policies.Default.Redelivery.Maximum > 0 && old.Dispatched && new.Redeliveries > w.opt.Policies.Default.Redelivery.Maximum
 			new.doomed = (old.doomed || over) && !new.Ready && !new.Dispatched
 			if new.Priority != old.Priority || new.Expiration != old.Expiration || new.Size != old.Size || new.Logged != old.Logged {
 				w.fail("message %s in %s has changed from %+v to %+v", old.msg.id, k.backlog, old.Held, new.Held)
@@ -247,7 +247,7 @@ func (w *world) compare(d *due, now map[key]*place) {
 			continue
 		}
 		late := old.expired || old.Expiration != 0 && old.Expiration <= w.now
-		limit := w.opt.Redelivery.Maximum
+		limit := w.opt.Policies.Default.Redelivery.Maximum
 		beyond := limit > 0 && old.Dispatched && old.Redeliveries+1 > limit
 		if !late && !beyond && !old.doomed {
 			w.fail("message %s has vanished from %s", old.msg.id, k.backlog)
@@ -258,11 +258,11 @@ func (w *world) compare(d *due, now map[key]*place) {
 			}
 			continue
 		}
-		if !old.msg.persistent && !w.opt.DeadLetter.KeepNonPersistent {
+		if !old.msg.persistent && !w.opt.Policies.Default.DeadLetter.KeepNonPersistent {
 			continue
 		}
 		switch {
-		case !late || !w.opt.DeadLetter.DropExpired:
+		case !late || !w.opt.Policies.Default.DeadLetter.DropExpired:
 			dead[old.msg.id]++
 		case old.doomed || beyond:
 			maybe[old.msg.id]++

@@ -164,8 +164,7 @@ func brokerOptions(cfg *config.Config) broker.Options {
 	return broker.Options{
 		Name: cfg.Broker.Name, CacheBytes: int64(cfg.Limits.Cache), MemoryBytes: int64(cfg.Limits.Memory), SegmentBytes: int64(cfg.Journal.SegmentSize), MaxDestinations: cfg.Limits.Destinations,
 		MaxProducers: cfg.Limits.DuplicateProducers, MaxTransaction: cfg.Limits.Transaction,
-		DeadLetter: broker.DeadLetterPolicy{Queue: cfg.DeadLetter.Queue, DropExpired: cfg.Expiry.To == "drop", KeepNonPersistent: cfg.DeadLetter.NonPersistent},
-		Redelivery: broker.RedeliveryPolicy{Maximum: cfg.Redelivery.Maximum, Delay: cfg.Redelivery.Delay, Multiplier: cfg.Redelivery.Multiplier, MaximumDelay: cfg.Redelivery.MaximumDelay},
+		Policies: brokerPolicies(cfg),
 	}
 }
 

@@ -26,6 +26,9 @@ func (n *node) reload() (api.Reloaded, error) {
 		return api.Reloaded{}, &api.Error{Status: 409, Code: "malformed", Op: "reload", Detail: "nothing was changed: " + err.Error()}
 	}
 	n.current.Store(merged)
+	if e, _ := n.core.now(); e != nil {
+		e.Configure(brokerPolicies(merged))
+	}
 	n.configureAPI(merged)
 	setLevel(n.level, merged.Log.Level)
 	done := api.Reloaded{Live: changes(live), Restart: changes(restart), Notes: []string{"users were read again"}}

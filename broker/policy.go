@@ -1,0 +1,99 @@
+package broker
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// Policies are the rules of an operator that may change while the broker runs. The zero value works.
+type Policies struct {
+	// Default holds for destinations that no other policy fits.
+	Default Policy
+	// Destinations are the policies by destination: of those that fit one, the most specific holds alone.
+	Destinations []Policy
+}
+
+// Policy is what holds for the destinations that fit a name or a pattern. The zero value is ActiveMQ's default.
+type Policy struct {
+	Destination message.Destination // a temporary kind is for temporary destinations; not used in Policies.Default
+	DeadLetter  DeadLetterPolicy
+	Redelivery  RedeliveryPolicy
+}
+
+func (p Policy) filled() Policy {
+	if p.DeadLetter.Queue == "" {
+		p.DeadLetter.Queue = "ActiveMQ.DLQ"
+	}
+	return p
+}
+
+// Configure puts other policies in force, for the destinations that are there as well.
+type Configure struct {
+	Conn     ConnID
+	Ref      Ref
+	Policies Policies
+}
+
+func (*Configure) isEvent() {}
+
+func (b *Broker) configure(ev *Configure) {
+	b.setPolicies(ev.Policies)
+	for _, d := range b.destinations {
+		d.policy = b.policyOf(d.name)
+	}
+	b.answer(ev.Conn, ev.Ref, nil)
+}
+
+// setPolicies orders the policies so that the first that fits is the most specific.
+func (b *Broker) setPolicies(p Policies) {
+	p.Default = p.Default.filled()
+	p.Destinations = slices.Clone(p.Destinations)
+	slices.SortStableFunc(p.Destinations, func(x, y Policy) int { return moreSpecific(x.Destination.Name, y.Destination.Name) })
+	b.deadLetterQueues = map[string]bool{p.Default.DeadLetter.Queue: true}
+	for i, x := range p.Destinations {
+		p.Destinations[i] = x.filled()
+		b.deadLetterQueues[p.Destinations[i].DeadLetter.Queue] = true
+	}
+	b.policies = &p
+}
+
+// moreSpecific compares patterns segment by segment: a name comes before *, * before >.
+func moreSpecific(x, y string) int {
+	rank := func(segment string) int {
+		switch segment {
+		case ">":
+			return 2
+		case "*":
+			return 1
+		}
+		return 0
+	}
+	xs, ys := strings.Split(x, "."), strings.Split(y, ".")
+	for i := range min(len(xs), len(ys)) {
+		if d := rank(xs[i]) - rank(ys[i]); d != 0 {
+			return d
+		}
+	}
+	return len(xs) - len(ys) // a.b before a.b.>, which fits a.b too
+}
+
+// policyOf gives what holds for a destination.
+func (b *Broker) policyOf(name message.Destination) *Policy {
+	for i := range b.policies.Destinations {
+		p := &b.policies.Destinations[i]
+		if p.Destination.Kind == name.Kind && (p.Destination.Name == name.Name || message.MatchName(p.Destination.Name, name.Name)) {
+			return p
+		}
+	}
+	return &b.policies.Default
+}
+
+// policy is that of the destination whose backlog it is.
+func (b *Broker) policy(q *backlog) *Policy {
+	if q.destination == nil || q.destination.policy == nil {
+		return &b.policies.Default
+	}
+	return q.destination.policy
+}
