@@ -247,14 +247,39 @@ func (a *audit) space() {
 // due checks the timers.
 func (a *audit) due() {
 	for i, t := range a.b.timers {
-		if t.entry != nil {
-			a.check(int(t.entry.timer) == i+1, "timer %d: its entry says %d", i, t.entry.timer)
-			a.check(t.entry.state == ready || t.entry.state == delayed, "timer %d is of an entry in state %d", i, t.entry.state)
-		} else {
-			a.check(int(t.consumer.timer) == i+1, "timer %d: its consumer says %d", i, t.consumer.timer)
-		}
+		a.check(int(t.consumer.timer) == i+1, "timer %d: its consumer says %d", i, t.consumer.timer)
 		if i > 0 {
 			a.check(a.b.timers[(i-1)/2].at <= t.at, "timer %d is out of order", i)
 		}
+	}
+	a.wheel()
+}
+
+// wheel checks that every entry in the wheel is where its time says, and that what waits for a time is there.
+func (a *audit) wheel() {
+	w := &a.b.wheel
+	size := 0
+	for level := range w.slots {
+		for slot, id := range w.slots[level] {
+			a.check((id != 0) == (w.used[level]>>slot&1 == 1), "wheel: level %d slot %d disagrees with its mark", level, slot)
+			for first := true; id != 0; first = false {
+				c := w.chunks[id-1]
+				a.check(first || c.n == chunkItems, "wheel: a chunk of %d entries is not the first of its slot", c.n)
+				a.check(int(c.level) == level && int(c.slot) == slot, "wheel: a chunk of level %d slot %d says %d, %d", level, slot, c.level, c.slot)
+				for i, e := range c.entries[:c.n] {
+					size++
+					a.check(e.timer == id<<chunkBits|int32(i), "wheel: the entry of message %d says it is elsewhere", e.stored.sequence)
+					a.check(e.state == ready || e.state == delayed, "wheel: the entry of message %d is in state %d", e.stored.sequence, e.state)
+					at := a.b.entryTime(e)
+					l, s := w.place(at)
+					a.check(l == level && s == slot || w.digit(level) == slot, "wheel: message %d, due at %d, is in level %d slot %d at %d", e.stored.sequence, at, level, slot, w.now)
+				}
+				id = c.next
+			}
+		}
+	}
+	a.check(size == w.size, "wheel: size counts %d, has %d", w.size, size)
+	for e := range a.b.delayed {
+		a.check(e.state == delayed && e.timer != 0, "message %d is remembered as delayed and is in state %d", e.stored.sequence, e.state)
 	}
 }

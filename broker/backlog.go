@@ -27,7 +27,7 @@ type entry struct {
 	next, prev   *entry    // in the list of ready entries of its priority
 	consumer     *consumer // who has it
 	sibling      *entry    // the next entry of the same stored
-	timer        int32     // its index in the timers plus 1; 0 is none
+	timer        int32     // its place in the wheel; 0 is none
 	redeliveries uint16
 	state        entryState
 	seen         bool // at a consumer whose window does not count it any more

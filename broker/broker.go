@@ -116,6 +116,8 @@ type Broker struct {
 	wildConsumers []*consumer     // queue consumers with a pattern
 	producers     producers
 	timers        timers
+	wheel         wheel
+	delayed       map[*entry]int64 // when those come back that wait for a redelivery, ms since 1970; never ranged over where the order shows
 	loads         map[uint64]*load
 	dirty         []*backlog // to be dispatched at the end of the Step
 	fresh         []*stored  // came in the Step, may have to leave memory at its end
@@ -127,6 +129,7 @@ type Broker struct {
 		targets []*backlog
 		entries []*entry // for settle alone
 		acked   []*entry // for ack alone
+		due     []*entry // for tick alone
 	}
 	advisories int // subscriptions to advisory topics
 
@@ -147,6 +150,7 @@ func New(opt Options) *Broker {
 		durables:     map[durableKey]*subscription{},
 		producers:    producers{byID: map[string]*producer{}},
 		loads:        map[uint64]*load{},
+		delayed:      map[*entry]int64{},
 		log:          space{extentBytes: uint64(opt.SegmentBytes / extentsPerSegment), extents: map[uint64]*extent{}, room: 1 << 62},
 		replay:       newReplay(),
 	}
@@ -207,7 +211,7 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 	default:
 		panic(fmt.Sprintf("broker: unknown event %T", event))
 	}
-	if len(b.timers) > 0 && b.timers[0].at <= now {
+	if b.wheel.size > 0 || len(b.timers) > 0 && b.timers[0].at <= now {
 		b.tick()
 	}
 	for len(b.dirty) > 0 {

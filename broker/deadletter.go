@@ -41,7 +41,7 @@ func (b *Broker) postpone(e *entry) {
 		}
 	}
 	e.state = delayed
-	b.setEntryTimer(e, b.now+burialDelay)
+	b.delay(e, b.now+burialDelay)
 }
 
 func (b *Broker) isDeadLetterQueue(q *backlog) bool {
@@ -76,7 +76,7 @@ func (b *Broker) poison(e *entry, cause string) {
 		b.emitRedelivered(e.backlog, []*entry{e})
 	}
 	e.state = delayed
-	b.setEntryTimer(e, b.now+int64(wait))
+	b.delay(e, b.now+int64(wait))
 }
 
 // bury moves an entry to the dead-letter queue, in one batch with its settlement. What is in that queue already

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -293,11 +294,13 @@ func (b *Broker) entriesOf(q *backlog) []*entry {
 			}
 		}
 	}
-	for _, t := range b.timers {
-		if t.entry != nil && t.entry.backlog == q && t.entry.state == delayed {
-			entries = append(entries, t.entry)
+	n := len(entries)
+	for e := range b.delayed {
+		if e.backlog == q {
+			entries = append(entries, e)
 		}
 	}
+	slices.SortFunc(entries[n:], func(x, y *entry) int { return cmp.Compare(x.stored.sequence, y.stored.sequence) })
 	for _, token := range sortedKeys(b.loads) {
 		for _, e := range b.loads[token].dying {
 			if e.backlog == q && e.state == dying {

@@ -1,11 +1,14 @@
 package broker
 
-import "container/heap"
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+)
 
-// timer is something due at a time: an entry's expiry or redelivery, or the end of a consumer's pull.
+// timer is the end of a consumer's pull, due at a time. What entries wait for is in the wheel.
 type timer struct {
 	at       int64 // ms since 1970
-	entry    *entry
 	consumer *consumer
 }
 
@@ -20,13 +23,7 @@ func (t timers) Swap(i, j int) {
 	t.tell(j)
 }
 
-func (t timers) tell(i int) {
-	if e := t[i].entry; e != nil {
-		e.timer = int32(i + 1)
-	} else {
-		t[i].consumer.timer = int32(i + 1)
-	}
-}
+func (t timers) tell(i int) { t[i].consumer.timer = int32(i + 1) }
 
 // Push and Pop are heap.Interface's.
 func (t *timers) Push(x any) {
@@ -40,23 +37,33 @@ func (t *timers) Pop() any {
 	x := (*t)[last]
 	(*t)[last] = timer{}
 	*t = (*t)[:last]
-	if x.entry != nil {
-		x.entry.timer = 0
-	} else {
-		x.consumer.timer = 0
-	}
+	x.consumer.timer = 0
 	return x
 }
 
-func (b *Broker) setEntryTimer(e *entry, at int64) {
+// delay has a delayed entry wait until a time. Others wait for their expiry.
+func (b *Broker) delay(e *entry, at int64) {
 	b.clearEntryTimer(e)
-	heap.Push(&b.timers, timer{at: at, entry: e})
+	b.delayed[e] = at
+	b.wheel.put(e, at)
 }
 
 func (b *Broker) clearEntryTimer(e *entry) {
-	if e.timer != 0 {
-		heap.Remove(&b.timers, int(e.timer-1))
+	if e.timer == 0 {
+		return
 	}
+	b.wheel.remove(e)
+	if e.state == delayed {
+		delete(b.delayed, e)
+	}
+}
+
+// entryTime is when something happens to an entry that is in the wheel.
+func (b *Broker) entryTime(e *entry) int64 {
+	if e.state == delayed {
+		return b.delayed[e]
+	}
+	return e.stored.expiration
 }
 
 func (b *Broker) setPullTimer(c *consumer, at int64) {
@@ -70,12 +77,13 @@ func (b *Broker) clearPullTimer(c *consumer) {
 	}
 }
 
-// Deadline is when the next Tick has work, in ms since 1970; 0 if there is nothing to wait for.
+// Deadline is when the next Tick has work, in ms since 1970, or a little earlier; 0 if there is nothing to wait for.
 func (b *Broker) Deadline() int64 {
-	if len(b.timers) == 0 {
-		return 0
+	at := b.wheel.next()
+	if len(b.timers) > 0 && (at == 0 || b.timers[0].at < at) {
+		at = b.timers[0].at
 	}
-	return b.timers[0].at
+	return at
 }
 
 // maxPerTick bounds how many timers one Step serves, so that a mass expiry does not hold up everybody else.
@@ -84,23 +92,39 @@ const maxPerTick = 1000
 // tick serves what is due.
 func (b *Broker) tick() {
 	for n := 0; n < maxPerTick && len(b.timers) > 0 && b.timers[0].at <= b.now; n++ {
-		due := heap.Pop(&b.timers).(timer)
-		switch {
-		case due.consumer != nil:
-			due.consumer.pulls = 0
-			b.tell(Effect{Conn: due.consumer.conn.id, Kind: PullEmpty, Consumer: due.consumer.id})
-		case due.entry.state == delayed:
-			e := due.entry
+		c := heap.Pop(&b.timers).(timer).consumer
+		c.pulls = 0
+		b.tell(Effect{Conn: c.conn.id, Kind: PullEmpty, Consumer: c.id})
+	}
+	budget := maxPerTick * fireCost
+	due := b.scratch.due[:0]
+	for e := b.wheel.due(b.now, &budget, b.entryTime); e != nil; e = b.wheel.due(b.now, &budget, b.entryTime) {
+		due = append(due, e)
+	}
+	if len(due) == 0 {
+		return
+	}
+	// The wheel knows no order within a millisecond, and what has waited for this Step came in a certain one.
+	slices.SortFunc(due, func(x, y *entry) int {
+		return cmp.Or(cmp.Compare(b.entryTime(x), b.entryTime(y)), cmp.Compare(x.stored.sequence, y.stored.sequence))
+	})
+	for _, e := range due {
+		switch e.state {
+		case delayed:
+			delete(b.delayed, e)
 			b.returnEntry(e, nil)
-		case due.entry.state == ready:
-			b.expire(due.entry)
+		case ready:
+			b.expire(e)
 		}
 	}
+	clear(due)
+	b.scratch.due = due[:0]
 }
 
-// watchExpiry sets the timer of an entry that can expire.
+// watchExpiry sees to it that an entry that can expire does.
 func (b *Broker) watchExpiry(e *entry) {
 	if e.stored.expiration != 0 {
-		b.setEntryTimer(e, e.stored.expiration)
+		b.clearEntryTimer(e)
+		b.wheel.put(e, e.stored.expiration)
 	}
 }
