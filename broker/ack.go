@@ -1,6 +1,9 @@
 package broker
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // ack settles deliveries as the kind says.
 func (b *Broker) ack(ev *Ack) {
@@ -9,15 +12,16 @@ func (b *Broker) ack(ev *Ack) {
 		b.answer(ev.Conn, ev.Ref, nil)
 		return
 	}
+	if ev.Tx != 0 && ev.Kind == Consumed && !c.about.Browser {
+		b.ackInTx(c, ev)
+		return
+	}
 	from, to, err := c.span(ev)
 	if ev.Kind == Redelivered && err != nil {
 		b.answer(ev.Conn, ev.Ref, nil)
 		return
 	}
 	if err != nil {
-		if tx := c.conn.transactions[ev.Tx]; ev.Tx != 0 && tx != nil {
-			tx.fail(err)
-		}
 		b.answer(ev.Conn, ev.Ref, err)
 		return
 	}
@@ -36,15 +40,18 @@ func (b *Broker) ack(ev *Ack) {
 		for _, e := range entries {
 			c.unsee(e)
 		}
-	case ev.Tx != 0 && ev.Kind == Consumed:
-		b.ackInTx(c, ev, entries)
 	default:
 		b.ackNow(c, ev, from, to, entries)
 	}
-	clear(entries)
-	b.scratch.acked = entries[:0]
+	b.scratch.acked = forget(entries)
 	b.answer(ev.Conn, ev.Ref, nil)
 	b.wake(c)
+}
+
+// forget empties a list for its next use.
+func forget(entries []*entry) []*entry {
+	clear(entries)
+	return entries[:0]
 }
 
 // span finds which deliveries an acknowledgement is about, as indexes in c.dispatched.
@@ -52,20 +59,63 @@ func (c *consumer) span(ev *Ack) (from, to int, err *Error) {
 	if ev.Kind == Delivered && ev.Last == 0 {
 		return 0, min(max(ev.Count, 0), c.dispatched.len()), nil
 	}
-	last := c.dispatched.index(ev.Last)
-	from = last
-	if !ev.Single {
-		from = 0
-		if ev.First != 0 && ev.First != ev.Last {
-			from = c.dispatched.index(ev.First)
-		} else if ev.First == ev.Last && ev.Count == 1 {
-			from = last
-		}
-	}
+	from, last := c.ends(ev)
 	if last < 0 || from < 0 || from > last {
-		return 0, 0, &Error{Code: NotFound, Op: "acknowledge", Detail: fmt.Sprintf("Unmatched acknowledge: Could not find Message-ID range %d-%d in dispatched-list (%d messages)", ev.First, ev.Last, c.dispatched.len())}
+		return 0, 0, c.unmatched(ev)
 	}
 	return from, last + 1, nil
+}
+
+// ends gives the indexes of the first and the last delivery that an acknowledgement names; -1 for one that is not there.
+func (c *consumer) ends(ev *Ack) (first, last int) {
+	last = c.dispatched.index(ev.Last)
+	switch {
+	case ev.Single || ev.First == ev.Last && ev.Count == 1:
+		return last, last
+	case ev.First != 0 && ev.First != ev.Last:
+		return c.dispatched.index(ev.First), last
+	}
+	return 0, last
+}
+
+func (c *consumer) unmatched(ev *Ack) *Error {
+	return &Error{Code: NotFound, Op: "acknowledge", Detail: fmt.Sprintf("Unmatched acknowledge: Could not find Message-ID range %d-%d in dispatched-list (%d messages)", ev.First, ev.Last, c.dispatched.len())}
+}
+
+// delivered appends what a transaction's acknowledgement of Count deliveries is about. As a rule that is all from the first to the last in the
+// order of dispatch. A client that came back after a failover in the middle of a transaction has an order of its own: what it had delivered
+// before stays delivered when it comes again, among others that it has not taken yet, and what is rolled back there comes before what was dispatched
+// earlier. So when the range holds fewer than Count, or runs backwards, it is filled up with what the client has said it had
+// delivered, and with what was dispatched before the range.
+func (c *consumer) delivered(to []*entry, ev *Ack) ([]*entry, *Error) {
+	first, last := c.ends(ev)
+	if first < 0 || last < 0 {
+		return to, c.unmatched(ev)
+	}
+	all := c.dispatched.all()
+	if first > last {
+		to = appendDispatched(to, all[:last+1], math.MaxInt, nil)
+	} else if to = appendDispatched(to, all[first:last+1], math.MaxInt, nil); ev.Single || len(to) >= ev.Count {
+		return to, nil
+	}
+	to = appendDispatched(to, all[last+1:], ev.Count, func(e *entry) bool { return e.seen || e.shown || e == all[first] })
+	switch {
+	case first <= last:
+		return appendDispatched(to, all[:first], ev.Count, nil), nil
+	case len(to) != ev.Count:
+		return to, c.unmatched(ev)
+	}
+	return to, nil
+}
+
+// appendDispatched appends entries that no transaction has acknowledged and that which wants (nil wants all), until there are so many.
+func appendDispatched(to, from []*entry, limit int, which func(*entry) bool) []*entry {
+	for _, e := range from {
+		if len(to) < limit && e.state == dispatched && (which == nil || which(e)) {
+			to = append(to, e)
+		}
+	}
+	return to
 }
 
 // ackNow does an acknowledgement outside a transaction. Entries that an open transaction has acknowledged stay.

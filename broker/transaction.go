@@ -112,8 +112,17 @@ func (b *Broker) forgetPending(tx *transaction) {
 }
 
 // ackInTx keeps acknowledgements for the commit. The deliveries stay at their consumer but leave its window.
-func (b *Broker) ackInTx(c *consumer, ev *Ack, entries []*entry) {
+func (b *Broker) ackInTx(c *consumer, ev *Ack) {
 	tx := c.conn.transactions[ev.Tx]
+	entries, err := c.delivered(b.scratch.acked[:0], ev)
+	defer func() { b.scratch.acked = forget(entries) }()
+	if err != nil {
+		if tx != nil {
+			tx.fail(err)
+		}
+		b.answer(ev.Conn, ev.Ref, err)
+		return
+	}
 	if tx == nil {
 		tx = b.openTx(c.conn, ev.Tx)
 	}
@@ -122,14 +131,13 @@ func (b *Broker) ackInTx(c *consumer, ev *Ack, entries []*entry) {
 	}
 	n := len(tx.acks)
 	for _, e := range entries {
-		if e.state != dispatched {
-			continue
-		}
 		e.state = settling
 		tx.acks = append(tx.acks, e)
 		c.see(e)
 	}
 	b.emitSettling(tx, tx.acks[n:])
+	b.answer(ev.Conn, ev.Ref, nil)
+	b.wake(c)
 }
 
 func (b *Broker) commit(ev *Commit) {
