@@ -125,13 +125,18 @@ func (a *audit) backlog(q *backlog, name string) {
 		}
 	}
 	a.check(waiting == q.ready, "%s: ready counts %d, has %d", name, q.ready, waiting)
-	selective := 0
+	selective, exclusive := 0, 0
 	for _, t := range q.attached {
+		if t.consumer.about.Exclusive {
+			exclusive++
+		}
 		if t.consumer.selector != nil {
 			selective++
 		}
 	}
 	a.check(selective == q.selective, "%s: selective counts %d, has %d", name, q.selective, selective)
+	a.check(exclusive == q.exclusive, "%s: exclusive counts %d, has %d", name, q.exclusive, exclusive)
+	a.choosers(q, name)
 	all := b.entriesOf(q)
 	bytes, inFlight := int64(0), 0
 	for _, e := range all {
@@ -157,6 +162,47 @@ func (a *audit) backlog(q *backlog, name string) {
 	a.check(len(all) == q.size, "%s: size counts %d, has %d", name, q.size, len(all))
 	a.check(bytes == q.bytes, "%s: bytes counts %d, has %d", name, q.bytes, bytes)
 	a.check(inFlight == q.inFlight, "%s: inFlight counts %d, has %d", name, q.inFlight, inFlight)
+}
+
+// choosers checks who chooses what in a backlog some of whose consumers have selectors.
+func (a *audit) choosers(q *backlog, name string) {
+	a.check((q.choosers != nil) == (q.selective > 0), "%s: has %d consumers with selectors, and choosers: %v", name, q.selective, q.choosers != nil)
+	if q.choosers == nil {
+		return
+	}
+	n := 0
+	for _, x := range q.choosers.all {
+		n += len(x.members)
+		if x.index != nil {
+			n += x.index.members
+			a.index(q, x.index, name)
+		}
+	}
+	a.check(n == len(q.attached), "%s: %d consumers, %d of them choose", name, len(q.attached), n)
+}
+
+func (a *audit) index(q *backlog, ix *selectorIndex, name string) {
+	members, kept := 0, 0
+	for _, g := range ix.bySource {
+		members += len(g.members)
+		for p := range g.found {
+			f := &g.found[p]
+			kept += f.len()
+			waits := slices.ContainsFunc(f.list[f.head:], func(e *entry) bool { return e.state == ready })
+			credit := slices.ContainsFunc(g.members, func(t *attachment) bool { return t.consumer.credit() > 0 })
+			a.check(!waits || !credit || g.serving>>p&1 == 1, "%s: a message is found for %q, and nobody serves it", name, g.source)
+			a.check(g.serving>>p&1 == 0 || slices.Contains(ix.served[p], g), "%s: %q is served and not in the list", name, g.source)
+			a.check(slices.IsSortedFunc(f.list[f.head:], func(x, y *entry) int { return int(int64(x.stored.sequence) - int64(y.stored.sequence)) }), "%s: what was found for %q is out of order", name, g.source)
+		}
+		for _, t := range g.members {
+			a.check(t.consumer.credit() <= 0 || t.hungry, "%s: consumer %d has credit and is not looked at", name, t.consumer.id)
+			a.check(!t.hungry || slices.Contains(ix.hungry, t), "%s: consumer %d is hungry and not in the list", name, t.consumer.id)
+		}
+	}
+	a.check(members == ix.members && kept == ix.kept, "%s: index counts %d members, %d found; has %d, %d", name, ix.members, ix.kept, members, kept)
+	for p, s := range ix.scanned {
+		a.check(s == nil || s.state == ready && s.backlog == q && int(s.stored.priority) == p, "%s: the index of %s stands on an entry that is not ready", name, ix.name)
+	}
 }
 
 // consumers checks their windows.

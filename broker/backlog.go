@@ -93,7 +93,9 @@ type backlog struct {
 	bytes       int64
 	attached    []*attachment // by consumer priority, highest first
 	turn        int           // who is next among equals
+	exclusive   int           // attachments that are
 	selective   int           // attachments with a selector
+	choosers    *choosers     // nil if there are none of these
 	loading     bool          // bodies are on their way
 	dirty       bool          // in Broker.dirty
 	removed     bool          // with its destination or subscription
@@ -113,6 +115,9 @@ type attachment struct {
 	backlog  *backlog
 	// scanned is, per priority, the last ready entry that the consumer's selector was tried on; all before it do not match.
 	scanned [10]*entry
+	chooser *chooser // nil where nobody has a selector
+	alike   *alike   // in the chooser's index
+	hungry  bool     // in selectorIndex.hungry
 }
 
 // pushBack makes e the last ready entry of its priority.
@@ -154,25 +159,16 @@ func (q *backlog) insert(e, near *entry) {
 	}
 	after.prev = e
 	q.ready++
-	if q.selective > 0 {
-		p := e.stored.priority
-		for _, a := range q.attached {
-			if s := a.scanned[p]; s != nil && s.stored.sequence > e.stored.sequence {
-				a.scanned[p] = e.prev
-			}
-		}
+	if q.choosers != nil {
+		q.choosers.returned(e)
 	}
 }
 
 // remove takes e out of the ready entries.
 func (q *backlog) remove(e *entry) {
 	p := e.stored.priority
-	if q.selective > 0 {
-		for _, a := range q.attached {
-			if a.scanned[p] == e {
-				a.scanned[p] = e.prev
-			}
-		}
+	if q.choosers != nil {
+		q.choosers.removed(e)
 	}
 	l := &q.lists[p]
 	if e.prev != nil {
@@ -225,8 +221,14 @@ func (q *backlog) attach(c *consumer) {
 	copy(q.attached[i+1:], q.attached[i:])
 	q.attached[i] = a
 	q.turn = 0
+	if c.about.Exclusive {
+		q.exclusive++
+	}
 	if c.selector != nil {
 		q.selective++
+	}
+	if q.selective > 0 {
+		q.choose(a)
 	}
 	c.backlogs = append(c.backlogs, q)
 }
@@ -237,8 +239,17 @@ func (q *backlog) detach(c *consumer) {
 		if a.consumer == c {
 			q.attached = append(q.attached[:i], q.attached[i+1:]...)
 			q.turn = 0
+			if q.choosers != nil {
+				q.choosers.drop(a)
+			}
+			if c.about.Exclusive {
+				q.exclusive--
+			}
 			if c.selector != nil {
 				q.selective--
+			}
+			if q.selective == 0 {
+				q.choosers = nil
 			}
 			return
 		}

@@ -20,6 +20,7 @@ type consumer struct {
 	seen         int // how many of the dispatched are marked seen: delivered, or acknowledged in a transaction
 	dispatched   deque
 	backlogs     []*backlog
+	indexed      []*attachment // those that a selectorIndex serves
 	subscription *subscription
 	priority     int
 	pulls        int   // messages asked for by Pull
@@ -99,6 +100,7 @@ func (c *consumer) forget(e *entry) {
 // gone ends what the consumer and an entry just taken from dispatched have to do with each other.
 func (c *consumer) gone(e *entry) {
 	c.unsee(e)
+	c.wakeIndexed()
 	e.shown = false
 	e.consumer = nil
 	e.backlog.inFlight--
@@ -109,6 +111,7 @@ func (c *consumer) see(e *entry) {
 	if !e.seen {
 		e.seen = true
 		c.seen++
+		c.wakeIndexed()
 	}
 }
 
@@ -274,6 +277,7 @@ func (b *Broker) wake(c *consumer) {
 		b.browse(c)
 		return
 	}
+	c.wakeIndexed()
 	for _, q := range c.backlogs {
 		if q.mask != 0 {
 			b.touch(q)
@@ -287,6 +291,7 @@ func (b *Broker) pull(ev *Pull) {
 		return
 	}
 	c.pulls++
+	c.wakeIndexed()
 	for _, q := range c.backlogs {
 		q.dirty = true // dispatched here and now, so that an empty answer is known to be true
 	}

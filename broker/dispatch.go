@@ -212,6 +212,9 @@ func (b *Broker) dispatch(q *backlog) {
 
 // eligible gives the attachments that may get messages: all, or the first exclusive one alone.
 func (q *backlog) eligible() []*attachment {
+	if q.exclusive == 0 {
+		return q.attached
+	}
 	for i, a := range q.attached {
 		if a.consumer.about.Exclusive {
 			return q.attached[i : i+1]
@@ -225,6 +228,9 @@ func (q *backlog) next() *attachment {
 	as := q.eligible()
 	for from := 0; from < len(as); {
 		to := from + 1
+		if as[len(as)-1].consumer.priority == as[from].consumer.priority {
+			to = len(as) // as nearly always; they are sorted
+		}
 		for to < len(as) && as[to].consumer.priority == as[from].consumer.priority {
 			to++
 		}
@@ -239,82 +245,6 @@ func (q *backlog) next() *attachment {
 		from = to
 	}
 	return nil
-}
-
-// dispatchSelective does the same where consumers have selectors: each looks for its next match from where it
-// stopped, by turns, so that nobody's non-matching messages stand in another's way.
-func (b *Broker) dispatchSelective(q *backlog) {
-	for progress := true; progress && q.mask != 0; {
-		progress = false
-		as := q.eligible()
-		for i := range as {
-			a := as[(q.turn+i)%len(as)]
-			if a.consumer.credit() <= 0 || b.outranked(as, a) {
-				continue
-			}
-			e, wait := b.match(a)
-			if wait {
-				return
-			}
-			if e != nil {
-				b.give(a.consumer, e)
-				progress = true
-			}
-		}
-		q.turn++
-	}
-}
-
-// outranked says whether a consumer of higher priority has credit and would take what a would get.
-func (b *Broker) outranked(as []*attachment, a *attachment) bool {
-	for _, x := range as {
-		if x.consumer.priority <= a.consumer.priority {
-			return false
-		}
-		if x.consumer.credit() > 0 {
-			if e, wait := b.match(x); e != nil || wait {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// match finds the next ready entry for a consumer. wait means that a body must be loaded first; it has been asked for.
-func (b *Broker) match(a *attachment) (found *entry, wait bool) {
-	q := a.backlog
-	if a.consumer.selector == nil {
-		e := q.front()
-		if e != nil && e.stored.message == nil {
-			b.load(q, e)
-			return nil, true
-		}
-		return e, false
-	}
-	for p := 9; p >= 0; p-- {
-		if q.mask&(1<<p) == 0 {
-			continue
-		}
-		e := q.lists[p].head
-		if s := a.scanned[p]; s != nil {
-			e = s.next
-		}
-		for ; e != nil; e = e.next {
-			m := e.stored.message
-			if m == nil {
-				b.load(q, e)
-				return nil, true
-			}
-			if a.consumer.selector.Matches(message.Delivered{Message: m, Redeliveries: int(e.redeliveries)}) {
-				return e, false
-			}
-			a.scanned[p] = e
-			if e.stored.inLog() && b.crowded(e.stored) && e.stored.position != 0 {
-				b.uncache(e.stored)
-			}
-		}
-	}
-	return nil, false
 }
 
 // give dispatches a ready entry whose body is in memory.
