@@ -8,7 +8,7 @@ import (
 
 // Held is one message in one backlog, as Audit shows it.
 type Held struct {
-	Backlog      string // "queue://A", "subscription client/name" of a durable one, "consumer 1/2" of another (its connection and id)
+	Backlog      string // "queue://A", "subscription client/name" of a durable one, "shared subscription client/name", "consumer 1/2" of another (its connection and id)
 	Sequence     uint64
 	Position     uint64 // of its record; 0: none, or not placed yet
 	Expiration   int64  // ms since 1970; 0 is never
@@ -74,7 +74,7 @@ func (a *audit) subscriptions() []*subscription {
 	for _, conn := range sortedKeys(a.b.connections) {
 		c := a.b.connections[conn]
 		for _, id := range sortedKeys(c.consumers) {
-			if s := c.consumers[id].subscription; s != nil && !s.durable() {
+			if s := c.consumers[id].subscription; s != nil && !s.durable() && s.consumers()[0].consumer == c.consumers[id] {
 				all = append(all, s)
 			}
 		}
@@ -95,7 +95,11 @@ func (a *audit) backlog(q *backlog, name string) {
 		shown = "subscription " + q.durable.clientID + "/" + q.durable.name
 	} else if q.destination.queue != q && len(q.attached) > 0 {
 		c := q.attached[0].consumer
-		shown = fmt.Sprintf("consumer %d/%d", c.conn.id, c.id)
+		if s := c.subscription; s.shared {
+			shown = "shared subscription " + s.clientID + "/" + s.name
+		} else {
+			shown = fmt.Sprintf("consumer %d/%d", c.conn.id, c.id)
+		}
 	}
 	a.check(q.id == 0 || b.backlogs[q.id] == q, "%s: backlog %d is not known by its id", name, q.id)
 	waiting := 0

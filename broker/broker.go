@@ -112,8 +112,9 @@ type Broker struct {
 	names         map[string]*connection
 	clients       map[string]*connection
 	durables      map[durableKey]*subscription
-	wild          []*subscription // topic subscriptions with a pattern
-	wildConsumers []*consumer     // queue consumers with a pattern
+	shared        map[durableKey]*subscription // that are not durable
+	wild          []*subscription              // topic subscriptions with a pattern
+	wildConsumers []*consumer                  // queue consumers with a pattern
 	producers     producers
 	timers        timers
 	wheel         wheel
@@ -148,6 +149,7 @@ func New(opt Options) *Broker {
 		names:        map[string]*connection{},
 		clients:      map[string]*connection{},
 		durables:     map[durableKey]*subscription{},
+		shared:       map[durableKey]*subscription{},
 		producers:    producers{byID: map[string]*producer{}},
 		loads:        map[uint64]*load{},
 		delayed:      map[*entry]int64{},
@@ -197,6 +199,8 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 		b.removeDestination(ev)
 	case *RemoveSubscription:
 		b.removeSubscription(ev)
+	case *PurgeSubscription:
+		b.purgeSubscription(ev)
 	case *Purge:
 		b.purge(ev)
 	case *List:

@@ -366,19 +366,8 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 		}
 		held = append(held, e)
 	}
-	if s := c.subscription; s != nil {
-		c.subscription = nil
-		s.consumer = nil
-		if !s.durable() {
-			for _, e := range held {
-				b.discard(e)
-			}
-			b.removeSubscriptionState(s)
-			return
-		}
-		for _, d := range s.topics {
-			d.consumers--
-		}
+	if c.subscription != nil && b.leaveSubscription(c, held) {
+		return
 	}
 	b.giveBack(held)
 }

@@ -390,12 +390,5 @@ func (b *Broker) purge(ev *Purge) {
 		b.answer(ev.Conn, ev.Ref, &Error{Code: NotFound, Op: "purge " + ev.Destination.String(), Detail: "there is no such queue"})
 		return
 	}
-	var waiting []*entry
-	for _, e := range b.entriesOf(d.queue) {
-		if e.state == ready || e.state == delayed {
-			waiting = append(waiting, e)
-		}
-	}
-	b.settleAll(waiting)
-	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: len(waiting), hold: true})
+	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: b.purgeBacklog(d.queue), hold: true})
 }

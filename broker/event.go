@@ -56,7 +56,8 @@ type RemoveDestination struct {
 }
 
 // Subscribe adds a consumer. The destination may be composite or a pattern. Errors: InvalidSelector,
-// InvalidDestination, InUse (a durable subscription with an active consumer), Denied. A repeated
+// InvalidDestination, InUse (a durable subscription with an active consumer, a shared one that is another topic's or selector's),
+// InvalidClientID, IllegalState, Denied. A repeated
 // Subscribe of a known consumer is answered and ignored.
 type Subscribe struct {
 	Conn        ConnID
@@ -65,8 +66,12 @@ type Subscribe struct {
 	Destination message.Destination
 	Selector    string
 	Prefetch    int    // how many messages may be un-acknowledged at the consumer; 0 means Pull only
-	Name        string // of a durable subscription of the connection's client id; "" for none. Topics only
+	Name        string // of a durable or shared subscription of the connection's client id; "" for none. Topics only
+	Shared      bool   // other consumers may have the subscription Name at the same time; each message goes to one of them. The client id may be ""
+	NonDurable  bool   // of a shared subscription: it ends with its last consumer
 	NoLocal     bool
+	Retroactive bool // gets messages of the past too, as the topic's policy says
+	MaxPending  int  // how many messages may wait for a subscription that is not durable; 0 leaves it to the topic's policy
 	Browser     bool // gets a copy of what waits now, then an EndOfBrowse
 	Exclusive   bool
 	Priority    int  // higher first

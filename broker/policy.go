@@ -20,12 +20,17 @@ type Policy struct {
 	Destination message.Destination // a temporary kind is for temporary destinations; not used in Policies.Default
 	DeadLetter  DeadLetterPolicy
 	Redelivery  RedeliveryPolicy
+	Consumers   ConsumerPolicy
+	Subscribers SubscriberPolicy
+	Slow        SlowPolicy
 }
 
 func (p Policy) filled() Policy {
 	if p.DeadLetter.Queue == "" {
 		p.DeadLetter.Queue = "ActiveMQ.DLQ"
 	}
+	p.Subscribers = p.Subscribers.filled()
+	p.Slow = p.Slow.filled()
 	return p
 }
 

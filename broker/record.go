@@ -28,6 +28,12 @@ const (
 	recordStop         recordKind = 16 // the broker has stopped in good order
 )
 
+// The flags of recordSubscription.
+const (
+	subscriptionNoLocal = 1 << iota
+	subscriptionShared
+)
+
 // begin starts a record's head in the arena.
 func (b *Broker) begin(kind recordKind) int {
 	start := len(b.out.arena)
@@ -68,7 +74,10 @@ func (b *Broker) emitSubscription(s *subscription) {
 	b.text(s.selectorText)
 	var flags uint64
 	if s.noLocal {
-		flags = 1
+		flags |= subscriptionNoLocal
+	}
+	if s.shared {
+		flags |= subscriptionShared
 	}
 	b.number(flags)
 	b.emit(start, Record{home: &s.backlog.home})

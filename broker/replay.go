@@ -481,7 +481,8 @@ func (b *Broker) replayTarget(id uint64) *replayBacklog {
 func (b *Broker) replaySubscription(position uint64, f *fields) error {
 	id := f.number()
 	s := &subscription{clientID: f.text(), name: f.text(), topic: message.Destination{Kind: message.Topic, Name: f.text()}, selectorText: f.text()}
-	s.noLocal = f.number() == 1
+	flags := f.number()
+	s.lasting, s.noLocal, s.shared = true, flags&subscriptionNoLocal != 0, flags&subscriptionShared != 0
 	if f.failed {
 		return nil
 	}
@@ -500,7 +501,8 @@ func (b *Broker) replaySubscription(position uint64, f *fields) error {
 	}
 	s.selector = sel
 	s.backlog, q.durable = q, s
-	b.durables[durableKey{s.clientID, s.name}] = s
+	s.policy = b.policyOf(s.parts[0])
+	b.durables[s.key()] = s
 	for _, p := range s.parts {
 		if p.IsPattern() {
 			b.wild = append(b.wild, s)
@@ -531,7 +533,7 @@ func (b *Broker) replayRemoved(id uint64) {
 		b.discard(e)
 	}
 	if s := q.backlog.durable; s != nil {
-		delete(b.durables, durableKey{s.clientID, s.name})
+		delete(b.durables, s.key())
 		for _, d := range slices.Clone(s.topics) {
 			s.leave(d)
 		}
@@ -568,6 +570,9 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 	}
 	for _, serial := range sortedKeys(b.replay.transactions) {
 		b.replayRollback(serial)
+	}
+	for _, s := range b.durables {
+		s.idleSince = now
 	}
 	for _, s := range b.wild {
 		for _, d := range b.sortedDestinations() {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -13,7 +14,7 @@ type View struct {
 	Destinations  []DestinationView  `json:"destinations"`
 	Connections   []ConnectionView   `json:"connections"`
 	Consumers     []ConsumerView     `json:"consumers"`
-	Subscriptions []SubscriptionView `json:"subscriptions"` // durable ones
+	Subscriptions []SubscriptionView `json:"subscriptions"` // durable and shared ones
 	CachedBytes   int64              `json:"cachedBytes"`   // of messages held in memory
 	LiveBytes     int64              `json:"liveBytes"`     // of the log that are still needed
 	LogBytes      int64              `json:"logBytes"`      // between the log's head and tail
@@ -67,14 +68,30 @@ type ConsumerView struct {
 	Priority    int        `json:"priority"`
 }
 
-// SubscriptionView is one durable subscription.
+// SubscriptionView is one durable or shared subscription.
 type SubscriptionView struct {
-	ClientID string `json:"clientId"`
-	Name     string `json:"name"`
-	Topic    string `json:"topic"`
-	Selector string `json:"selector,omitempty"`
-	Active   bool   `json:"active"`
-	Size     int64  `json:"size"`
+	ClientID  string `json:"clientId"`
+	Name      string `json:"name"`
+	Topic     string `json:"topic"`
+	Selector  string `json:"selector,omitempty"`
+	NoLocal   bool   `json:"noLocal,omitempty"`
+	Durable   bool   `json:"durable"`
+	Shared    bool   `json:"shared"`
+	Active    bool   `json:"active"` // has a consumer
+	Consumers int    `json:"consumers"`
+	Size      int64  `json:"size"`     // messages that wait or are at consumers
+	InFlight  int64  `json:"inFlight"` // of those, at consumers
+	Bytes     int64  `json:"bytes"`
+	IdleSince int64  `json:"idleSince,omitempty"` // ms since 1970: since when it has no consumer
+}
+
+func (s *subscription) view() SubscriptionView {
+	v := SubscriptionView{ClientID: s.clientID, Name: s.name, Topic: s.topic.Name, Selector: s.selectorText, NoLocal: s.noLocal, Durable: s.durable(), Shared: s.shared,
+		Active: s.active(), Consumers: len(s.consumers()), Size: int64(s.backlog.size), InFlight: int64(s.backlog.inFlight), Bytes: s.backlog.bytes}
+	if !s.active() {
+		v.IdleSince = s.idleSince
+	}
+	return v
 }
 
 // view makes a View, sorted by name or id.
@@ -106,10 +123,13 @@ func (b *Broker) view() *View {
 		}
 	}
 	for _, s := range b.durables {
-		v.Subscriptions = append(v.Subscriptions, SubscriptionView{ClientID: s.clientID, Name: s.name, Topic: s.topic.Name, Selector: s.selectorText, Active: s.consumer != nil, Size: int64(s.backlog.size)})
+		v.Subscriptions = append(v.Subscriptions, s.view())
+	}
+	for _, s := range b.shared {
+		v.Subscriptions = append(v.Subscriptions, s.view())
 	}
 	slices.SortFunc(v.Subscriptions, func(x, y SubscriptionView) int {
-		return cmp.Or(strings.Compare(x.ClientID, y.ClientID), strings.Compare(x.Name, y.Name))
+		return cmp.Or(strings.Compare(x.ClientID, y.ClientID), strings.Compare(x.Name, y.Name), strings.Compare(fmt.Sprint(x.Durable), fmt.Sprint(y.Durable)))
 	})
 	return v
 }

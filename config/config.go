@@ -30,6 +30,9 @@ type Config struct {
 	Redelivery  Redelivery  `yaml:"redelivery" live:"yes" doc:"What happens to a message that a consumer could not process."`
 	DeadLetter  DeadLetter  `yaml:"deadLetter" live:"yes" doc:"Where messages go that nobody can process."`
 	Expiry      Expiry      `yaml:"expiry" live:"yes" doc:"What happens to a message whose time is over."`
+	Consumers   Consumers   `yaml:"consumers" live:"yes" doc:"How queues deal with their consumers and with message groups."`
+	Subscribers Subscribers `yaml:"subscribers" live:"yes" doc:"How topics deal with subscribers that do not keep up, come late, or stay away."`
+	Slow        Slow        `yaml:"slowConsumers" live:"yes" doc:"When a consumer loses its place because messages wait for it and its window is full. By default never."`
 	Policies    []Policy    `yaml:"policies" live:"yes" doc:"What holds for some destinations. Of the entries that fit a destination the most specific one holds alone: a name before *, * before >."`
 	Journal     Journal     `yaml:"journal" doc:"The log on disk."`
 	Shutdown    Shutdown    `yaml:"shutdown" doc:"How the broker stops."`
@@ -132,10 +135,13 @@ type Expiry struct {
 
 // Policy is what holds for the destinations that fit a name or pattern.
 type Policy struct {
-	Destination string     `yaml:"destination" doc:"queue://NAME, topic://NAME, temp-queue://NAME or temp-topic://NAME; * stands for one segment, > for the rest."`
-	Redelivery  Redelivery `yaml:"redelivery" doc:"Instead of the section redelivery."`
-	DeadLetter  DeadLetter `yaml:"deadLetter" doc:"Instead of the section deadLetter."`
-	Expiry      Expiry     `yaml:"expiry" doc:"Instead of the section expiry."`
+	Destination string      `yaml:"destination" doc:"queue://NAME, topic://NAME, temp-queue://NAME or temp-topic://NAME; * stands for one segment, > for the rest."`
+	Redelivery  Redelivery  `yaml:"redelivery" doc:"Instead of the section redelivery."`
+	DeadLetter  DeadLetter  `yaml:"deadLetter" doc:"Instead of the section deadLetter."`
+	Expiry      Expiry      `yaml:"expiry" doc:"Instead of the section expiry."`
+	Consumers   Consumers   `yaml:"consumers" doc:"Instead of the section consumers. For queues."`
+	Subscribers Subscribers `yaml:"subscribers" doc:"Instead of the section subscribers. For topics."`
+	Slow        Slow        `yaml:"slowConsumers" doc:"Instead of the section slowConsumers."`
 }
 
 // Journal is the log on disk.
@@ -181,12 +187,15 @@ func Default() *Config {
 			Transaction:        1_000_000,
 			DuplicateProducers: 4096,
 		},
-		Redelivery: Redelivery{Multiplier: 1},
-		DeadLetter: DeadLetter{Queue: "ActiveMQ.DLQ"},
-		Expiry:     Expiry{To: "dead-letter"},
-		Journal:    Journal{SegmentSize: 16 << 20},
-		Shutdown:   Shutdown{Grace: 10 * time.Second},
-		Log:        Log{Level: "info", Format: "text"},
+		Redelivery:  Redelivery{Multiplier: 1},
+		DeadLetter:  DeadLetter{Queue: "ActiveMQ.DLQ"},
+		Expiry:      Expiry{To: "dead-letter"},
+		Consumers:   defaultConsumers(),
+		Subscribers: defaultSubscribers(),
+		Slow:        defaultSlow(),
+		Journal:     Journal{SegmentSize: 16 << 20},
+		Shutdown:    Shutdown{Grace: 10 * time.Second},
+		Log:         Log{Level: "info", Format: "text"},
 	}
 }
 

@@ -297,7 +297,7 @@ func TestPolicies(t *testing.T) {
 			switch {
 			case err != nil && err.Error() != tt.err, err == nil && tt.err != "":
 				t.Errorf("Parse(%q): error %v, want %q", tt.file, err, tt.err)
-			case err == nil && !reflect.DeepEqual(c.Policies[0], tt.want):
+			case err == nil && (c.Policies[0].Redelivery != tt.want.Redelivery || c.Policies[0].DeadLetter != tt.want.DeadLetter || c.Policies[0].Expiry != tt.want.Expiry):
 				t.Errorf("Parse(%q) gives policy %+v, want %+v", tt.file, c.Policies[0], tt.want)
 			}
 		})

@@ -34,6 +34,7 @@ func (k checker) policies() {
 	c := k.config
 	k.redelivery(c.Redelivery, "redelivery")
 	k.deadLetter(c.DeadLetter, "deadLetter")
+	k.consumption(c.Consumers, c.Subscribers, c.Slow, "")
 	places := map[message.Destination]string{}
 	for i, p := range c.Policies {
 		key := fmt.Sprintf("policies[%d]", i)
@@ -46,6 +47,7 @@ func (k checker) policies() {
 		places[d] = key
 		k.redelivery(p.Redelivery, key+".redelivery")
 		k.deadLetter(p.DeadLetter, key+".deadLetter")
+		k.consumption(p.Consumers, p.Subscribers, p.Slow, key+".")
 	}
 }
 

@@ -1,7 +1,6 @@
 package control
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 
@@ -58,21 +57,6 @@ func (s *Server) remove(kind message.Kind) http.HandlerFunc {
 			return &broker.RemoveDestination{Conn: c, Ref: ref, Destination: d}
 		},
 		func(any) any { return struct{}{} })
-}
-
-func (s *Server) removeSubscription(w http.ResponseWriter, r *http.Request) {
-	_, err := s.asked(r, func(c broker.ConnID, ref broker.Ref) broker.Event {
-		return &broker.RemoveSubscription{Conn: c, Ref: ref, ClientID: r.PathValue("client"), Name: r.PathValue("name")}
-	})
-	var core *broker.Error
-	if errors.As(err, &core) && core.Code == broker.InvalidDestination { // JMS' word for it
-		err = &api.Error{Status: http.StatusNotFound, Code: broker.NotFound.String(), Op: core.Op, Detail: core.Detail}
-	}
-	if err != nil {
-		s.failed(w, r, err)
-		return
-	}
-	respond(w, struct{}{})
 }
 
 func (s *Server) closeConnection(w http.ResponseWriter, r *http.Request) {

@@ -132,6 +132,9 @@ func (s *Server) routes() http.Handler {
 		return api.Subscriptions{Subscriptions: list(v.Subscriptions)}
 	}))
 	on(admin, "DELETE "+v1+"subscriptions/{client}/{name}", s.removeSubscription)
+	on(admin, "POST "+v1+"subscriptions/{client}/{name}/purge", s.purgeSubscription)
+	on(admin, "DELETE "+v1+"subscription", s.removeSubscription)
+	on(admin, "POST "+v1+"subscription/purge", s.purgeSubscription)
 	on(admin, "GET "+v1+"config", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Config()) })
 	on(admin, "GET "+v1+"refusals", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Refusals()) })
 	on(admin, "POST "+v1+"reload", s.reload)

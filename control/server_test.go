@@ -325,6 +325,9 @@ func TestListsAndChanges(t *testing.T) {
 	if cs, err := r.Consumers(ctx); err != nil || cs == nil {
 		t.Errorf("Consumers = %v, %v; want an empty list", cs, err)
 	}
+	if _, err := r.PurgeSubscription(ctx, "", "s"); !isCode(err, "not found") {
+		t.Errorf("PurgeSubscription of none = %v; want not found", err)
+	}
 	if err := r.RemoveSubscription(ctx, "c", "s"); !isCode(err, "not found") {
 		t.Errorf("RemoveSubscription of none = %v; want not found", err)
 	}

@@ -154,36 +154,6 @@ func (c *cli) consumers() *cobra.Command {
 		func(ctx context.Context, r *client.Client) ([]row, error) { return r.Consumers(ctx) })
 }
 
-func (c *cli) subscriptions() *cobra.Command {
-	type row = broker.SubscriptionView
-	l := &listing[row]{sort: "client-id", columns: []column[row]{
-		{"client id", func(v row) any { return v.ClientID }},
-		{"name", func(v row) any { return v.Name }},
-		{"topic", func(v row) any { return v.Topic }},
-		{"selector", func(v row) any { return v.Selector }},
-		{"active", func(v row) any {
-			if v.Active {
-				return "yes"
-			}
-			return "no"
-		}},
-		{"messages", func(v row) any { return v.Size }},
-	}}
-	cmd := lister(c, &cobra.Command{Use: "subscriptions", Short: "List the durable subscriptions"}, l,
-		func(ctx context.Context, r *client.Client) ([]row, error) { return r.Subscriptions(ctx) })
-	cmd.AddCommand(&cobra.Command{
-		Use: "remove CLIENT-ID NAME", Short: "Remove a durable subscription with its messages", Args: exactly(2, "a client id and a subscription's name"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			remote, err := c.remote()
-			if err != nil {
-				return err
-			}
-			return remote.RemoveSubscription(cmd.Context(), args[0], args[1])
-		},
-	})
-	return cmd
-}
-
 func (c *cli) refusals() *cobra.Command {
 	l := &listing[api.Refusal]{sort: "-last", columns: []column[api.Refusal]{
 		{"user", func(v api.Refusal) any { return v.User }},

@@ -169,9 +169,16 @@ func (c *Client) Remove(ctx context.Context, d message.Destination) error {
 	return c.call(ctx, http.MethodDelete, nil, nil, nil, at(d)...)
 }
 
-// RemoveSubscription removes a durable subscription.
+// RemoveSubscription removes a durable subscription without consumers. clientID may be "" of a shared one.
 func (c *Client) RemoveSubscription(ctx context.Context, clientID, name string) error {
-	return c.call(ctx, http.MethodDelete, nil, nil, nil, "subscriptions", clientID, name)
+	return c.call(ctx, http.MethodDelete, nil, nil, url.Values{"client": {clientID}, "name": {name}}, "subscription")
+}
+
+// PurgeSubscription removes what waits in a durable subscription, and says how much it was.
+func (c *Client) PurgeSubscription(ctx context.Context, clientID, name string) (int, error) {
+	var answer api.Purged
+	err := c.call(ctx, http.MethodPost, &answer, nil, url.Values{"client": {clientID}, "name": {name}}, "subscription", "purge")
+	return answer.Removed, err
 }
 
 // Reload has the configuration read again.

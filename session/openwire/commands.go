@@ -197,7 +197,7 @@ func (c *connection) addConsumer(v *wire.ConsumerInfo) {
 	c.add(&broker.Subscribe{
 		Conn: c.core.ID(), Ref: makeRef(kind, uint64(x.id), uint32(v.CommandID)), Consumer: x.id, Destination: d, Selector: v.Selector,
 		Prefetch: max(0, int(v.PrefetchSize)), Name: v.SubscriptionName, NoLocal: v.NoLocal, Browser: v.Browser, Exclusive: v.Exclusive,
-		Priority: int(v.Priority), MayCreate: session.MayCreate(c.reader.who, d),
+		Priority: int(v.Priority), Retroactive: v.Retroactive, MaxPending: max(0, int(v.MaximumPendingMessageLimit)), MayCreate: session.MayCreate(c.reader.who, d),
 	})
 }
 

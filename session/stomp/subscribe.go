@@ -84,8 +84,15 @@ func (c *connection) subscribe(h stomp.Headers, receipt string) error {
 	if strings.TrimSpace(selector) != "" {
 		ev.Selector = selectorPrefix + strings.TrimPrefix(selector, selectorPrefix)
 	}
-	ev.Name = h.Value("activemq.subscriptionName")
-	if ev.Name != "" && n.destination.Kind.IsTopic() && c.clientID == "" {
+	if value, ok := h.Lookup("activemq.retroactive"); ok {
+		ev.Retroactive = isTrue(value)
+	}
+	setInt(&ev.MaxPending, h.Value("activemq.maximumPendingMessageLimit"))
+	ev.MaxPending = max(0, ev.MaxPending)
+	if err := nameSubscription(ev, h); err != nil {
+		return err
+	}
+	if !ev.Shared && ev.Name != "" && n.destination.Kind.IsTopic() && c.clientID == "" {
 		// ActiveMQ binds it to the generated id of the connection, so that nobody ever comes back to it. Here it is
 		// what it is for its client, and leaves nothing behind.
 		ev.Name = ""
@@ -126,11 +133,35 @@ func (c *connection) subscribe(h stomp.Headers, receipt string) error {
 	return nil
 }
 
+// The values of subscription-type that ask for something; others are passed over, as ActiveMQ does with the header.
+const (
+	typeShared        = "shared"
+	typeSharedDurable = "shared-durable"
+)
+
+// nameSubscription reads the name of a durable subscription, or of one that several consumers share: of that ActiveMQ's clients
+// know nothing, so the headers are ours, in the manner of other brokers.
+func nameSubscription(ev *broker.Subscribe, h stomp.Headers) error {
+	ev.Name = h.Value("activemq.subscriptionName")
+	kind := h.Value("subscription-type")
+	if kind != typeShared && kind != typeSharedDurable {
+		return nil
+	}
+	if name, ok := h.Lookup("durable-subscription-name"); ok {
+		ev.Name = name
+	}
+	if ev.Name == "" {
+		return &refusal{text: "SUBSCRIBE with subscription-type:" + kind + " needs the name of the subscription in durable-subscription-name"}
+	}
+	ev.Shared, ev.NonDurable = true, kind == typeShared
+	return nil
+}
+
 func defaultPrefetch(ev *broker.Subscribe) int {
 	switch {
 	case ev.Browser:
 		return browserPrefetch
-	case ev.Name != "":
+	case ev.Name != "" && !ev.NonDurable:
 		return durablePrefetch
 	case ev.Destination.Kind.IsTopic():
 		return topicPrefetch
@@ -159,6 +190,10 @@ func destinationOptions(ev *broker.Subscribe, options string, selector *string) 
 			setInt(&ev.Priority, value)
 		case "prefetchSize":
 			setInt(&ev.Prefetch, value)
+		case "retroactive":
+			ev.Retroactive = isTrue(value)
+		case "maximumPendingMessageLimit":
+			setInt(&ev.MaxPending, value)
 		case "selector":
 			if *selector == "" {
 				*selector = value
@@ -179,7 +214,11 @@ func setInt(n *int, value string) {
 
 // unsubscribe handles UNSUBSCRIBE: the end of a subscription, or of what is left of a durable one.
 func (c *connection) unsubscribe(h stomp.Headers, receipt string) error {
-	if durable := h.Value("activemq.subscriptionName"); durable != "" && c.clientID != "" {
+	durable, shared := h.Value("activemq.subscriptionName"), h.Value("subscription-type") == typeSharedDurable
+	if shared && durable == "" {
+		durable = h.Value("durable-subscription-name")
+	}
+	if durable != "" && (c.clientID != "" || shared) {
 		c.event(&broker.RemoveSubscription{Conn: c.core.ID(), Ref: c.expect(answer{kind: confirm, receipt: receipt}), ClientID: c.clientID, Name: durable})
 		return nil
 	}

@@ -1,0 +1,115 @@
+package broker
+
+import "time"
+
+// ConsumerPolicy is what holds for the consumers of queues.
+type ConsumerPolicy struct {
+	// Exclusive gives all messages to one consumer, the first of the highest priority, as long as it is there.
+	Exclusive bool
+	// StartConsumers is how many consumers a queue that had none waits for before it dispatches, StartAfter how long it waits at most. With
+	// StartAfter alone it waits that long; with StartConsumers alone until so many are there.
+	StartConsumers int
+	StartAfter     time.Duration
+	// StrictOrder fills the window of one consumer before the next one gets anything, instead of going by turns.
+	StrictOrder bool
+	// IgnorePriority takes all consumers' priorities for equal.
+	IgnorePriority bool
+	// MaxBrowse is how many messages a browser is shown at most: the first ones. 0 means all.
+	MaxBrowse int
+	// ShrinkIdleWindow, if not 0, gives consumers a window that follows their pace: it begins small, doubles as they acknowledge, and halves when they
+	// have not acknowledged anything for so long while messages wait and others may take them.
+	ShrinkIdleWindow time.Duration
+	// GroupLease, if not 0, is how long the owner of a message group may go without room in its window before another may have the group,
+	// which happens only when no message of the group is at a consumer.
+	GroupLease time.Duration
+	// StickyGroups leaves a message group with its owner when consumers come.
+	StickyGroups bool
+}
+
+// Eviction says which message goes when a topic's subscriber has too many waiting.
+type Eviction uint8
+
+// The evictions.
+const (
+	// EvictOldest discards the message that came first.
+	EvictOldest Eviction = iota
+	// EvictLowestPriority discards the oldest of the lowest priority.
+	EvictLowestPriority
+	// EvictByProperty discards a message for which a newer one waits that has the same value of a property; the oldest if there is none.
+	EvictByProperty
+)
+
+// Recovery says which messages of the past a topic's retroactive consumer gets.
+type Recovery uint8
+
+// The recoveries.
+const (
+	RecoverNone       Recovery = iota
+	RecoverLast                // the newest
+	RecoverCount               // the newest RecoveryCount
+	RecoverSize                // the newest of together at most RecoverySize
+	RecoverTime                // those not older than RecoveryTime
+	RecoverRetained            // the newest that was sent with the property ActiveMQ.Retain; it survives a restart if it is persistent
+	recoveries                 // how many there are
+	defaultCount      = 100
+	defaultSize       = 64 << 10
+	defaultRecentTime = time.Minute
+)
+
+// SubscriberPolicy is what holds for the subscriptions of topics.
+type SubscriberPolicy struct {
+	// Limited bounds how many messages wait for a subscription that is not durable, beside those at its consumer: PendingLimit, or, if
+	// PendingRate is not 0, so many times its prefetch. A consumer's own limit holds if it is lower.
+	Limited      bool
+	PendingLimit int
+	PendingRate  float64
+	Eviction     Eviction
+	// EvictionProperty is that of EvictByProperty.
+	EvictionProperty string
+
+	Recovery      Recovery
+	RecoveryCount int           // 0 means 100
+	RecoverySize  int64         // bytes; 0 means 64 KiB
+	RecoveryTime  time.Duration // 0 means one minute
+	// AlwaysRetroactive takes every consumer for a retroactive one.
+	AlwaysRetroactive bool
+
+	// OfflineTimeout, if not 0, removes a durable subscription that has had no consumer for so long. The time counts anew from each start of the broker.
+	OfflineTimeout time.Duration
+}
+
+// SlowPolicy says when a consumer that does not keep up loses its place. A consumer is slow while messages wait for it and its window is full.
+type SlowPolicy struct {
+	MaxTime  time.Duration // being slow for so long; 0 is no bound
+	MaxCount int           // having become slow so many times; 0 is no bound
+	// MaxSinceAck is how long a consumer may go without an acknowledgement; 0 is no bound. One that has nothing to acknowledge is not meant unless
+	// CountIdle is set.
+	MaxSinceAck time.Duration
+	CountIdle   bool
+	// AbortConnection ends the consumer's connection instead of the consumer alone.
+	AbortConnection bool
+	// CheckPeriod is how often consumers are looked at. 0 means 30 s.
+	CheckPeriod time.Duration
+}
+
+func (p *SlowPolicy) on() bool { return p.MaxTime > 0 || p.MaxCount > 0 || p.MaxSinceAck > 0 }
+
+func (p SubscriberPolicy) filled() SubscriberPolicy {
+	if p.RecoveryCount == 0 {
+		p.RecoveryCount = defaultCount
+	}
+	if p.RecoverySize == 0 {
+		p.RecoverySize = defaultSize
+	}
+	if p.RecoveryTime == 0 {
+		p.RecoveryTime = defaultRecentTime
+	}
+	return p
+}
+
+func (p SlowPolicy) filled() SlowPolicy {
+	if p.CheckPeriod == 0 {
+		p.CheckPeriod = 30 * time.Second
+	}
+	return p
+}
