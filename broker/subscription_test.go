@@ -13,7 +13,7 @@ func sharedDurable(name string) func(*Subscribe) {
 	return func(s *Subscribe) { s.Name, s.Shared = name, true }
 }
 
-func selecting(text string) func(*Subscribe) { return func(s *Subscribe) { s.Selector = text } }
+func selectedBy(text string) func(*Subscribe) { return func(s *Subscribe) { s.Selector = text } }
 
 func (r *rig) subscription(clientID, name string) *SubscriptionView {
 	r.t.Helper()
@@ -90,20 +90,20 @@ func TestSharedConflicts(t *testing.T) {
 		want          Code // of the second; Internal: none
 		size          int64
 	}{
-		"another selector while in use":            {first: shared("s"), second: both(shared("s"), selecting("a = 1")), want: InUse},
-		"another selector of durable while in use": {first: sharedDurable("s"), second: both(sharedDurable("s"), selecting("a = 1")), want: InUse},
-		"another selector of durable later":        {first: sharedDurable("s"), second: both(sharedDurable("s"), selecting("a = 1")), leaves: true},
+		"another selector while in use":            {first: shared("s"), second: both(shared("s"), selectedBy("a = 1")), want: InUse},
+		"another selector of durable while in use": {first: sharedDurable("s"), second: both(sharedDurable("s"), selectedBy("a = 1")), want: InUse},
+		"another selector of durable later":        {first: sharedDurable("s"), second: both(sharedDurable("s"), selectedBy("a = 1")), leaves: true},
 		"the same later":                           {first: sharedDurable("s"), second: sharedDurable("s"), leaves: true, size: 1},
 		"shared then not":                          {first: sharedDurable("s"), second: durable("s"), leaves: true, want: InUse, clientID: "me", size: 1},
 		"not shared then shared":                   {first: durable("s"), second: sharedDurable("s"), leaves: true, want: InUse, clientID: "me", size: 1},
-		"durable and not durable are different":    {first: sharedDurable("s"), second: both(shared("s"), selecting("a = 1"))},
+		"durable and not durable are different":    {first: sharedDurable("s"), second: both(shared("s"), selectedBy("a = 1"))},
 		"a durable that is not shared needs an id": {first: sharedDurable("s"), second: durable("s"), want: InvalidClientID},
 		"noLocal":                                    {first: shared("x"), second: both(shared("s"), func(s *Subscribe) { s.NoLocal = true }), want: IllegalState},
 		"a name alone":                               {first: shared("x"), second: func(s *Subscribe) { s.Name, s.NonDurable = "s", true }, want: IllegalState},
 		"another topic while in use":                 {first: shared("s"), second: both(shared("s"), func(s *Subscribe) { s.Destination = tt("U") }), want: InUse},
 		"another topic of durable later":             {first: sharedDurable("s"), second: both(sharedDurable("s"), func(s *Subscribe) { s.Destination = tt("U") }), leaves: true},
 		"another subscription":                       {first: sharedDurable("s"), second: sharedDurable("t")},
-		"not durable: gone with the last, then anew": {first: shared("s"), second: both(shared("s"), selecting("a = 1")), leaves: true},
+		"not durable: gone with the last, then anew": {first: shared("s"), second: both(shared("s"), selectedBy("a = 1")), leaves: true},
 	}
 	for name, tt2 := range tests {
 		t.Run(name, func(t *testing.T) {
