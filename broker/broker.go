@@ -25,7 +25,7 @@ type Options struct {
 	// make room, from which they are not recovered. 0 means 64 MiB.
 	MemoryBytes int64
 	// SegmentBytes is the size of the log's segments: the log is trimmed so that it stays below 1.25 times its live
-	// bytes and one segment. 0 means 16 MiB.
+	// bytes and an eighth of a segment. 0 means 16 MiB.
 	SegmentBytes int64
 	// MaxDestinations bounds the number of destinations. 0 means 100,000.
 	MaxDestinations int
@@ -153,7 +153,7 @@ func New(opt Options) *Broker {
 		producers:    producers{byID: map[string]*producer{}},
 		loads:        map[uint64]*load{},
 		delayed:      map[*entry]int64{},
-		log:          space{extentBytes: uint64(opt.SegmentBytes / extentsPerSegment), extents: map[uint64]*extent{}, room: 1 << 62},
+		log:          space{segment: opt.SegmentBytes, extentBytes: extentBytes(opt.SegmentBytes), extents: map[uint64]*extent{}, room: 1 << 62},
 		replay:       newReplay(),
 	}
 	b.setPolicies(opt.Policies)

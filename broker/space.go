@@ -2,8 +2,8 @@ package broker
 
 import "github.com/godwitmq/godwit/message"
 
-// extentsPerSegment says how fine the core knows what is live where in the log: an extent is this part of a segment.
-const extentsPerSegment = 4
+// extentBytes says how fine the core knows what is live where in the log: a sixteenth of a segment, but not less than what cleaning itself writes.
+func extentBytes(segment int64) uint64 { return uint64(max(segment/16, 2<<10)) }
 
 // recordBytes is about what the record of a message takes in the log beside the message: its frame and its head.
 const recordBytes = 32
@@ -18,6 +18,7 @@ type extent struct {
 // the tail, and the head moves on.
 type space struct {
 	extentBytes uint64
+	segment     int64
 	extents     map[uint64]*extent
 	head, tail  uint64
 	durable     uint64 // all records before it are
@@ -39,7 +40,7 @@ type space struct {
 // roomFor says whether new messages of so many bytes may be taken in. What cleaning needs to free a segment, which is at most the segment and an extent
 // moved, is kept back: without it a full log could never become smaller.
 func (l *space) roomFor(size int64) bool {
-	return l.room-int64(l.extentBytes)*(extentsPerSegment+2) >= size
+	return l.room-l.segment-2*int64(l.extentBytes) >= size
 }
 
 func (l *space) used() uint64 { return l.tail - l.head }
@@ -122,7 +123,7 @@ func (b *Broker) Cleaning() bool { return !b.log.loading && (b.log.target != 0 |
 func (b *Broker) wasteful() bool {
 	l := &b.log
 	live := l.live + l.carried
-	return int64(l.used()) > live+live/4+b.opt.SegmentBytes
+	return int64(l.used()) > live+live/4+2*int64(l.extentBytes)
 }
 
 // cleanBytes bounds what one Step moves.

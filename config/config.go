@@ -148,7 +148,7 @@ type Policy struct {
 type Journal struct {
 	SegmentSize Size `yaml:"segmentSize" doc:"Size of one file of the journal. They are written in full once and reused."`
 	MaxSize     Size `yaml:"maxSize" doc:"Disk space for the journal. When it is used up, sends are refused and everything else goes on. 0 is what the disk has."`
-	Reserve     Size `yaml:"reserve" doc:"Disk space kept back, so that acknowledgements work on a full disk. 0 is one segment."`
+	Reserve     Size `yaml:"reserve" doc:"Disk space kept back, so that acknowledgements work on a full disk. 0 is a quarter of a segment."`
 }
 
 // Shutdown says how the broker stops.

@@ -60,6 +60,10 @@ func (l *Log) reserveRoom(size int64, urgent bool) error {
 		}
 		if urgent || l.leavesReserve(after) {
 			if fits {
+				if l.told != l.cur && l.runsLow() {
+					l.told = l.cur
+					l.wake()
+				}
 				return nil
 			}
 			for i, s := range l.ready {

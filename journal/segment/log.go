@@ -108,6 +108,7 @@ type Log struct {
 	allocated int64            // bytes of all files
 	allowed   int64            // bytes that may be allocated more
 	making    int64            // bytes of files that are being made
+	told      *segment         // the current segment when the janitor was last told that room runs low
 	armed     bool             // the reserve was whole once
 	measured  time.Time        // when allowed was
 	failed    time.Time        // when the last preparation failed; zero: it did not

@@ -11,7 +11,6 @@ import (
 )
 
 const (
-	maxReady   = 2                      // empty files that are kept when the log shrinks
 	staleAfter = time.Second            // the age at which the free space is asked for again
 	holdOff    = 250 * time.Millisecond // before an attempt that failed for want of space is made again
 	zeroPiece  = 1 << 20                // written and synced at a time while a file is prepared, so that commits get their turn
@@ -30,9 +29,19 @@ func (l *Log) readyRoom() (n int64) {
 	return n
 }
 
-// keepers is how many empty files are worth keeping.
+// keepers is how many empty files are worth keeping: one, and what a large reserve takes.
 func (l *Log) keepers() int {
-	return max(maxReady, int(l.opt.Reserve/(l.opt.SegmentSize-controlRoom-controlSize))+1)
+	return int(l.opt.Reserve/(l.opt.SegmentSize-controlRoom-controlSize)) + 1
+}
+
+// runsLow says whether it is time to have another file ready. While all of the log lies in two files, it is left until late: the older of them is
+// free by then, as a rule, and goes on as the next, so that a log with little in it stays at two. A longer one is given time to make it.
+func (l *Log) runsLow() bool {
+	ahead := l.opt.SegmentSize / 16
+	if len(*l.segs.Load()) > 2 {
+		ahead = l.opt.SegmentSize / 4
+	}
+	return l.physical() < l.opt.Reserve+ahead || l.cur.size < l.opt.SegmentSize && !l.hasReady(l.opt.SegmentSize)
 }
 
 // growth is what may still be made in whole segments. After a failure it counts as nothing until one was made, whatever the file system says.
@@ -111,7 +120,7 @@ func (l *Log) round() {
 	asked := l.asked
 	l.measure()
 	l.recycle()
-	l.replenish()
+	l.replenish(asked > l.answered)
 	l.answered = asked
 	l.room.Broadcast()
 }
@@ -144,7 +153,7 @@ func (l *Log) obtain(size int64, enough func() bool) error {
 	if l.opt.Inline {
 		l.measure()
 		l.recycle()
-		l.replenish()
+		l.replenish(true)
 		return l.another(enough)
 	}
 	l.asked++
@@ -191,11 +200,11 @@ func (l *Log) obtainLong(size int64) error {
 	return l.usable()
 }
 
-// replenish makes files until one whole segment, and the reserve, is ready.
-func (l *Log) replenish() {
+// replenish makes files until one whole segment, and the reserve, is ready, if it is time for that or an append waits.
+func (l *Log) replenish(waits bool) {
 	for !l.closing && l.err == nil {
 		size := l.opt.SegmentSize
-		if l.hasReady(size) && l.readyRoom() >= l.opt.Reserve {
+		if !waits && !l.runsLow() || l.hasReady(size) && l.readyRoom() >= l.opt.Reserve {
 			return
 		}
 		if len(l.ready) == 0 && l.cur.base == 0 && l.cur.size == firstSize {
