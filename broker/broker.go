@@ -130,9 +130,13 @@ type Broker struct {
 		targets []*backlog
 		entries []*entry // for settle alone
 		acked   []*entry // for ack alone
-		due     []*entry // for tick alone
+		parts   []part
+		copies  []*backlog // of parts
+		due     []*entry   // for tick alone
 	}
 	advisories int // subscriptions to advisory topics
+
+	routing routing
 
 	log    space
 	replay *replay // while replaying

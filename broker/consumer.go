@@ -185,6 +185,11 @@ func (b *Broker) newConsumer(conn *connection, ev *Subscribe) (*consumer, *Error
 	var found []*destination
 	for _, p := range parts {
 		if p.IsPattern() {
+			if !ev.Browser {
+				if err := b.makeWildQueue(p, op, ev.MayCreate, conn.about.User); err != nil {
+					return nil, err
+				}
+			}
 			for _, d := range b.sortedDestinations() {
 				if fits([]message.Destination{p}, d.name) && c.mayTake(d) {
 					found = append(found, d)
@@ -218,6 +223,9 @@ func (b *Broker) newConsumer(conn *connection, ev *Subscribe) (*consumer, *Error
 		}
 		d.queue.attach(c)
 		d.consumers++
+		if d.remembers {
+			b.rememberSelector(d, c)
+		}
 	}
 	if slices.ContainsFunc(parts, message.Destination.IsPattern) {
 		b.wildConsumers = append(b.wildConsumers, c)
@@ -445,7 +453,7 @@ func (b *Broker) browse(c *consumer) {
 			return
 		}
 		c.browse = c.browse[1:]
-		b.show(c, e, m)
+		b.show(c, e, e.backlog.seen(m))
 	}
 	if len(c.browse) == 0 && !c.browsed {
 		c.browsed = true

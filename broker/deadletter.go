@@ -117,6 +117,6 @@ func (b *Broker) bury(e *entry, cause string) {
 	if e.backlog.destination != nil && e.backlog.destination.queue == nil {
 		e.backlog.destination.deadLetters++
 	}
-	b.put(m.DeadLetter(name, cause), []*backlog{d.queue}, false)
+	b.sendOn(e.backlog.seen(m).DeadLetter(name, cause), d)
 	b.settle(e)
 }

@@ -14,11 +14,16 @@ type destination struct {
 	name          message.Destination
 	owner         *connection // of a temporary one
 	policy        *Policy
+	routes        *routes         // where else its messages go; nil: nowhere
 	queue         *backlog        // of a queue
 	subscriptions []*subscription // of a topic
 	consumers     int
 	producers     int
-	counters      // of a topic; a queue counts in its backlog
+	wild          bool        // the name is a pattern: a virtual topic's queue for all topics that fit
+	hidesTopic    bool        // as VirtualTopic.HidesTopic says of a queue
+	remembers     bool        // as VirtualTopic.RememberSelectors says of a queue
+	remembered    *remembered // with it, the selectors of the queue's consumers
+	counters                  // of a topic; a queue counts in its backlog
 }
 
 // connection is one client.
@@ -135,7 +140,7 @@ func (b *Broker) countDestination(op string) *Error {
 
 // create makes a destination that is not there.
 func (b *Broker) create(name message.Destination, owner *connection) *destination {
-	d := &destination{name: name, owner: owner, policy: b.policyOf(name)}
+	d := &destination{name: name, owner: owner, policy: b.policyOf(name), wild: name.IsPattern()}
 	b.destinations[name] = d
 	if !name.Kind.IsTopic() {
 		d.queue = &backlog{destination: d}
@@ -149,6 +154,7 @@ func (b *Broker) create(name message.Destination, owner *connection) *destinatio
 	if owner != nil {
 		owner.temporaries = append(owner.temporaries, d)
 	}
+	b.addRoutes(d)
 	b.joinPatterns(d)
 	b.advise(d, false)
 	return d
@@ -168,6 +174,9 @@ func (b *Broker) joinPatterns(d *destination) {
 		if c.wants(d.name) && c.mayTake(d) && !slices.Contains(c.backlogs, d.queue) {
 			d.queue.attach(c)
 			d.consumers++
+			if d.remembers {
+				b.rememberSelector(d, c)
+			}
 			b.touch(d.queue)
 		}
 	}
@@ -247,6 +256,7 @@ func (b *Broker) drop(d *destination) {
 		}
 		b.abandon(q)
 	}
+	b.removeRoutes(d)
 	for _, s := range slices.Clone(d.subscriptions) {
 		s.leave(d)
 	}

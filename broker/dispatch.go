@@ -23,13 +23,17 @@ func (b *Broker) send(ev *Send) {
 	op := "send to " + m.Destination.String()
 	var room [4]*destination
 	to, err := b.resolve(room[:0], m.Destination, op, ev.MayCreate, conn)
-	if err == nil && m.Persistent && !b.log.roomFor(int64(m.Size()*len(to))) {
+	var parts []part
+	if err == nil {
+		parts, err = b.parts(m, to, op)
+	}
+	if err == nil && m.Persistent && !b.log.roomFor(int64(m.Size()*len(parts))) {
 		err = b.noRoom(op)
 	}
-	if err == nil && !m.Persistent && b.transient > b.opt.MemoryBytes && !b.log.roomFor(int64(m.Size()*len(to))) {
+	if err == nil && !m.Persistent && b.transient > b.opt.MemoryBytes && !b.log.roomFor(int64(m.Size()*len(parts))) {
 		err = &Error{Code: Full, Op: op, Detail: fmt.Sprintf("non-persistent messages take %d bytes of memory, their limit is %d, and the journal has no room to relieve it; consume or purge messages", b.transient, b.opt.MemoryBytes)}
 	}
-	if err == nil && tx != nil && tx.length()+len(to) > b.opt.MaxTransaction {
+	if err == nil && tx != nil && tx.length()+len(parts) > b.opt.MaxTransaction {
 		err = &Error{Code: Full, Op: op, Detail: fmt.Sprintf("the transaction has %d operations, its limit", tx.length())}
 	}
 	if err != nil {
@@ -44,24 +48,17 @@ func (b *Broker) send(ev *Send) {
 		return
 	}
 	hold := false
-	for _, d := range to {
-		part := m
-		if d.name != m.Destination {
-			// Each part of a composite destination gets a message of its own, as if it had been sent there.
-			part = m.Copy()
-			part.Destination = d.name
-			if len(to) > 1 {
-				part.Original = m.Destination
-			}
-		}
-		targets := d.targets(b.scratch.targets[:0], part, conn)
+	for i := range parts {
+		p := &parts[i]
+		targets := append(p.to.targets(b.scratch.targets[:0], p.message, conn), p.copies...)
 		b.scratch.targets = targets
 		if tx != nil {
-			b.sendInTx(tx, part, targets, ev.Tracked)
-		} else if s := b.put(part, targets, ev.Tracked); s != nil {
+			b.sendInTx(tx, p.message, targets, ev.Tracked)
+		} else if s := b.put(p.message, targets, ev.Tracked); s != nil {
 			hold = hold || s.flags&logged != 0
 		}
 	}
+	b.forgetParts()
 	if ev.Ref != 0 {
 		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: hold})
 	}
@@ -73,7 +70,7 @@ func (b *Broker) noRoom(op string) *Error {
 
 // resolve appends the destinations that a name stands for, making them if that is allowed.
 func (b *Broker) resolve(to []*destination, name message.Destination, op string, mayCreate bool, conn *connection) ([]*destination, *Error) {
-	if d := b.destinations[name]; d != nil {
+	if d := b.destinations[name]; d != nil && !d.wild {
 		return append(to, d), nil
 	}
 	parts, err := name.Parts()
@@ -82,7 +79,7 @@ func (b *Broker) resolve(to []*destination, name message.Destination, op string,
 	}
 	for _, p := range parts {
 		if p.IsPattern() {
-			return nil, &Error{Code: InvalidDestination, Op: op, Detail: "a message cannot be sent to a pattern"}
+			return nil, &Error{Code: InvalidDestination, Op: op, Detail: "a message cannot be sent to a pattern; name one destination, or several with commas between them"}
 		}
 		d, err := b.lookup(p, op, mayCreate, conn.about.User)
 		if err != nil {
@@ -254,7 +251,7 @@ func (b *Broker) give(c *consumer, e *entry) {
 		b.expire(e)
 		return
 	}
-	m := s.message
+	m := q.seen(s.message)
 	q.remove(e)
 	b.clearEntryTimer(e)
 	e.state = dispatched

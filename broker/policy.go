@@ -13,6 +13,11 @@ type Policies struct {
 	Default Policy
 	// Destinations are the policies by destination: of those that fit one, the most specific holds alone.
 	Destinations []Policy
+	// VirtualTopics copy topics' messages into queues. nil is ActiveMQ's rule, topics VirtualTopic.> and queues Consumer.*.VirtualTopic.>; a list
+	// without any is none.
+	VirtualTopics []VirtualTopic
+	Composites    []Composite
+	Mirrors       []Mirror
 }
 
 // Policy is what holds for the destinations that fit a name or a pattern. The zero value is ActiveMQ's default.
@@ -48,6 +53,7 @@ func (b *Broker) configure(ev *Configure) {
 	for _, d := range b.destinations {
 		d.policy = b.policyOf(d.name)
 	}
+	b.setRoutes(&ev.Policies)
 	b.answer(ev.Conn, ev.Ref, nil)
 }
 

@@ -26,6 +26,7 @@ const (
 	recordMark         recordKind = 14 // backlog, sequence
 	recordProducer     recordKind = 15 // producer id, last sequence
 	recordStop         recordKind = 16 // the broker has stopped in good order
+	recordSelectors    recordKind = 21 // backlog, selectors of its earlier consumers
 )
 
 // The flags of recordSubscription.

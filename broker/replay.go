@@ -20,11 +20,12 @@ type replay struct {
 
 // replayBacklog finds the entries of a backlog by their sequence. They come in its order, but for those that were moved.
 type replayBacklog struct {
-	backlog *backlog
-	ordered []*entry
-	gone    int
-	moved   map[uint64]*entry
-	near    *entry // the last that was put among others
+	backlog    *backlog
+	ordered    []*entry
+	gone       int
+	moved      map[uint64]*entry
+	near       *entry // the last that was put among others
+	remembered *remembered
 }
 
 type replayTx struct {
@@ -197,6 +198,10 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 	case recordStart:
 		for serial := range b.replay.transactions {
 			b.replayRollback(serial)
+		}
+	case recordSelectors:
+		if err := b.replaySelectors(position, &f); err != nil {
+			return err
 		}
 	case recordStop, recordSpill:
 	default:
@@ -574,6 +579,7 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 	for _, s := range b.durables {
 		s.idleSince = now
 	}
+	b.recoverDestinations()
 	for _, s := range b.wild {
 		for _, d := range b.sortedDestinations() {
 			if d.name.Kind.IsTopic() && s.wants(d.name) {

@@ -247,6 +247,9 @@ func (b *Broker) carry(before uint64) {
 				b.emitDestination(q)
 			}
 		}
+		if d := q.destination; d.queue == q && d.remembered != nil && d.remembered.home < before {
+			b.emitSelectors(d)
+		}
 		if q.mark != 0 && q.markHome < before {
 			b.emitMark(q, q.mark, true)
 		}

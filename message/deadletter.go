@@ -5,10 +5,7 @@ package message
 func (m *Message) DeadLetter(queue Destination, cause string) *Message {
 	d := *m
 	d.encoded = nil
-	if d.Original.IsZero() {
-		d.Original = m.Destination
-	}
-	d.Destination = queue
+	d.Original, d.Destination = m.Destination, queue
 	if cause != "" {
 		d.Properties = d.Properties.With("dlqDeliveryFailureCause", "java.lang.Throwable: "+cause)
 	}
