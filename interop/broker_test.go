@@ -45,12 +45,15 @@ type broker struct {
 	log     *os.File
 	cmd     *exec.Cmd
 	exited  chan error
+	enter   []string // the command before another that lets it see the disk; nil: it has none of its own
 }
 
 // brokerOptions are what the runs differ in.
 type brokerOptions struct {
 	mandatory bool // demand credentials: user and password
 	crash     bool // will be killed
+	// disk is the size of a file system of its own for the data; "" is none.
+	disk string
 }
 
 // startBroker starts the broker that GODWIT_INTEROP_BROKER names, Godwit by default, and stops it when the test ends.

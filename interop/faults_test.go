@@ -146,6 +146,62 @@ func TestJournalFull(t *testing.T) {
 	t.Logf("%d messages of 10 KiB fit into 16 MiB", sent)
 }
 
+// TestDiskFull is the same on a file system that somebody else fills.
+func TestDiskFull(t *testing.T) {
+	b := startOwn(t, "journal: {segmentSize: 1 MiB}\n", brokerOptions{disk: "24m"})
+	c := loginStomp(t, b)
+	body := strings.Repeat("x", 10<<10)
+	send := func() error {
+		return c.ask(stomp.Send, body, "destination", "/queue/full", "persistent", "true")
+	}
+	sent := 0
+	fill := func() {
+		t.Helper()
+		var err error
+		for ; sent < 4000; sent++ {
+			if err = send(); err != nil {
+				break
+			}
+		}
+		if err == nil || !strings.Contains(err.Error(), "no room") {
+			t.Fatalf("after %d messages: %v; want a refusal that says why", sent, err)
+		}
+	}
+	reader := loginStomp(t, b)
+	take := func(n int) {
+		t.Helper()
+		if err := reader.write(stomp.Subscribe, "", "id", "1", "destination", "/queue/full", "ack", "client-individual", "activemq.prefetchSize", "1"); err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			f := reader.message(t)
+			if string(f.Body) != body {
+				t.Fatalf("a message has %d bytes", len(f.Body))
+			}
+			if err := reader.ask(stomp.Ack, "", "id", f.Headers.Value("ack")); err != nil {
+				t.Fatalf("an acknowledgement on a full disk: %v", err)
+			}
+		}
+		if err := reader.ask(stomp.Unsubscribe, "", "id", "1"); err != nil {
+			t.Fatal(err)
+		}
+		sent -= n
+	}
+	b.onDisk(t, "head -c 12m /dev/zero > other") // the disk is half full
+	fill()
+	t.Logf("%d messages of 10 KiB fit into 12 MiB", sent)
+	b.onDisk(t, "rm other")
+	eventually(t, "it takes no messages although the disk has room again", func() bool { return send() == nil })
+	sent++
+	fill()
+	t.Logf("%d messages of 10 KiB fit into 24 MiB", sent)
+	b.kill(t)
+	b.start(t) // a full disk is no reason not to start
+	c, reader = loginStomp(t, b), loginStomp(t, b)
+	take(sent)
+	eventually(t, "it takes no messages although it is empty", func() bool { return send() == nil })
+}
+
 // TestStoppedForAWhile is a machine that stands still: clients wait, and nothing is lost.
 func TestStoppedForAWhile(t *testing.T) {
 	b := startOwn(t, "", brokerOptions{})

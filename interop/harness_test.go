@@ -34,6 +34,9 @@ func startOwn(t *testing.T, yaml string, options brokerOptions) *broker {
 	}
 	b := &broker{}
 	b.useGodwit(t, options)
+	if options.disk != "" {
+		b.useDisk(t, options.disk)
+	}
 	file := filepath.Join(t.TempDir(), "godwit.yaml")
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
