@@ -9,7 +9,6 @@ package broker
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/godwitmq/godwit/message"
 )
@@ -35,32 +34,6 @@ type Options struct {
 	MaxTransaction int
 	Policies       Policies
 }
-
-// DeadLetterPolicy says what becomes of messages that cannot be delivered.
-type DeadLetterPolicy struct {
-	// Queue is where they go. "" means ActiveMQ.DLQ.
-	Queue string
-	// DropExpired drops expired messages instead.
-	DropExpired bool
-	// KeepNonPersistent sends non-persistent ones there too; otherwise they are dropped.
-	KeepNonPersistent bool
-}
-
-// RedeliveryPolicy says how often the broker itself tries again. ActiveMQ's clients redeliver by themselves and tell the broker at the end
-// (Poison); the zero value leaves it to them.
-type RedeliveryPolicy struct {
-	// Maximum is how many redeliveries a message gets before it is a dead letter. 0 means that a poisoned message is
-	// one at once and that returned messages come back without limit.
-	Maximum int
-	// Delay is the time before the first redelivery of a poisoned message; each further one waits Multiplier times as
-	// long (0 means 1), at most MaximumDelay (0 means no bound).
-	Delay        time.Duration
-	Multiplier   float64
-	MaximumDelay time.Duration
-}
-
-// defaultDeadLetterQueue is ActiveMQ's.
-const defaultDeadLetterQueue = "ActiveMQ.DLQ"
 
 // minSegmentBytes is the least SegmentBytes that makes sense.
 const minSegmentBytes = 4 << 10
@@ -95,10 +68,8 @@ func (o Options) filled() Options {
 type Broker struct {
 	opt      Options
 	policies *Policies
-	// deadLetterQueues are those of any policy: what is there is not moved on.
-	deadLetterQueues map[string]bool
-	now              int64 // ms since 1970, of the Step at work
-	out              *Effects
+	now      int64 // ms since 1970, of the Step at work
+	out      *Effects
 
 	sequence   uint64 // of the newest message
 	nextID     uint64 // of the newest backlog in the log

@@ -391,7 +391,7 @@ func (b *Broker) giveBack(entries []*entry) {
 			raised = append(raised, e)
 		}
 		if limit := b.policy(q).Redelivery.Maximum; limit > 0 && int(e.redeliveries) > limit && !b.isDeadLetterQueue(q) {
-			b.bury(e, fmt.Sprintf("Delivery[%d] exceeds redelivery policy limit: %d", e.redeliveries, limit))
+			b.exhausted(e, fmt.Sprintf("Delivery[%d] exceeds redelivery policy limit: %d", e.redeliveries, limit))
 			continue
 		}
 		if near != nil && near.backlog != q {

@@ -2,15 +2,107 @@ package broker
 
 import (
 	"fmt"
-	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/godwitmq/godwit/message"
 )
 
+// DeadLetterPolicy says what becomes of messages that cannot be delivered. The zero value is ActiveMQ's: all share one queue.
+type DeadLetterPolicy struct {
+	// Queue is where they go. "" means ActiveMQ.DLQ.
+	Queue string
+	// Individual gives each destination a dead-letter destination of its own instead; nil: they share Queue.
+	Individual *IndividualDeadLetters
+	// Discard drops all of them; Drop those whose destination's name one of the expressions matches.
+	Discard bool
+	Drop    []*regexp.Regexp
+	// DropExpired drops expired messages instead.
+	DropExpired bool
+	// KeepNonPersistent sends non-persistent ones there too; otherwise they are dropped.
+	KeepNonPersistent bool
+	// Expiration is how long a dead letter is kept. 0 is for ever.
+	Expiration time.Duration
+}
+
+// IndividualDeadLetters makes the name of a dead-letter destination: prefix, the name of the destination, suffix. Prefix and suffix must not both be empty.
+type IndividualDeadLetters struct {
+	QueuePrefix, QueueSuffix string // for messages of queues
+	TopicPrefix, TopicSuffix string // for messages of topics
+	// TopicForQueues and TopicForTopics send to a topic of that name instead of a queue.
+	TopicForQueues, TopicForTopics bool
+	// PerSubscription adds .CLIENT:NAME of the durable subscription before the suffix.
+	PerSubscription bool
+}
+
+// defaultDeadLetterQueue is ActiveMQ's.
+const defaultDeadLetterQueue = "ActiveMQ.DLQ"
+
+// name is where a dead letter of a backlog goes.
+func (p *DeadLetterPolicy) name(q *backlog, m *message.Message) message.Destination {
+	in := p.Individual
+	if in == nil {
+		return message.Destination{Kind: message.Queue, Name: p.Queue}
+	}
+	kind, name := message.Queue, ""
+	if m.Destination.Kind.IsTopic() {
+		name = in.TopicPrefix + m.Destination.Name
+		if in.PerSubscription && q.durable != nil {
+			name += "." + q.durable.clientID + ":" + q.durable.name
+		}
+		name += in.TopicSuffix
+		if in.TopicForTopics {
+			kind = message.Topic
+		}
+	} else {
+		name = in.QueuePrefix + m.Destination.Name + in.QueueSuffix
+		if in.TopicForQueues {
+			kind = message.Topic
+		}
+	}
+	return message.Destination{Kind: kind, Name: name}
+}
+
+// makes says whether the policy sends dead letters to a destination.
+func (p *DeadLetterPolicy) makes(d message.Destination) bool {
+	in := p.Individual
+	if in == nil {
+		return d.Kind == message.Queue && d.Name == p.Queue
+	}
+	fits := func(prefix, suffix string, topic bool) bool {
+		return d.Kind.IsTopic() == topic && len(d.Name) > len(prefix)+len(suffix) && strings.HasPrefix(d.Name, prefix) && strings.HasSuffix(d.Name, suffix) && prefix+suffix != ""
+	}
+	return fits(in.QueuePrefix, in.QueueSuffix, in.TopicForQueues) || fits(in.TopicPrefix, in.TopicSuffix, in.TopicForTopics)
+}
+
+// isDeadLetters says whether some policy sends dead letters to a destination. What is there is not moved on.
+func (p *Policies) isDeadLetters(d message.Destination) bool {
+	return p.Default.DeadLetter.makes(d) || slices.ContainsFunc(p.Destinations, func(x Policy) bool { return x.DeadLetter.makes(d) })
+}
+
+func (b *Broker) isDeadLetterQueue(q *backlog) bool {
+	return q.destination != nil && q.destination.dlq
+}
+
+// unburied says whether the entry is of those that are dropped rather than kept as dead letters.
+func (b *Broker) unburied(e *entry) bool {
+	p := &b.policy(e.backlog).DeadLetter
+	if p.Discard || e.stored.flags&persistent == 0 && !p.KeepNonPersistent {
+		return true
+	}
+	if len(p.Drop) == 0 || e.backlog.destination == nil {
+		return false
+	}
+	name := e.backlog.destination.name.Name
+	return slices.ContainsFunc(p.Drop, func(x *regexp.Regexp) bool { return x.MatchString(name) })
+}
+
 // expire ends an entry whose time is over: into the dead-letter queue or away, by policy.
 func (b *Broker) expire(e *entry) {
 	q := e.backlog
-	away := b.policy(q).DeadLetter.DropExpired || b.unburied(e) || b.isDeadLetterQueue(q)
+	away := b.policy(q).DeadLetter.DropExpired || b.isDeadLetterQueue(q) || b.unburied(e)
 	if !away && !b.log.roomFor(int64(e.stored.size)) {
 		b.postpone(e)
 		return
@@ -44,55 +136,19 @@ func (b *Broker) postpone(e *entry) {
 	b.delay(e, b.now+burialDelay)
 }
 
-func (b *Broker) isDeadLetterQueue(q *backlog) bool {
-	return q.destination != nil && q.destination.name.Kind == message.Queue && b.deadLetterQueues[q.destination.name.Name]
-}
-
-// unburied says whether the entry is of those that are dropped rather than kept as dead letters.
-func (b *Broker) unburied(e *entry) bool {
-	return e.stored.flags&persistent == 0 && !b.policy(e.backlog).DeadLetter.KeepNonPersistent
-}
-
-// poison handles an entry that its consumer could not process: another try by policy, or a dead letter.
-func (b *Broker) poison(e *entry, cause string) {
-	p := b.policy(e.backlog).Redelivery
-	if int(e.redeliveries) >= p.Maximum {
-		b.bury(e, cause)
-		return
-	}
-	wait := float64(p.Delay.Milliseconds())
-	if p.Multiplier > 1 {
-		wait *= math.Pow(p.Multiplier, float64(e.redeliveries))
-	}
-	if p.MaximumDelay > 0 {
-		wait = min(wait, float64(p.MaximumDelay.Milliseconds()))
-	}
-	e.raise()
-	if wait < 1 {
-		b.giveBack([]*entry{e})
-		return
-	}
-	if e.backlog.id != 0 && e.stored.flags&logged != 0 {
-		b.emitRedelivered(e.backlog, []*entry{e})
-	}
-	e.state = delayed
-	b.delay(e, b.now+int64(wait))
-}
-
 // bury moves an entry to the dead-letter queue, in one batch with its settlement. What is in that queue already
 // stays there: a dead letter is never lost for being refused again.
 func (b *Broker) bury(e *entry, cause string) {
-	if b.unburied(e) {
-		b.settle(e)
-		return
-	}
-	name := message.Destination{Kind: message.Queue, Name: b.policy(e.backlog).DeadLetter.Queue}
 	if b.isDeadLetterQueue(e.backlog) {
 		e.raise()
 		b.returnEntry(e, nil)
 		if e.backlog.id != 0 && e.stored.flags&logged != 0 {
 			b.emitRedelivered(e.backlog, []*entry{e})
 		}
+		return
+	}
+	if b.unburied(e) {
+		b.settle(e)
 		return
 	}
 	if !b.log.roomFor(int64(e.stored.size)) {
@@ -109,6 +165,9 @@ func (b *Broker) bury(e *entry, cause string) {
 		b.ask(&load{stored: []*stored{e.stored}, dying: []*entry{e}, causes: []string{cause}})
 		return
 	}
+	p := &b.policy(e.backlog).DeadLetter
+	m = e.backlog.seen(m)
+	name := p.name(e.backlog, m)
 	d := b.destinations[name]
 	if d == nil {
 		d = b.create(name, nil)
@@ -117,6 +176,14 @@ func (b *Broker) bury(e *entry, cause string) {
 	if e.backlog.destination != nil && e.backlog.destination.queue == nil {
 		e.backlog.destination.deadLetters++
 	}
-	b.sendOn(e.backlog.seen(m).DeadLetter(name, cause), d)
+	death := message.Death{Cause: cause, Redeliveries: int(e.redeliveries), At: b.now}
+	if s := e.backlog.durable; s != nil {
+		death.Subscription = s.clientID + "/" + s.name
+	}
+	dead := m.DeadLetter(name, death)
+	if p.Expiration > 0 {
+		dead.Expiration = b.now + p.Expiration.Milliseconds()
+	}
+	b.sendOn(dead, d)
 	b.settle(e)
 }

@@ -15,6 +15,7 @@ type destination struct {
 	owner         *connection // of a temporary one
 	policy        *Policy
 	routes        *routes         // where else its messages go; nil: nowhere
+	dlq           bool            // some policy sends dead letters here
 	queue         *backlog        // of a queue
 	subscriptions []*subscription // of a topic
 	consumers     int
@@ -140,7 +141,8 @@ func (b *Broker) countDestination(op string) *Error {
 
 // create makes a destination that is not there.
 func (b *Broker) create(name message.Destination, owner *connection) *destination {
-	d := &destination{name: name, owner: owner, policy: b.policyOf(name), wild: name.IsPattern()}
+	d := &destination{name: name, owner: owner, wild: name.IsPattern()}
+	b.applyPolicy(d)
 	b.destinations[name] = d
 	if !name.Kind.IsTopic() {
 		d.queue = &backlog{destination: d}

@@ -50,6 +50,9 @@ func (b *Broker) send(ev *Send) {
 	hold := false
 	for i := range parts {
 		p := &parts[i]
+		if x := p.to.policy.Expiry; x != nil && !p.to.dlq {
+			p.message = x.apply(p.message, b.now)
+		}
 		targets := append(p.to.targets(b.scratch.targets[:0], p.message, conn), p.copies...)
 		b.scratch.targets = targets
 		if tx != nil {

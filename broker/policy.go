@@ -28,11 +28,12 @@ type Policy struct {
 	Consumers   ConsumerPolicy
 	Subscribers SubscriberPolicy
 	Slow        SlowPolicy
+	Expiry      *ExpiryPolicy // nil: messages live as long as they say
 }
 
 func (p Policy) filled() Policy {
 	if p.DeadLetter.Queue == "" {
-		p.DeadLetter.Queue = "ActiveMQ.DLQ"
+		p.DeadLetter.Queue = defaultDeadLetterQueue
 	}
 	p.Subscribers = p.Subscribers.filled()
 	p.Slow = p.Slow.filled()
@@ -51,7 +52,7 @@ func (*Configure) isEvent() {}
 func (b *Broker) configure(ev *Configure) {
 	b.setPolicies(ev.Policies)
 	for _, d := range b.destinations {
-		d.policy = b.policyOf(d.name)
+		b.applyPolicy(d)
 	}
 	b.setRoutes(&ev.Policies)
 	b.answer(ev.Conn, ev.Ref, nil)
@@ -62,10 +63,8 @@ func (b *Broker) setPolicies(p Policies) {
 	p.Default = p.Default.filled()
 	p.Destinations = slices.Clone(p.Destinations)
 	slices.SortStableFunc(p.Destinations, func(x, y Policy) int { return moreSpecific(x.Destination.Name, y.Destination.Name) })
-	b.deadLetterQueues = map[string]bool{p.Default.DeadLetter.Queue: true}
 	for i, x := range p.Destinations {
 		p.Destinations[i] = x.filled()
-		b.deadLetterQueues[p.Destinations[i].DeadLetter.Queue] = true
 	}
 	b.policies = &p
 }
@@ -99,6 +98,12 @@ func (b *Broker) policyOf(name message.Destination) *Policy {
 		}
 	}
 	return &b.policies.Default
+}
+
+// applyPolicy tells a destination what holds for it.
+func (b *Broker) applyPolicy(d *destination) {
+	d.policy = b.policyOf(d.name)
+	d.dlq = b.policies.isDeadLetters(d.name)
 }
 
 // policy is that of the destination whose backlog it is.

@@ -465,7 +465,7 @@ func (b *Broker) replayDestination(position uint64, f *fields) {
 		return
 	}
 	d := &destination{name: message.Destination{Kind: kind, Name: name}, queue: q}
-	d.policy = b.policyOf(d.name)
+	b.applyPolicy(d)
 	q.destination = d
 	b.destinations[d.name] = d
 }
@@ -515,7 +515,8 @@ func (b *Broker) replaySubscription(position uint64, f *fields) error {
 		}
 		d := b.destinations[p]
 		if d == nil {
-			d = &destination{name: p, policy: b.policyOf(p)}
+			d = &destination{name: p}
+			b.applyPolicy(d)
 			b.destinations[p] = d
 		}
 		s.join(d)
@@ -567,7 +568,7 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 			continue
 		}
 		d := &destination{name: message.Destination{Kind: message.Queue, Name: fmt.Sprintf("Godwit.Recovered.%d", id)}, queue: q}
-		d.policy = b.policyOf(d.name)
+		b.applyPolicy(d)
 		q.destination = d
 		b.destinations[d.name] = d
 		b.emitDestination(q)

@@ -249,12 +249,12 @@ func (q *backlog) seen(m *message.Message) *message.Message {
 // sendOn routes a message that comes from within the broker, as dead letters do, and stores it. What cannot be routed stays where it was to go.
 func (b *Broker) sendOn(m *message.Message, d *destination) {
 	if d.routes == nil {
-		b.put(m, []*backlog{d.queue}, false)
+		b.put(m, d.targets(nil, m, nil), false)
 		return
 	}
 	parts, err := b.parts(m, []*destination{d}, "forward")
 	if err != nil {
-		b.put(m, []*backlog{d.queue}, false)
+		b.put(m, d.targets(nil, m, nil), false)
 		return
 	}
 	for _, p := range slices.Clone(parts) {

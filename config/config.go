@@ -116,21 +116,38 @@ type Limits struct {
 
 // Redelivery is the broker's policy for messages that were not processed.
 type Redelivery struct {
-	Maximum      int           `yaml:"maximum" doc:"Redeliveries by the broker before a message is a dead letter. 0: a message that a client gives up is one at once (ActiveMQ's clients have tried six times by then), and one that comes back does so without limit."`
-	Delay        time.Duration `yaml:"delay" doc:"Time before the first redelivery of a message that a client gave up."`
-	Multiplier   float64       `yaml:"multiplier" doc:"How many times as long each further redelivery waits."`
-	MaximumDelay time.Duration `yaml:"maximumDelay" doc:"Longest time before a redelivery. 0s is no bound."`
+	Maximum            int           `yaml:"maximum" doc:"Redeliveries by the broker before a message is a dead letter. 0: a message that a client gives up is one at once (ActiveMQ's clients have tried six times by then), and one that comes back does so without limit. -1: redeliveries never end."`
+	InitialDelay       time.Duration `yaml:"initialDelay" doc:"Time before the first redelivery of a message that a client gave up. 0s is that of delay."`
+	Delay              time.Duration `yaml:"delay" doc:"Time before each further redelivery."`
+	Multiplier         float64       `yaml:"multiplier" doc:"How many times as long each further redelivery waits as the one before; then delay counts only if initialDelay is 0s."`
+	MaximumDelay       time.Duration `yaml:"maximumDelay" doc:"Longest time before a redelivery. 0s is no bound."`
+	CollisionAvoidance float64       `yaml:"collisionAvoidance" doc:"The part, 0 to 1, by which a wait is made longer or shorter at random, so that what failed together does not come back together."`
+	Then               string        `yaml:"then" allowed:"dead-letter|drop" doc:"What becomes of a message that has had all its redeliveries."`
 }
 
 // DeadLetter is where messages go that cannot be processed.
 type DeadLetter struct {
-	Queue         string `yaml:"queue" doc:"The queue's name."`
-	NonPersistent bool   `yaml:"nonPersistent" doc:"Whether non-persistent messages are kept there too, or dropped."`
+	Strategy        string        `yaml:"strategy" allowed:"shared|individual|discard" doc:"shared: all go to queue. individual: each destination has a dead-letter destination of its own, named prefix, name, suffix. discard: they are dropped."`
+	Queue           string        `yaml:"queue" doc:"The queue of strategy shared."`
+	QueuePrefix     string        `yaml:"queuePrefix" doc:"individual: what comes before the name of a queue."`
+	QueueSuffix     string        `yaml:"queueSuffix" doc:"individual: what comes after the name of a queue."`
+	TopicPrefix     string        `yaml:"topicPrefix" doc:"individual: what comes before the name of a topic."`
+	TopicSuffix     string        `yaml:"topicSuffix" doc:"individual: what comes after the name of a topic."`
+	QueueMessagesTo string        `yaml:"queueMessagesTo" allowed:"queue|topic" doc:"individual: whether dead letters of queues go to a queue or to a topic, where they are kept for durable subscriptions alone."`
+	TopicMessagesTo string        `yaml:"topicMessagesTo" allowed:"queue|topic" doc:"individual: the same for dead letters of topics."`
+	PerSubscription bool          `yaml:"perSubscription" doc:"individual: each durable subscription has its own: .CLIENT:NAME comes before the suffix."`
+	Drop            []string      `yaml:"drop" doc:"Regular expressions: dead letters of destinations whose whole name one of them matches are dropped."`
+	NonPersistent   bool          `yaml:"nonPersistent" doc:"Whether non-persistent messages are kept there too, or dropped."`
+	Expiration      time.Duration `yaml:"expiration" doc:"Time after which a dead letter itself is dropped. 0s is never."`
 }
 
 // Expiry is the policy for messages whose time is over.
 type Expiry struct {
-	To string `yaml:"to" allowed:"dead-letter|drop" doc:"Whether expired messages go to the dead-letter queue or are dropped."`
+	To         string        `yaml:"to" allowed:"dead-letter|drop" doc:"Whether expired messages go to the dead-letter queue or are dropped."`
+	Default    time.Duration `yaml:"default" doc:"How long a message lives whose sender says nothing. 0s is for ever."`
+	Ceiling    time.Duration `yaml:"ceiling" doc:"How long a message may live at most, whatever its sender says. 0s is no bound."`
+	BrokerTime bool          `yaml:"brokerTime" doc:"Whether a message's time counts from the broker's clock, and its timestamp is that, for senders whose clocks are wrong."`
+	FutureOnly bool          `yaml:"futureOnly" doc:"Whether a message is left alone that would live longer as it is."`
 }
 
 // Policy is what holds for the destinations that fit a name or pattern.
@@ -187,8 +204,8 @@ func Default() *Config {
 			Transaction:        1_000_000,
 			DuplicateProducers: 4096,
 		},
-		Redelivery:  Redelivery{Multiplier: 1},
-		DeadLetter:  DeadLetter{Queue: "ActiveMQ.DLQ"},
+		Redelivery:  Redelivery{Multiplier: 1, Then: "dead-letter"},
+		DeadLetter:  DeadLetter{Strategy: "shared", Queue: "ActiveMQ.DLQ", QueuePrefix: "ActiveMQ.DLQ.Queue.", TopicPrefix: "ActiveMQ.DLQ.Topic.", QueueMessagesTo: "queue", TopicMessagesTo: "queue"},
 		Expiry:      Expiry{To: "dead-letter"},
 		Consumers:   defaultConsumers(),
 		Subscribers: defaultSubscribers(),

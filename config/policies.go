@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/godwitmq/godwit/message"
@@ -52,12 +53,40 @@ func (k checker) policies() {
 }
 
 func (k checker) redelivery(r Redelivery, key string) {
-	k.check(r.Maximum >= 0, key+".maximum", "%d is negative; expected 0 or more", r.Maximum)
+	k.check(r.Maximum >= -1, key+".maximum", "%d is out of range; expected 0 or more, or -1 for redeliveries without end", r.Maximum)
 	k.check(r.Multiplier >= 1 && r.Multiplier <= 100, key+".multiplier", "%v is out of range; expected 1 to 100", r.Multiplier)
+	k.check(r.CollisionAvoidance >= 0 && r.CollisionAvoidance <= 1, key+".collisionAvoidance", "%v is out of range; expected 0 to 1", r.CollisionAvoidance)
 }
 
 func (k checker) deadLetter(d DeadLetter, key string) {
 	name, err := message.ParseDestination(d.Queue, message.Queue)
 	ok := err == nil && name.Kind == message.Queue && !name.IsPattern() && !strings.ContainsAny(name.Name, ",?")
 	k.check(ok, key+".queue", "%q is not the name of one queue", d.Queue)
+	if d.Strategy == "individual" {
+		// Else a dead letter would go where it died.
+		k.check(d.QueuePrefix+d.QueueSuffix != "", key+".queuePrefix", "prefix and suffix are both empty: a queue would be its own dead-letter queue")
+		k.check(d.TopicPrefix+d.TopicSuffix != "", key+".topicPrefix", "prefix and suffix are both empty: a topic would be its own dead-letter topic")
+	}
+	for _, affix := range []struct{ key, text string }{{"queuePrefix", d.QueuePrefix}, {"queueSuffix", d.QueueSuffix}, {"topicPrefix", d.TopicPrefix}, {"topicSuffix", d.TopicSuffix}} {
+		k.check(!strings.ContainsAny(affix.text, ",?*>"), key+"."+affix.key, "%q has a character that is not part of a destination's name", affix.text)
+	}
+	for i, text := range d.Drop {
+		_, err := d.dropped(text)
+		k.check(err == nil, fmt.Sprintf("%s.drop[%d]", key, i), "%q is no regular expression: %v", text, err)
+	}
+}
+
+func (DeadLetter) dropped(text string) (*regexp.Regexp, error) {
+	return regexp.Compile("^(?:" + text + ")$")
+}
+
+// Dropped is Drop, each expression matching whole names. What Validate refuses is left out.
+func (d DeadLetter) Dropped() []*regexp.Regexp {
+	var all []*regexp.Regexp
+	for _, text := range d.Drop {
+		if x, err := d.dropped(text); err == nil {
+			all = append(all, x)
+		}
+	}
+	return all
 }

@@ -12,8 +12,9 @@ import (
 func TestEveryKeyOfAPolicyReachesTheCore(t *testing.T) {
 	def := config.Default()
 	base := config.Policy{Destination: "queue://a", Redelivery: def.Redelivery, DeadLetter: def.DeadLetter, Expiry: def.Expiry, Consumers: def.Consumers, Subscribers: def.Subscribers, Slow: def.Slow}
-	base.Redelivery.MaximumDelay = time.Hour
-	other := map[string]string{"evict": "uniqueProperty", "recovery": "timed", "to": "drop"} // of settings with allowed values
+	base.Redelivery.MaximumDelay, base.DeadLetter.Strategy, base.Expiry.BrokerTime = time.Hour, "individual", true
+	other := map[string]string{"evict": "uniqueProperty", "recovery": "timed", "to": "drop", "then": "drop",
+		"strategy": "shared", "queueMessagesTo": "topic", "topicMessagesTo": "topic"} // of settings with allowed values
 	for _, section := range []string{"Redelivery", "DeadLetter", "Expiry", "Consumers", "Subscribers", "Slow"} {
 		fields := reflect.ValueOf(base).FieldByName(section).Type()
 		for i := range fields.NumField() {
@@ -24,6 +25,8 @@ func TestEveryKeyOfAPolicyReachesTheCore(t *testing.T) {
 				f.SetBool(!f.Bool())
 			case reflect.Float64:
 				f.SetFloat(f.Float() + 1)
+			case reflect.Slice:
+				f.Set(reflect.ValueOf([]string{"a"}))
 			case reflect.String:
 				f.SetString(other[key] + map[bool]string{true: "other"}[other[key] == ""])
 			default:

@@ -20,10 +20,31 @@ func brokerPolicy(p config.Policy) broker.Policy {
 	name, _ := message.ParseDestination(p.Destination, message.NoDestination) // Validate has seen to it
 	return broker.Policy{
 		Destination: name,
-		DeadLetter:  broker.DeadLetterPolicy{Queue: p.DeadLetter.Queue, DropExpired: p.Expiry.To == "drop", KeepNonPersistent: p.DeadLetter.NonPersistent},
-		Redelivery:  broker.RedeliveryPolicy{Maximum: p.Redelivery.Maximum, Delay: p.Redelivery.Delay, Multiplier: p.Redelivery.Multiplier, MaximumDelay: p.Redelivery.MaximumDelay},
+		DeadLetter:  deadLetterPolicy(p),
+		Redelivery: broker.RedeliveryPolicy{Maximum: p.Redelivery.Maximum, InitialDelay: p.Redelivery.InitialDelay, Delay: p.Redelivery.Delay, Multiplier: p.Redelivery.Multiplier,
+			MaximumDelay: p.Redelivery.MaximumDelay, CollisionAvoidance: p.Redelivery.CollisionAvoidance, Drop: p.Redelivery.Then == "drop"},
+		Expiry:      expiryPolicy(p.Expiry),
 		Consumers:   consumerPolicy(p.Consumers),
 		Subscribers: subscriberPolicy(p.Subscribers),
 		Slow:        slowPolicy(p.Slow),
 	}
+}
+
+func deadLetterPolicy(p config.Policy) broker.DeadLetterPolicy {
+	d := p.DeadLetter
+	policy := broker.DeadLetterPolicy{Queue: d.Queue, Discard: d.Strategy == "discard", Drop: d.Dropped(), DropExpired: p.Expiry.To == "drop",
+		KeepNonPersistent: d.NonPersistent, Expiration: d.Expiration}
+	if d.Strategy == "individual" {
+		policy.Individual = &broker.IndividualDeadLetters{QueuePrefix: d.QueuePrefix, QueueSuffix: d.QueueSuffix, TopicPrefix: d.TopicPrefix, TopicSuffix: d.TopicSuffix,
+			TopicForQueues: d.QueueMessagesTo == "topic", TopicForTopics: d.TopicMessagesTo == "topic", PerSubscription: d.PerSubscription}
+	}
+	return policy
+}
+
+// expiryPolicy is nil where messages live as long as they say.
+func expiryPolicy(e config.Expiry) *broker.ExpiryPolicy {
+	if e.Default == 0 && e.Ceiling == 0 && !e.BrokerTime {
+		return nil
+	}
+	return &broker.ExpiryPolicy{Default: e.Default, Ceiling: e.Ceiling, BrokerTime: e.BrokerTime, FutureOnly: e.FutureOnly}
 }

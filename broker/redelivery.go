@@ -1,0 +1,90 @@
+package broker
+
+import (
+	"math"
+	"time"
+)
+
+// RedeliveryPolicy says how often the broker itself tries again. ActiveMQ's clients redeliver by themselves and tell the broker at the end
+// (Poison); the zero value leaves it to them.
+type RedeliveryPolicy struct {
+	// Maximum is how many redeliveries a message gets before it is a dead letter. 0 means that a poisoned message is
+	// one at once and that returned messages come back without limit. Below 0, there is no end to it.
+	Maximum int
+	// InitialDelay is the time before the first redelivery of a poisoned message; 0 means Delay.
+	InitialDelay time.Duration
+	// Delay is the time before each further redelivery. With a Multiplier above 1 each waits that many times as long as the one before, the
+	// second counted from the first. MaximumDelay bounds it; 0 means that nothing does.
+	Delay        time.Duration
+	Multiplier   float64
+	MaximumDelay time.Duration
+	// CollisionAvoidance makes a wait longer or shorter by up to this part of it, 0 to 1, so that what failed together does not come back together.
+	CollisionAvoidance float64
+	// Drop has messages dropped that have used up their redeliveries, and none be dead letters for that.
+	Drop bool
+}
+
+// wait is the time before the next redelivery of a message that was redelivered so often, in ms. sequence is the message's: chance comes from it, so
+// that the same events give the same state.
+func (p *RedeliveryPolicy) wait(redeliveries int, sequence uint64) int64 {
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	wait := ms(p.Delay)
+	first := wait
+	if p.InitialDelay > 0 {
+		first = ms(p.InitialDelay)
+	}
+	switch {
+	case redeliveries == 0:
+		wait = first
+	case p.Multiplier > 1:
+		wait = first * math.Pow(p.Multiplier, float64(redeliveries))
+	}
+	if p.MaximumDelay > 0 {
+		wait = min(wait, ms(p.MaximumDelay))
+	}
+	if p.CollisionAvoidance > 0 {
+		wait += wait * p.CollisionAvoidance * spread(sequence+uint64(redeliveries)<<48)
+	}
+	return int64(min(wait, float64(maxDelay)))
+}
+
+// maxDelay bounds every wait, in ms: 100 years, which is for ever and cannot overflow.
+const maxDelay = int64(100 * 365 * 24 * time.Hour / time.Millisecond)
+
+// spread gives a number from -1 to 1 that looks like chance (splitmix64).
+func spread(x uint64) float64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	x ^= x >> 31
+	return float64(x>>11)/(1<<52) - 1
+}
+
+// poison handles an entry that its consumer could not process: another try by policy, or a dead letter.
+func (b *Broker) poison(e *entry, cause string) {
+	p := &b.policy(e.backlog).Redelivery
+	if p.Maximum >= 0 && int(e.redeliveries) >= p.Maximum {
+		b.exhausted(e, cause)
+		return
+	}
+	wait := p.wait(int(e.redeliveries), e.stored.sequence)
+	e.raise()
+	if wait < 1 {
+		b.giveBack([]*entry{e})
+		return
+	}
+	if e.backlog.id != 0 && e.stored.flags&logged != 0 {
+		b.emitRedelivered(e.backlog, []*entry{e})
+	}
+	e.state = delayed
+	b.delay(e, b.now+wait)
+}
+
+// exhausted ends an entry that has had all its redeliveries.
+func (b *Broker) exhausted(e *entry, cause string) {
+	if b.policy(e.backlog).Redelivery.Drop && !b.isDeadLetterQueue(e.backlog) {
+		b.settle(e)
+		return
+	}
+	b.bury(e, cause)
+}
