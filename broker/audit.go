@@ -256,14 +256,22 @@ func (a *audit) memory() {
 	}
 	a.check(transientBytes == a.b.transient, "transient counts %d bytes, has %d", a.b.transient, transientBytes)
 	var pending int64
-	for _, c := range a.b.connections {
-		for _, tx := range c.transactions {
-			for i := range tx.sends {
-				if tx.sends[i].message != nil {
-					pending += int64(tx.sends[i].stored.size)
-				}
+	count := func(tx *transaction) {
+		for i := range tx.sends {
+			if tx.sends[i].message != nil {
+				pending += int64(tx.sends[i].stored.size)
 			}
 		}
+	}
+	for _, c := range a.b.connections {
+		for _, tx := range c.transactions {
+			if tx.conn == c && !tx.prepared() {
+				count(tx)
+			}
+		}
+	}
+	for at := a.b.branches.prepared.Front(); at != nil; at = at.Next() {
+		count(at.Value.(*transaction))
 	}
 	a.check(pending == a.b.pending, "open transactions count %d bytes, have %d", a.b.pending, pending)
 	a.check(awayBytes == a.b.away, "away counts %d bytes, has %d", a.b.away, awayBytes)

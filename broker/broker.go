@@ -32,7 +32,11 @@ type Options struct {
 	MaxProducers int
 	// MaxTransaction bounds the number of messages and acknowledgements in one transaction. 0 means 1,000,000.
 	MaxTransaction int
-	Policies       Policies
+	// MaxPrepared bounds the number of prepared transactions. 0 means 1,000,000.
+	MaxPrepared int
+	// MaxOutcomes bounds of how many connections, and of how many distributed transactions, commits are remembered for clients that ask again. 0 means 4096.
+	MaxOutcomes int
+	Policies    Policies
 }
 
 // minSegmentBytes is the least SegmentBytes that makes sense.
@@ -61,6 +65,12 @@ func (o Options) filled() Options {
 	if o.MaxTransaction == 0 {
 		o.MaxTransaction = 1_000_000
 	}
+	if o.MaxPrepared == 0 {
+		o.MaxPrepared = 1_000_000
+	}
+	if o.MaxOutcomes == 0 {
+		o.MaxOutcomes = 4096
+	}
 	return o
 }
 
@@ -87,6 +97,8 @@ type Broker struct {
 	wild          []*subscription              // topic subscriptions with a pattern
 	wildConsumers []*consumer                  // queue consumers with a pattern
 	producers     producers
+	branches      branches
+	outcomes      outcomes
 	timers        timers
 	wheel         wheel
 	delayed       map[*entry]int64 // when those come back that wait for a redelivery, ms since 1970; never ranged over where the order shows
@@ -126,6 +138,8 @@ func New(opt Options) *Broker {
 		durables:     map[durableKey]*subscription{},
 		shared:       map[durableKey]*subscription{},
 		producers:    producers{byID: map[string]*producer{}},
+		branches:     newBranches(),
+		outcomes:     newOutcomes(opt.MaxOutcomes, opt.MaxPrepared),
 		loads:        map[uint64]*load{},
 		delayed:      map[*entry]int64{},
 		log:          space{segment: opt.SegmentBytes, extentBytes: extentBytes(opt.SegmentBytes), extents: map[uint64]*extent{}, room: 1 << 62},
@@ -184,6 +198,8 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 		b.loaded(ev)
 	case *Configure:
 		b.configure(ev)
+	case *XABegin, *XAEnd, *XAPrepare, *XACommit, *XARollback, *XARecover, *XAForget, *ListTransactions, *SettleTransaction:
+		b.distributed(ev)
 	case Stop:
 		b.stop()
 	case Tick:

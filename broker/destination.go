@@ -85,7 +85,7 @@ func (b *Broker) disconnect(id ConnID) {
 	}
 	// The order of ids, not of the map: the same events must give the same records.
 	for _, tx := range sortedKeys(c.transactions) {
-		b.undo(c.transactions[tx])
+		b.withdraw(c, tx)
 	}
 	for _, consumer := range sortedKeys(c.consumers) {
 		b.removeConsumer(c.consumers[consumer], Unknown)
@@ -299,12 +299,13 @@ func (b *Broker) entriesOf(q *backlog) []*entry {
 			}
 		}
 		for _, id := range sortedKeys(c.transactions) {
-			for _, e := range c.transactions[id].acks {
-				if e.backlog == q && e.consumer == nil && e.state == settling {
-					entries = append(entries, e)
-				}
+			if tx := c.transactions[id]; tx.conn == c && !tx.prepared() {
+				entries = tx.withoutConsumer(entries, q)
 			}
 		}
+	}
+	for at := b.branches.prepared.Front(); at != nil; at = at.Next() {
+		entries = at.Value.(*transaction).withoutConsumer(entries, q)
 	}
 	n := len(entries)
 	for e := range b.delayed {

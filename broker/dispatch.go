@@ -16,8 +16,11 @@ func (b *Broker) send(ev *Send) {
 	m := ev.Message
 	var tx *transaction
 	if ev.Tx != 0 {
-		if tx = conn.transactions[ev.Tx]; tx == nil {
-			tx = b.openTx(conn, ev.Tx)
+		var done bool
+		var err *Error
+		if tx, done, err = b.work(conn, ev.Tx); done || err != nil {
+			b.answer(ev.Conn, ev.Ref, err)
+			return
 		}
 	}
 	op := "send to " + m.Destination.String()

@@ -171,9 +171,11 @@ type Begin struct {
 // Commit makes all of a transaction happen at once; the answer comes when it is durable. Errors: TransactionRolledBack
 // (with the cause; all of it is undone), NotFound.
 type Commit struct {
-	Conn ConnID
-	Ref  Ref
-	Tx   TxID
+	Conn    ConnID
+	Ref     Ref
+	Tx      TxID
+	Tracked bool // the client may ask again after a failover: remember it, by the connection's name and Tx
+	Resent  bool // may be such a second request: answered by what is remembered, or with TransactionRolledBack
 }
 
 // Rollback undoes a transaction. Its acknowledged deliveries are un-acknowledged again, still at their consumer.

@@ -26,6 +26,9 @@ const (
 	recordMark         recordKind = 14 // backlog, sequence
 	recordProducer     recordKind = 15 // producer id, last sequence
 	recordStop         recordKind = 16 // the broker has stopped in good order
+	recordPrepare      recordKind = 17 // transaction, XA id, when it was begun and prepared, user, client id
+	recordOutcome      recordKind = 18 // what (committed, by an operator, forgotten), XA id
+	recordCompleted    recordKind = 19 // connection's name, numbers of its local transactions that were committed
 	recordSelectors    recordKind = 21 // backlog, selectors of its earlier consumers
 )
 
@@ -91,13 +94,13 @@ func (b *Broker) emitID(kind recordKind, id uint64, lazy bool) {
 }
 
 // messageHead writes what recordMessage and recordTxMessage share.
-func (b *Broker) messageHead(s *stored, tracked bool, targets []*backlog) {
+func (b *Broker) messageHead(s *stored, sequence uint64, tracked bool, targets []*backlog) {
 	var flags uint64
 	if tracked {
 		flags = 1
 	}
 	b.number(flags)
-	b.number(s.sequence)
+	b.number(sequence)
 	b.number(uint64(s.expiration))
 	b.number(uint64(s.priority))
 	n := 0
@@ -116,15 +119,15 @@ func (b *Broker) messageHead(s *stored, tracked bool, targets []*backlog) {
 
 func (b *Broker) emitMessage(s *stored, m *message.Message, tracked bool, targets []*backlog) *Record {
 	start := b.begin(recordMessage)
-	b.messageHead(s, tracked, targets)
+	b.messageHead(s, s.sequence, tracked, targets)
 	return b.emit(start, Record{Body: m.Encode(), stored: s})
 }
 
-func (b *Broker) emitTxMessage(tx *transaction, index int, s *stored, m *message.Message, tracked bool, targets []*backlog) *Record {
+func (b *Broker) emitTxMessage(tx *transaction, index uint64, s *stored, m *message.Message, tracked bool, targets []*backlog) *Record {
 	start := b.begin(recordTxMessage)
 	b.number(tx.serial)
-	b.number(uint64(index))
-	b.messageHead(s, tracked, targets)
+	b.number(index)
+	b.messageHead(s, 0, tracked, targets)
 	return b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
 }
 

@@ -29,8 +29,11 @@ type replayBacklog struct {
 }
 
 type replayTx struct {
-	sends map[uint64]*replaySend
-	acks  map[replayAck]bool
+	sends    map[uint64]*replaySend
+	acks     map[replayAck]bool
+	acksFrom uint64  // position of the first record of acks
+	begun    int64   // of a prepared one
+	branch   *branch // of a prepared one
 }
 
 type replaySend struct {
@@ -163,13 +166,9 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 	case recordTxMessage:
 		b.replayTxMessage(position, &f)
 	case recordTxAck:
-		tx := b.replayTx(f.number())
-		id := f.number()
-		for len(f.rest) > 0 {
-			tx.acks[replayAck{id, f.number()}] = true
-		}
+		b.replayTxAck(position, &f)
 	case recordCommit:
-		b.replayCommit(&f)
+		b.replayCommit(position, &f)
 	case recordRollback:
 		b.replayRollback(f.number())
 	case recordRedelivered:
@@ -196,13 +195,21 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 	case recordRemoved:
 		b.replayRemoved(f.number())
 	case recordStart:
-		for serial := range b.replay.transactions {
-			b.replayRollback(serial)
+		for serial, tx := range b.replay.transactions {
+			if tx.branch == nil {
+				b.replayRollback(serial)
+			}
 		}
 	case recordSelectors:
 		if err := b.replaySelectors(position, &f); err != nil {
 			return err
 		}
+	case recordPrepare:
+		b.replayPrepare(position, &f)
+	case recordOutcome:
+		b.replayOutcome(position, &f)
+	case recordCompleted:
+		b.replayCompleted(position, &f)
 	case recordStop, recordSpill:
 	default:
 		return fmt.Errorf("record of unknown kind %d: the journal was written by a newer version", kind)
@@ -369,11 +376,22 @@ func (b *Broker) replayMoved(position uint64, f *fields) {
 func (b *Broker) replayTx(serial uint64) *replayTx {
 	tx := b.replay.transactions[serial]
 	if tx == nil {
-		tx = &replayTx{sends: map[uint64]*replaySend{}, acks: map[replayAck]bool{}}
+		tx = &replayTx{}
 		b.replay.transactions[serial] = tx
 		b.nextTx = max(b.nextTx, serial)
 	}
 	return tx
+}
+
+func (b *Broker) replayTxAck(position uint64, f *fields) {
+	tx := b.replayTx(f.number())
+	id := f.number()
+	if tx.acks == nil {
+		tx.acks, tx.acksFrom = map[replayAck]bool{}, position
+	}
+	for len(f.rest) > 0 {
+		tx.acks[replayAck{id, f.number()}] = true
+	}
 }
 
 func (b *Broker) replayTxMessage(position uint64, f *fields) {
@@ -394,6 +412,9 @@ func (b *Broker) replayTxMessage(position uint64, f *fields) {
 			send.producer, send.last = string(producer), last
 		}
 	}
+	if tx.sends == nil {
+		tx.sends = map[uint64]*replaySend{}
+	}
 	if old := tx.sends[index]; old != nil {
 		b.log.unlink(old.stored)
 	}
@@ -402,13 +423,16 @@ func (b *Broker) replayTxMessage(position uint64, f *fields) {
 	tx.sends[index] = send
 }
 
-func (b *Broker) replayCommit(f *fields) {
+func (b *Broker) replayCommit(position uint64, f *fields) {
 	serial, first := f.number(), f.number()
 	tx := b.replay.transactions[serial]
 	delete(b.replay.transactions, serial)
 	b.sequence = max(b.sequence, first)
 	if tx == nil {
 		return
+	}
+	if tx.branch != nil {
+		b.outcomes.settle(tx.branch.xid, true, false, position)
 	}
 	for a := range tx.acks {
 		q := b.replay.backlogs[a.backlog]
@@ -551,19 +575,20 @@ func (b *Broker) replayRemoved(id uint64) {
 	}
 }
 
-// Recovered ends the replay: transactions that were open are rolled back, what may have been dispatched before a crash is flagged as
+// Recovered ends the replay: transactions that were open and not prepared are rolled back, what may have been dispatched before a crash is flagged as
 // redelivered, and the start is written to the log.
 //
 // Messages of a backlog that the log does not define come to a queue of their own, Godwit.Recovered.N; these are returned. That happens only after
 // a repair has given up the record that names a queue.
 func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destination) {
 	b.now, b.out = now, out
+	wanted := b.recoverTransactions()
 	for _, id := range sortedKeys(b.backlogs) {
 		q := b.backlogs[id]
 		if q.destination != nil {
 			continue
 		}
-		if q.size == 0 {
+		if q.size == 0 && !wanted[q] {
 			delete(b.backlogs, id)
 			continue
 		}
@@ -573,9 +598,6 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 		b.destinations[d.name] = d
 		b.emitDestination(q)
 		orphans = append(orphans, d.name)
-	}
-	for _, serial := range sortedKeys(b.replay.transactions) {
-		b.replayRollback(serial)
 	}
 	for _, s := range b.durables {
 		s.idleSince = now

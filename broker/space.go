@@ -164,7 +164,7 @@ func (b *Broker) clean() {
 // moveOut moves what is live in the extents being cleaned, or asks for it, and says whether there was anything.
 func (b *Broker) moveOut() bool {
 	l := &b.log
-	moved := 0
+	moved := b.carryPrepared(l.target, cleanBytes)
 	ask := &load{moving: true}
 	for n := l.head / l.extentBytes; n < l.target/l.extentBytes && moved < cleanBytes; n++ {
 		x := l.extents[n]
@@ -202,6 +202,11 @@ func (b *Broker) bodyInMemory(s *stored) *message.Message {
 
 // pendingSend finds the open transaction that a stored belongs to.
 func (b *Broker) pendingSend(s *stored) (*txSend, *transaction, int) {
+	if tx := b.branches.bySerial[s.sequence]; tx != nil {
+		if i, ok := tx.find(s); ok {
+			return &tx.sends[i], tx, i
+		}
+	}
 	for _, c := range b.connections {
 		for _, tx := range c.transactions {
 			if i, ok := tx.find(s); ok {
@@ -225,8 +230,8 @@ func (b *Broker) move(s *stored, m *message.Message) {
 				l.moves++
 			}
 		}
-	} else if send, tx, i := b.pendingSend(s); tx != nil {
-		b.emitTxMessage(tx, i, s, m, send.tracked && send.id.Sequence >= 0, send.targets)
+	} else if send, tx, _ := b.pendingSend(s); tx != nil {
+		b.emitTxMessage(tx, send.index, s, m, send.tracked && send.id.Sequence >= 0, send.targets)
 	} else {
 		return
 	}
@@ -265,7 +270,7 @@ func (b *Broker) carry(before uint64) {
 	for _, conn := range sortedKeys(b.connections) {
 		c := b.connections[conn]
 		for _, id := range sortedKeys(c.transactions) {
-			if tx := c.transactions[id]; len(tx.acks) > 0 {
+			if tx := c.transactions[id]; len(tx.acks) > 0 && tx.conn == c && !tx.prepared() {
 				if tx.acksFrom < before {
 					b.emitTxAcks(tx)
 				}
@@ -273,6 +278,8 @@ func (b *Broker) carry(before uint64) {
 			}
 		}
 	}
+	b.carryOutcomes(before)
+	l.carried += b.branches.bytes
 }
 
 // definitionBytes is about what the records take that say what the backlog is and how far it was dispatched.

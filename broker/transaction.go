@@ -21,6 +21,9 @@ type transaction struct {
 	acksFrom uint64
 	moves    uint64
 	places   map[*stored]int // of sends, as far as find has needed them
+	begun    int64           // ms since 1970
+	count    uint64          // of sends; more than there are if some were lost with a crash
+	branch   *branch         // of a distributed one
 }
 
 // find gives a message's place in sends. Cleaning asks it of one message after the other, of which a transaction may have a million.
@@ -42,6 +45,17 @@ type txSend struct {
 	targets []*backlog       // durable ones and queues; a topic's other subscriptions are found at commit
 	tracked bool
 	id      message.ID
+	index   uint64 // its number in the transaction
+}
+
+// withoutConsumer appends what it has acknowledged of a backlog and whose consumer is gone.
+func (tx *transaction) withoutConsumer(to []*entry, q *backlog) []*entry {
+	for _, e := range tx.acks {
+		if e.backlog == q && e.consumer == nil && e.state == settling {
+			to = append(to, e)
+		}
+	}
+	return to
 }
 
 func (tx *transaction) length() int { return len(tx.sends) + len(tx.acks) }
@@ -53,10 +67,14 @@ func (tx *transaction) fail(err *Error) {
 }
 
 func (b *Broker) openTx(conn *connection, id TxID) *transaction {
-	b.nextTx++
-	tx := &transaction{conn: conn, id: id, serial: b.nextTx}
+	tx := b.newTx(conn, id)
 	conn.transactions[id] = tx
 	return tx
+}
+
+func (b *Broker) newTx(conn *connection, id TxID) *transaction {
+	b.nextTx++
+	return &transaction{conn: conn, id: id, serial: b.nextTx, begun: b.now}
 }
 
 func (b *Broker) beginTx(ev *Begin) {
@@ -74,7 +92,8 @@ func (b *Broker) beginTx(ev *Begin) {
 
 // sendInTx keeps a message for the commit.
 func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlog, tracked bool) {
-	send := txSend{message: m, tracked: tracked, id: m.ID, targets: append([]*backlog(nil), targets...)}
+	send := txSend{message: m, tracked: tracked, id: m.ID, targets: append([]*backlog(nil), targets...), index: tx.count}
+	tx.count++
 	if len(targets) == 1 {
 		both := &single{}
 		send.stored, send.entry = &both.stored, &both.entry
@@ -88,7 +107,7 @@ func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlo
 			if q.id != 0 {
 				send.stored.flags |= logged
 				tx.logged = true
-				b.emitTxMessage(tx, len(tx.sends), send.stored, m, tracked && m.ID.Sequence >= 0, targets)
+				b.emitTxMessage(tx, send.index, send.stored, m, tracked && m.ID.Sequence >= 0, targets)
 				b.log.room -= int64(send.stored.size)
 				break
 			}
@@ -113,18 +132,17 @@ func (b *Broker) forgetPending(tx *transaction) {
 
 // ackInTx keeps acknowledgements for the commit. The deliveries stay at their consumer but leave its window.
 func (b *Broker) ackInTx(c *consumer, ev *Ack) {
-	tx := c.conn.transactions[ev.Tx]
-	entries, err := c.delivered(b.scratch.acked[:0], ev)
-	defer func() { b.scratch.acked = forget(entries) }()
-	if err != nil {
-		if tx != nil {
-			tx.fail(err)
-		}
+	tx, done, err := b.work(c.conn, ev.Tx)
+	if done || err != nil {
 		b.answer(ev.Conn, ev.Ref, err)
 		return
 	}
-	if tx == nil {
-		tx = b.openTx(c.conn, ev.Tx)
+	entries, err := c.delivered(b.scratch.acked[:0], ev)
+	defer func() { b.scratch.acked = forget(entries) }()
+	if err != nil {
+		tx.fail(err)
+		b.answer(ev.Conn, ev.Ref, err)
+		return
 	}
 	if len(tx.acks) == 0 {
 		tx.acksFrom, tx.moves = b.log.tail, b.log.moves
@@ -146,8 +164,19 @@ func (b *Broker) commit(ev *Commit) {
 		return
 	}
 	tx := conn.transactions[ev.Tx]
+	if ev.Resent && b.outcomes.completed(conn.about.Name, ev.Tx) {
+		if tx != nil { // what the client has repeated before is a copy
+			b.undo(tx)
+		}
+		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: true})
+		return
+	}
 	if tx == nil {
-		b.answer(ev.Conn, ev.Ref, &Error{Code: NotFound, Op: "commit", Detail: fmt.Sprintf("Transaction %d has not been started", ev.Tx)})
+		err := &Error{Code: NotFound, Op: "commit", Detail: fmt.Sprintf("Transaction %d has not been started", ev.Tx)}
+		if ev.Resent {
+			err = &Error{Code: TransactionRolledBack, Op: "commit", Detail: fmt.Sprintf("Transaction %d was not committed before the connection was lost", ev.Tx)}
+		}
+		b.answer(ev.Conn, ev.Ref, err)
 		return
 	}
 	if tx.failed != nil {
@@ -155,11 +184,20 @@ func (b *Broker) commit(ev *Commit) {
 		b.answer(ev.Conn, ev.Ref, &Error{Code: TransactionRolledBack, Op: "commit", Detail: tx.failed.Error(), Err: tx.failed})
 		return
 	}
-	delete(conn.transactions, ev.Tx)
+	tx.part()
+	b.apply(tx, false)
+	if ev.Tracked {
+		b.completeTx(tx)
+	}
+	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: tx.logged})
+}
+
+// apply makes what a transaction did happen. The commit is logged if the transaction is, or in any case.
+func (b *Broker) apply(tx *transaction, always bool) {
 	b.forgetPending(tx)
 	first := b.sequence + 1
-	b.sequence += uint64(len(tx.sends))
-	if tx.logged {
+	b.sequence += tx.count
+	if tx.logged || always {
 		if tx.moves != b.log.moves {
 			b.emitTxAcks(tx)
 		}
@@ -184,7 +222,7 @@ func (b *Broker) commit(ev *Commit) {
 		}
 	}
 	for i := range tx.sends {
-		b.enterFromTx(tx, &tx.sends[i], first+uint64(i))
+		b.enterFromTx(tx, &tx.sends[i], first+tx.sends[i].index)
 		if s := &tx.sends[i]; s.tracked && s.stored.flags&logged != 0 {
 			home := s.stored.position // of the record that names the producer; the commit's does not
 			if home == 0 {
@@ -193,7 +231,6 @@ func (b *Broker) commit(ev *Commit) {
 			b.producers.set(s.id, b.opt.MaxProducers, home)
 		}
 	}
-	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: tx.logged})
 }
 
 // enterFromTx makes one message of a committed transaction visible.
@@ -242,12 +279,20 @@ func (b *Broker) rollback(ev *Rollback) {
 	}
 }
 
-// undo rolls a transaction back.
-func (b *Broker) undo(tx *transaction) {
-	delete(tx.conn.transactions, tx.id)
+// undo rolls a transaction back. What it acknowledged and is still at its consumer stays there.
+func (b *Broker) undo(tx *transaction) { b.undoFor(tx, nil) }
+
+// undoFor does the same for a connection: only its own consumers keep what they have, for they know of the rollback; what others have goes back.
+func (b *Broker) undoFor(tx *transaction, by *connection) {
+	prepared := tx.prepared()
+	if tx.branch != nil {
+		b.endBranch(tx)
+	} else {
+		tx.part()
+	}
 	b.forgetPending(tx)
-	if tx.logged {
-		b.emitID(recordRollback, tx.serial, true)
+	if tx.logged || prepared {
+		b.emitID(recordRollback, tx.serial, !prepared)
 	}
 	for i := range tx.sends {
 		b.log.forget(tx.sends[i].stored)
@@ -257,11 +302,14 @@ func (b *Broker) undo(tx *transaction) {
 		if e.state != settling {
 			continue
 		}
-		if c := e.consumer; c != nil {
+		if c := e.consumer; c != nil && (by == nil || c.conn == by) {
 			e.state = dispatched
 			e.shown = true
 			c.unsee(e)
 			continue
+		} else if c != nil {
+			c.forget(e)
+			b.wake(c)
 		}
 		e.raise()
 		back = append(back, e)
