@@ -85,6 +85,10 @@ func (a *audit) subscriptions() []*subscription {
 func (a *audit) queue(d *destination) {
 	a.backlog(d.queue, d.name.String())
 	a.check(d.consumers == len(d.queue.attached), "%s counts %d consumers, has %d", d.name, d.consumers, len(d.queue.attached))
+	for _, w := range d.queue.sweeps {
+		a.check(!w.ended && w.queue == d.queue, "%s has a sweep that has ended or is another queue's", d.name)
+		a.check(w.next == nil || w.next.state == ready && w.next.backlog == d.queue && int(w.next.stored.priority) == w.priority, "%s: a sweep stands on an entry that is not ready there", d.name)
+	}
 }
 
 // backlog checks the lists and counters of one backlog and collects its entries.

@@ -101,6 +101,9 @@ type backlog struct {
 	removed     bool          // with its destination or subscription
 	mark        uint64        // entries up to this sequence may have been dispatched: said in the log
 	markHome    uint64
+	paused      bool // its consumers get nothing
+	pausedHome  uint64
+	sweeps      []*sweep
 	counters
 }
 
@@ -169,6 +172,9 @@ func (q *backlog) remove(e *entry) {
 	p := e.stored.priority
 	if q.choosers != nil {
 		q.choosers.removed(e)
+	}
+	if q.sweeps != nil {
+		q.skipSwept(e)
 	}
 	l := &q.lists[p]
 	if e.prev != nil {

@@ -194,6 +194,12 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 		b.purge(ev)
 	case *List:
 		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: b.view()})
+	case *Sweep:
+		b.sweep(ev)
+	case *SweepOn:
+		b.sweepOn(ev)
+	case *Pause:
+		b.pause(ev)
 	case *Loaded:
 		b.loaded(ev)
 	case *Configure:

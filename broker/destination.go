@@ -37,6 +37,7 @@ type connection struct {
 	transactions map[TxID]*transaction
 	temporaries  []*destination
 	throttled    bool // by Throttle
+	sweep        *sweep
 }
 
 func (b *Broker) connect(ev *Connect) {
@@ -77,6 +78,7 @@ func (b *Broker) disconnect(id ConnID) {
 		return
 	}
 	delete(b.connections, id)
+	b.endSweep(c)
 	if b.names[c.about.Name] == c {
 		delete(b.names, c.about.Name)
 	}

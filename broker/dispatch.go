@@ -192,7 +192,7 @@ func (b *Broker) enter(s *stored) {
 
 // dispatch gives the ready entries of a backlog to consumers with credit.
 func (b *Broker) dispatch(q *backlog) {
-	if len(q.attached) == 0 {
+	if len(q.attached) == 0 || q.paused {
 		return
 	}
 	if q.selective > 0 {

@@ -10,6 +10,8 @@ type load struct {
 	dying   []*entry
 	causes  []string
 	moving  bool
+	sweep   *sweep
+	sweeper *connection
 }
 
 // How much one load brings at most.
@@ -105,6 +107,8 @@ func (b *Broker) loaded(ev *Loaded) {
 				b.uncache(s)
 			}
 		}
+	case l.sweep != nil:
+		b.sweepLoaded(l)
 	case l.dying != nil:
 		for i, e := range l.dying {
 			if e.state == dying {

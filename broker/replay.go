@@ -183,6 +183,8 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 		q, mark := b.replayTarget(f.number()).backlog, f.number()
 		q.mark, q.markHome = mark, position
 		b.sequence = max(b.sequence, mark)
+	case recordPaused:
+		b.replayPaused(position, &f)
 	case recordProducer:
 		id, last := f.text(), f.number()
 		b.replayProducer([]byte(id), int64(last), position)

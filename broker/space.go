@@ -258,6 +258,9 @@ func (b *Broker) carry(before uint64) {
 		if q.mark != 0 && q.markHome < before {
 			b.emitMark(q, q.mark, true)
 		}
+		if q.paused && q.pausedHome < before {
+			b.emitPaused(q)
+		}
 		l.carried += q.definitionBytes()
 	}
 	for at := b.producers.recent.Back(); at != nil; at = at.Prev() {

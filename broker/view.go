@@ -35,6 +35,7 @@ type DestinationView struct {
 	DeadLetters uint64              `json:"deadLetters"`
 	Consumers   int                 `json:"consumers"`
 	Producers   int                 `json:"producers"`
+	Paused      bool                `json:"paused,omitempty"` // its consumers get nothing
 }
 
 // ConnectionView is one client connection.
@@ -102,6 +103,7 @@ func (b *Broker) view() *View {
 		c := d.counters
 		if q := d.queue; q != nil {
 			c = q.counters
+			dv.Paused = q.paused
 			dv.Size, dv.InFlight, dv.Bytes = int64(q.size), int64(q.inFlight), q.bytes
 		}
 		for _, s := range d.subscriptions {

@@ -1,0 +1,288 @@
+package broker
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// sweepAll does all pieces of a sweep, and gives the last answer and the number of pieces.
+func (r *rig) sweepAll(ev *Sweep) (*Swept, int) {
+	r.t.Helper()
+	ev.Ref = 77
+	var next Event = ev
+	for n := 1; ; n++ {
+		var state *Swept
+		for _, x := range r.do(next) {
+			if x.Kind == Answer && x.Ref == 77 {
+				if x.Err != nil {
+					r.t.Fatalf("%T: %v", next, x.Err)
+				}
+				state = x.Value.(*Swept)
+			}
+		}
+		if state == nil {
+			r.t.Fatalf("%T was not answered", next)
+		}
+		if state.Done {
+			return state, n
+		}
+		next = &SweepOn{Conn: ev.Conn, Ref: 77}
+	}
+}
+
+// waiting shows what waits in a queue, with "<" and where it was sent at first.
+func (r *rig) waiting(d message.Destination) string {
+	r.t.Helper()
+	var all []string
+	for _, x := range r.do(&Subscribe{Conn: r.connect("", ""), Ref: 5, Consumer: 1, Destination: d, Browser: true, Prefetch: 1000}) {
+		if x.Kind == Delivery {
+			text := string(x.Message.Content)
+			if !x.Message.Original.IsZero() {
+				text += "<" + x.Message.Original.Name
+			}
+			all = append(all, text)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func TestSweep(t *testing.T) {
+	ids := func(numbers ...int) (ids []string) {
+		for _, n := range numbers {
+			ids = append(ids, fmt.Sprintf("p:%d", n))
+		}
+		return ids
+	}
+	tests := map[string]struct {
+		sweep    Sweep
+		affected int
+		q, to    string
+		first    string
+	}{
+		"move":               {Sweep{Kind: SweepMove, To: tq("TO")}, 5, "", "5<Q 1<Q 2<Q 3<Q 4<Q", ""},
+		"move some":          {Sweep{Kind: SweepMove, To: tq("TO"), Limit: 2}, 2, "2 3 4", "5<Q 1<Q", ""},
+		"move by selector":   {Sweep{Kind: SweepMove, To: tq("TO"), Selector: "n > 2 AND n < 5"}, 2, "5 1 2", "3<Q 4<Q", ""},
+		"move by id":         {Sweep{Kind: SweepMove, To: tq("TO"), IDs: ids(4, 2, 17)}, 2, "5 1 3", "2<Q 4<Q", ""},
+		"copy":               {Sweep{Kind: SweepCopy, To: tq("TO"), Selector: "n <> 1"}, 4, "5 1 2 3 4", "5<Q 2<Q 3<Q 4<Q", ""},
+		"remove":             {Sweep{Kind: SweepRemove}, 5, "", "", ""},
+		"remove by selector": {Sweep{Kind: SweepRemove, Selector: "n = 3"}, 1, "5 1 2 4", "", ""},
+		"remove by id":       {Sweep{Kind: SweepRemove, IDs: ids(1)}, 1, "5 2 3 4", "", ""},
+		"show":               {Sweep{Kind: SweepShow, First: 2}, 5, "5 1 2 3 4", "", "5 1"},
+		"show by selector":   {Sweep{Kind: SweepShow, Selector: "n < 4", First: 2}, 3, "5 1 2 3 4", "", "1 2"},
+	}
+	for name, tt := range tests {
+		for _, cache := range []int64{1, 1 << 20} { // bodies in the log alone, and in memory
+			t.Run(fmt.Sprint(name, " ", cache), func(t *testing.T) {
+				r := newRig(t, Options{CacheBytes: cache})
+				c := r.connect("a", "")
+				r.do(&CreateDestination{Destination: tq("TO")})
+				for n := 1; n <= 5; n++ {
+					p := uint8(4)
+					if n == 5 {
+						p = 9
+					}
+					r.send(c, r.msg(tq("Q"), fmt.Sprint(n), prio(p), prop("n", int32(n))))
+				}
+				ev := tt.sweep
+				ev.Conn, ev.From = c, tq("Q")
+				got, _ := r.sweepAll(&ev)
+				if got.Affected != tt.affected || got.Err != nil || got.Total != 5 {
+					t.Errorf("affected %d of %d, %v; want %d of 5", got.Affected, got.Total, got.Err, tt.affected)
+				}
+				first := ""
+				for _, f := range got.First {
+					first = strings.TrimSpace(first + " " + string(f.Message.Content))
+				}
+				if first != tt.first {
+					t.Errorf("shown %q, want %q", first, tt.first)
+				}
+				for range 2 { // the second time after a crash
+					if q, to := r.waiting(tq("Q")), r.waiting(tq("TO")); q != tt.q || to != tt.to {
+						t.Errorf("left %q and %q, want %q and %q", q, to, tt.q, tt.to)
+					}
+					r.crash()
+				}
+			})
+		}
+	}
+}
+
+func TestSweepRefusals(t *testing.T) {
+	r := newRig(t, Options{})
+	c := r.connect("a", "")
+	r.send(c, r.msg(tq("Q"), "x"))
+	tests := map[string]struct {
+		ev   Event
+		code Code
+	}{
+		"no queue":      {&Sweep{From: tq("none")}, NotFound},
+		"a topic":       {&Sweep{From: tt("T")}, NotFound},
+		"itself":        {&Sweep{Kind: SweepMove, From: tq("Q"), To: tq("Q")}, InvalidDestination},
+		"to a topic":    {&Sweep{Kind: SweepMove, From: tq("Q"), To: tt("T"), MayCreate: true}, InvalidDestination},
+		"to two":        {&Sweep{Kind: SweepCopy, From: tq("Q"), To: tq("A,B"), MayCreate: true}, InvalidDestination},
+		"to a pattern":  {&Sweep{Kind: SweepCopy, From: tq("Q"), To: tq("A.>"), MayCreate: true}, InvalidDestination},
+		"may not":       {&Sweep{Kind: SweepCopy, From: tq("Q"), To: tq("A")}, Denied},
+		"bad selector":  {&Sweep{From: tq("Q"), Selector: "n >"}, InvalidSelector},
+		"nothing begun": {&SweepOn{}, NotFound},
+		"pause nothing": {&Pause{Destination: tq("none"), On: true}, NotFound},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			switch ev := tt.ev.(type) {
+			case *Sweep:
+				ev.Conn, ev.Ref = c, 8
+			case *SweepOn:
+				ev.Conn, ev.Ref = c, 8
+			case *Pause:
+				ev.Conn, ev.Ref = c, 8
+			}
+			r.refused(tt.code, tt.ev, 8)
+		})
+	}
+}
+
+// A large queue is swept in pieces, between which consumers take from it and senders send to it; the sweep touches what was there at its
+// beginning and waits when its turn comes, each message once.
+func TestSweepInPieces(t *testing.T) {
+	const n = 1200
+	r := newRig(t, Options{CacheBytes: 2000})
+	c := r.connect("a", "")
+	for i := range n {
+		r.send(c, r.msg(tq("Q"), fmt.Sprint(i), prop("n", int32(i))))
+	}
+	ev := &Sweep{Conn: c, Ref: 1, Kind: SweepMove, From: tq("Q"), To: tq("TO"), MayCreate: true, Selector: "n >= 100"}
+	r.do(ev)
+	other := r.connect("b", "")
+	if got := texts(r.consume(other, 1, tq("Q"), 2)); got != "0 1" {
+		t.Fatalf("the consumer has %q, want what the sweep leaves", got)
+	}
+	r.send(c, r.msg(tq("Q"), "late", prop("n", int32(5000))))
+	pieces := 1
+	for done := false; !done; pieces++ {
+		for _, x := range r.do(&SweepOn{Conn: c, Ref: 1}) {
+			if s, ok := x.Value.(*Swept); ok {
+				done = s.Done
+				if done && (s.Affected != n-100 || s.Err != nil) {
+					t.Errorf("moved %d, %v; want %d", s.Affected, s.Err, n-100)
+				}
+			}
+		}
+		if v := r.b.view(); v.CachedBytes > 1<<20 {
+			t.Fatalf("%d bytes of messages are in memory", v.CachedBytes)
+		}
+	}
+	if pieces < 3 {
+		t.Errorf("%d pieces; one Step must not do it all", pieces)
+	}
+	if q, to := r.look(tq("Q")).Size, r.look(tq("TO")).Size; q != 101 || to != n-100 {
+		t.Errorf("left %d and %d, want 101 and %d", q, to, n-100)
+	}
+}
+
+// A sweep ends with its connection, and with its queue; what was done stays done, what it asked for comes to nothing.
+func TestSweepInterrupted(t *testing.T) {
+	for _, how := range []string{"disconnect", "queue removed", "target removed", "another", "full"} {
+		t.Run(how, func(t *testing.T) {
+			r := newRig(t, Options{CacheBytes: 1})
+			c, other := r.connect("a", ""), r.connect("b", "")
+			for i := range 600 {
+				r.send(c, r.msg(tq("Q"), fmt.Sprint(i)))
+			}
+			begin := &Sweep{Conn: c, Ref: 1, Kind: SweepMove, From: tq("Q"), To: tq("TO"), MayCreate: true}
+			r.do(begin)
+			moved := r.look(tq("TO")).Size
+			if moved == 0 || moved == 600 {
+				t.Fatalf("the first piece moved %d", moved)
+			}
+			r.lazy = true
+			if n := len(r.do(&SweepOn{Conn: c, Ref: 1})); n != 0 {
+				t.Fatalf("%d effects before the bodies are there", n)
+			}
+			var want *Error
+			switch how {
+			case "disconnect":
+				r.do(&Disconnect{Conn: c})
+			case "queue removed":
+				r.do(&RemoveDestination{Conn: other, Ref: 2, Destination: tq("Q")})
+				want = &Error{Code: NotFound}
+			case "target removed":
+				r.do(&RemoveDestination{Conn: other, Ref: 2, Destination: tq("TO")})
+				want = &Error{Code: NotFound}
+			case "another":
+				r.do(&Sweep{Conn: c, Ref: 3, From: tq("Q")})
+			case "full":
+				r.room = 0
+				want = &Error{Code: Full}
+			}
+			r.lazy = false
+			var last *Swept
+			for _, l := range r.loads {
+				for _, x := range r.do(r.bring(l)) {
+					if s, ok := x.Value.(*Swept); ok {
+						last = s
+					}
+				}
+			}
+			switch {
+			case want == nil && last != nil:
+				t.Errorf("told %+v, want nothing", last)
+			case want != nil && (last == nil || !last.Done || last.Err == nil || last.Err.Code != want.Code || int64(last.Affected) != moved):
+				t.Errorf("told %+v, want the end with code %v after %d", last, want.Code, moved)
+			}
+			r.crash()
+		})
+	}
+}
+
+func TestSweepTakesDelayed(t *testing.T) {
+	r := newRig(t, Options{Policies: Policies{Default: Policy{Redelivery: RedeliveryPolicy{Maximum: 5, Delay: time.Minute}}}})
+	c := r.connect("a", "")
+	for i := range 3 {
+		r.send(c, r.msg(tq("Q"), fmt.Sprint(i)))
+	}
+	d := r.want(r.consume(c, 1, tq("Q"), 1), "0")
+	r.do(&SetPrefetch{Conn: c, Consumer: 1, Prefetch: 0})
+	r.ack(c, 1, Poison, d[0])
+	if got, _ := r.sweepAll(&Sweep{Conn: c, Kind: SweepMove, From: tq("Q"), To: tq("TO"), MayCreate: true}); got.Affected != 3 || got.Examined != 3 {
+		t.Errorf("moved %d of %d examined, want 3 of 3", got.Affected, got.Examined)
+	}
+	if got := r.waiting(tq("TO")); got != "1<Q 2<Q 0<Q" {
+		t.Errorf("moved %q", got)
+	}
+	r.now += 120_000
+	r.do(Tick{})
+}
+
+func TestPause(t *testing.T) {
+	r := newRig(t, Options{SegmentBytes: 4 << 10})
+	c := r.connect("a", "")
+	pause := func(on bool) []Effect { r.t.Helper(); return r.ok(&Pause{Conn: c, Ref: 9, Destination: tq("Q"), On: on}, 9) }
+	r.consume(c, 1, tq("Q"), 10)
+	pause(true)
+	if got := texts(r.send(c, r.msg(tq("Q"), "a"))); got != "" {
+		t.Errorf("a paused queue gave %q", got)
+	}
+	if got := r.waiting(tq("Q")); got != "a" {
+		t.Errorf("a browser sees %q, want a", got)
+	}
+	for range 3 {
+		r.crash()
+		c = r.connect("a", "")
+		if !r.look(tq("Q")).Paused {
+			t.Fatal("not paused any more after a crash")
+		}
+		r.want(r.consume(c, 1, tq("Q"), 10), "")
+		for head := r.head; r.head == head; { // the record that says so must not be trimmed away
+			r.churn(c)
+		}
+	}
+	r.want(pause(false), "a")
+	r.crash()
+	if r.look(tq("Q")).Paused {
+		t.Error("paused again after a crash")
+	}
+}
