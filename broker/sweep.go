@@ -401,4 +401,3 @@ func (q *backlog) skipSwept(e *entry) {
 		}
 	}
 }
-

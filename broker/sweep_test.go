@@ -260,7 +260,10 @@ func TestSweepTakesDelayed(t *testing.T) {
 func TestPause(t *testing.T) {
 	r := newRig(t, Options{SegmentBytes: 4 << 10})
 	c := r.connect("a", "")
-	pause := func(on bool) []Effect { r.t.Helper(); return r.ok(&Pause{Conn: c, Ref: 9, Destination: tq("Q"), On: on}, 9) }
+	pause := func(on bool) []Effect {
+		r.t.Helper()
+		return r.ok(&Pause{Conn: c, Ref: 9, Destination: tq("Q"), On: on}, 9)
+	}
 	r.consume(c, 1, tq("Q"), 10)
 	pause(true)
 	if got := texts(r.send(c, r.msg(tq("Q"), "a"))); got != "" {
