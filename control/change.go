@@ -21,12 +21,12 @@ func (s *Server) asked(r *http.Request, event func(broker.ConnID, broker.Ref) br
 	return e.Value, err
 }
 
-// change answers a request that needs the right to remove from a destination.
-func (s *Server) change(kind message.Kind, event func(broker.ConnID, broker.Ref, message.Destination) broker.Event, answer func(value any) any) http.HandlerFunc {
+// change answers a request that needs a right to a destination.
+func (s *Server) change(kind message.Kind, right Action, event func(broker.ConnID, broker.Ref, message.Destination) broker.Event, answer func(value any) any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		d, err := named(r, kind)
 		if err == nil {
-			err = allowed(r, Remove, d)
+			err = allowed(r, right, d)
 		}
 		var value any
 		if err == nil {
@@ -40,19 +40,8 @@ func (s *Server) change(kind message.Kind, event func(broker.ConnID, broker.Ref,
 	}
 }
 
-func (s *Server) purge(kind message.Kind) http.HandlerFunc {
-	return s.change(kind,
-		func(c broker.ConnID, ref broker.Ref, d message.Destination) broker.Event {
-			return &broker.Purge{Conn: c, Ref: ref, Destination: d}
-		},
-		func(value any) any {
-			removed, _ := value.(int)
-			return api.Purged{Removed: removed}
-		})
-}
-
 func (s *Server) remove(kind message.Kind) http.HandlerFunc {
-	return s.change(kind,
+	return s.change(kind, Remove,
 		func(c broker.ConnID, ref broker.Ref, d message.Destination) broker.Event {
 			return &broker.RemoveDestination{Conn: c, Ref: ref, Destination: d}
 		},

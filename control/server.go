@@ -149,6 +149,14 @@ func (s *Server) routes() http.Handler {
 		on(anybody, "POST "+one+"/send", s.send(kind))
 		on(anybody, "POST "+one+"/receive", s.receive(kind))
 		on(anybody, "POST "+one+"/purge", s.purge(kind))
+		on(anybody, "POST "+one+"/move", s.sweep(kind, broker.SweepMove))
+		on(anybody, "POST "+one+"/copy", s.sweep(kind, broker.SweepCopy))
+		on(anybody, "POST "+one+"/remove", s.sweep(kind, broker.SweepRemove))
+		on(anybody, "POST "+one+"/pause", s.pause(kind, true))
+		on(anybody, "POST "+one+"/resume", s.pause(kind, false))
+		if !kind.IsTemporary() { // these belong to a client's connection
+			on(anybody, "PUT "+one, s.create(kind))
+		}
 	}
 	on(anybody, "/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, &api.Error{Status: http.StatusNotFound, Code: broker.NotFound.String(), Op: r.Method + " " + r.URL.Path, Detail: "there is no such path; docs/http.md lists them"})

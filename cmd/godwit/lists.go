@@ -49,6 +49,12 @@ func destinationColumns() []column[broker.DestinationView] {
 		{"dead", func(d row) any { return int64(d.DeadLetters) }},
 		{"consumers", func(d row) any { return int64(d.Consumers) }},
 		{"producers", func(d row) any { return int64(d.Producers) }},
+		{"paused", func(d row) any {
+			if d.Paused {
+				return "paused"
+			}
+			return ""
+		}},
 	}
 }
 
@@ -56,7 +62,7 @@ func (c *cli) queues() *cobra.Command {
 	all := false
 	cmd := &cobra.Command{Use: "queues", Short: "List the queues"}
 	cmd.Flags().BoolVar(&all, "all", false, "temporary queues too")
-	cmd.AddCommand(c.removeDestination(message.Queue))
+	cmd.AddCommand(c.createDestination(message.Queue), c.removeDestination(message.Queue))
 	return lister(c, cmd, &listing[broker.DestinationView]{columns: destinationColumns(), sort: "name"},
 		func(ctx context.Context, r *client.Client) ([]broker.DestinationView, error) {
 			return r.Queues(ctx, all)
@@ -67,7 +73,7 @@ func (c *cli) topics() *cobra.Command {
 	all := false
 	cmd := &cobra.Command{Use: "topics", Short: "List the topics"}
 	cmd.Flags().BoolVar(&all, "all", false, "temporary topics too")
-	cmd.AddCommand(c.removeDestination(message.Topic))
+	cmd.AddCommand(c.createDestination(message.Topic), c.removeDestination(message.Topic))
 	return lister(c, cmd, &listing[broker.DestinationView]{columns: destinationColumns(), sort: "name"},
 		func(ctx context.Context, r *client.Client) ([]broker.DestinationView, error) {
 			return r.Topics(ctx, all)

@@ -238,6 +238,9 @@ func (p *progress) add(n int) {
 	}
 }
 
+// to counts up to a number.
+func (p *progress) to(n int) { p.add(n - p.done) }
+
 func (p *progress) end() {
 	if p.shown {
 		fmt.Fprintln(p.w)
@@ -466,36 +469,6 @@ func shorten(s string, most int) string {
 		return string(runes[:most-3]) + "..."
 	}
 	return s
-}
-
-func (c *cli) purge() *cobra.Command {
-	var yes bool
-	cmd := &cobra.Command{
-		Use: "purge QUEUE", Short: "Remove all messages that wait in a queue",
-		Long: "Remove all messages that wait in a queue and are not at a consumer, for ever. In a terminal it asks before it does.",
-		Args: exactly(1, "a queue, for example: godwit purge queue://orders"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := destination(args[0])
-			if err != nil {
-				return err
-			}
-			remote, err := c.remote()
-			if err != nil {
-				return err
-			}
-			if !yes && terminal(c.in) && !c.agrees("Remove all messages of "+d.String()+"? [y/N] ") {
-				return errSilent
-			}
-			n, err := remote.Purge(cmd.Context(), d)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(c.out, "removed %d messages from %s\n", n, d)
-			return nil
-		},
-	}
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	return cmd
 }
 
 // agrees asks a person.

@@ -130,6 +130,27 @@ type Browsed struct {
 	More     bool      `json:"more"` // whether the limit, of messages or bytes, cut off the rest
 }
 
+// SweepRequest asks to move, copy or remove messages that wait in a queue. The answer is lines of JSON, each a Swept; the last is done.
+type SweepRequest struct {
+	To       string   `json:"to,omitempty"`       // queue://NAME, where to move or copy; a copy may go to topic://NAME
+	Selector string   `json:"selector,omitempty"` // JMS; absent: all
+	IDs      []string `json:"ids,omitempty"`      // JMSMessageIDs of the only messages that are meant; absent: all
+	Limit    int      `json:"limit,omitempty"`    // how many messages at most; 0: all
+	DryRun   bool     `json:"dryRun,omitempty"`   // change nothing
+	First    int      `json:"first,omitempty"`    // how many messages a dry run shows, at most 1000
+	Progress bool     `json:"progress,omitempty"` // lines while it works; else only the last
+}
+
+// Swept is how far a sweep is. The numbers are from its beginning.
+type Swept struct {
+	Total    int       `json:"total"`    // how many messages waited at the beginning
+	Examined int       `json:"examined"` // of those, how many it has looked at
+	Affected int       `json:"affected"` // of those, how many it has moved, copied, removed, or would have
+	Done     bool      `json:"done"`
+	Error    *Error    `json:"error,omitempty"` // why it ended early; what was affected stays so
+	First    []Message `json:"first,omitempty"` // of a dry run, without bodies
+}
+
 // Purged answers a purge.
 type Purged struct {
 	Removed int `json:"removed"`

@@ -1,0 +1,98 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/message"
+)
+
+// Sweep is what is done to messages that wait in a queue, as paths have it.
+type Sweep string
+
+// The sweeps.
+const (
+	Move   Sweep = "move"
+	Copy   Sweep = "copy"
+	Remove Sweep = "remove"
+)
+
+// maxLine bounds one line of progress.
+const maxLine = 64 << 20
+
+// Sweep moves, copies or removes messages, and tells progress, which may be nil, how far it is. The state returned beside an error says what had been done by
+// then; it is nil if nothing is known. When ctx ends the broker stops, and what was done stays done.
+func (c *Client) Sweep(ctx context.Context, do Sweep, from message.Destination, request api.SweepRequest, progress func(api.Swept)) (*api.Swept, error) {
+	call, err := c.request(ctx, http.MethodPost, request, nil, at(from, string(do)))
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(call)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, &Unreachable{URL: c.URL(), Err: err}
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		data, err := io.ReadAll(io.LimitReader(response.Body, maxLine))
+		if err != nil {
+			return nil, fmt.Errorf("read the answer of %s: %w", c.URL(), err)
+		}
+		return nil, refusal(c.URL(), response, data)
+	}
+	return c.sweepLines(ctx, response.Body, progress)
+}
+
+func (c *Client) sweepLines(ctx context.Context, body io.Reader, progress func(api.Swept)) (*api.Swept, error) {
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, maxLine)
+	var last *api.Swept
+	for lines.Scan() {
+		var state api.Swept
+		if err := json.Unmarshal(lines.Bytes(), &state); err != nil {
+			return last, fmt.Errorf("the answer of %s is not Godwit's: %w", c.URL(), err)
+		}
+		if state.Error != nil {
+			if state.Affected > 0 || last == nil {
+				last = &state
+			}
+			return last, state.Error
+		}
+		last = &state
+		if progress != nil {
+			progress(state)
+		}
+		if state.Done {
+			return last, nil
+		}
+	}
+	if ctx.Err() != nil {
+		return last, context.Cause(ctx)
+	}
+	err := lines.Err()
+	if err == nil {
+		err = errors.New("it ends too early")
+	}
+	return last, fmt.Errorf("read the answer of %s: %w", c.URL(), err)
+}
+
+// Pause holds a queue's messages back from their consumers, or lets them go again.
+func (c *Client) Pause(ctx context.Context, d message.Destination, on bool) error {
+	if on {
+		return c.post(ctx, nil, nil, at(d, "pause")...)
+	}
+	return c.post(ctx, nil, nil, at(d, "resume")...)
+}
+
+// Create makes a destination.
+func (c *Client) Create(ctx context.Context, d message.Destination) error {
+	return c.call(ctx, http.MethodPut, nil, nil, nil, at(d)...)
+}
