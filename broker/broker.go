@@ -204,7 +204,7 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 		b.loaded(ev)
 	case *Configure:
 		b.configure(ev)
-	case *XABegin, *XAEnd, *XAPrepare, *XACommit, *XARollback, *XARecover, *XAForget, *ListTransactions, *SettleTransaction:
+	case *Spoil, *XABegin, *XAEnd, *XAPrepare, *XACommit, *XARollback, *XARecover, *XAForget, *ListTransactions, *SettleTransaction:
 		b.distributed(ev)
 	case Stop:
 		b.stop()

@@ -12,6 +12,9 @@ const distributedTx TxID = 1 << 63
 // DistributedTx makes the TxID for a session's nth distributed transaction.
 func DistributedTx(n uint64) TxID { return distributedTx | TxID(n) }
 
+// IsDistributed says whether the id is from DistributedTx.
+func (id TxID) IsDistributed() bool { return id&distributedTx != 0 }
+
 // Vote is what a branch answers to XAPrepare.
 type Vote uint8
 
@@ -23,6 +26,7 @@ const (
 
 // XABegin makes what follows in Tx part of a branch, which it begins, or joins if another connection has begun it. Tx is from DistributedTx; a connection
 // that begins the same branch again gives it a new one. Errors, as all of XA's with an XACode: XADuplicate (prepared or settled by an operator), XAInvalid.
+// Without Ref they are told by XAEnd.
 type XABegin struct {
 	Conn   ConnID
 	Ref    Ref
@@ -76,6 +80,14 @@ type XAEnd struct {
 	XID  XID
 }
 
+// Spoil makes a transaction fail when it is prepared or committed.
+type Spoil struct {
+	Conn ConnID
+	Tx   TxID
+	Err  *Error // why
+}
+
+func (*Spoil) isEvent()      {}
 func (*XABegin) isEvent()    {}
 func (*XAPrepare) isEvent()  {}
 func (*XACommit) isEvent()   {}
@@ -87,6 +99,10 @@ func (*XAEnd) isEvent()      {}
 // distributed applies the events of this file and those that administer transactions.
 func (b *Broker) distributed(event Event) {
 	switch ev := event.(type) {
+	case *Spoil:
+		if c := b.connections[ev.Conn]; c != nil && c.transactions[ev.Tx] != nil {
+			c.transactions[ev.Tx].fail(ev.Err)
+		}
 	case *XABegin:
 		b.xaBegin(ev)
 	case *XAEnd:
@@ -155,17 +171,11 @@ func (b *Broker) xaBegin(ev *XABegin) {
 	if conn == nil {
 		return
 	}
-	err := ev.XID.check()
 	tx := b.branches.byXID[ev.XID]
-	switch {
-	case err != nil:
-	case tx != nil && tx.prepared() && !ev.Resent:
-		err = xaFailed(XADuplicate, "Transaction "+ev.XID.told()+" is prepared already; it can only be committed or rolled back.")
-	case tx == nil && b.outcomes.heuristic(ev.XID):
-		err = xaFailed(XADuplicate, "Transaction "+ev.XID.told()+" was settled by an operator and has not been forgotten yet.")
-	}
-	if err != nil {
-		b.answer(ev.Conn, ev.Ref, err)
+	if err := b.mayBegin(ev.XID, ev.Resent); err != nil {
+		if ev.Ref != 0 {
+			b.answer(ev.Conn, ev.Ref, err)
+		}
 		return
 	}
 	if tx == nil {
@@ -178,6 +188,18 @@ func (b *Broker) xaBegin(ev *XABegin) {
 	}
 	tx.join(party{conn, ev.Tx, ev.Resent})
 	b.answer(ev.Conn, ev.Ref, nil)
+}
+
+// mayBegin says why a branch cannot be begun or joined.
+func (b *Broker) mayBegin(x XID, resent bool) *Error {
+	tx := b.branches.byXID[x]
+	switch {
+	case tx != nil && tx.prepared() && !resent:
+		return xaFailed(XADuplicate, "Transaction "+x.told()+" is prepared already; it can only be committed or rolled back.")
+	case tx == nil && b.outcomes.heuristic(x):
+		return xaFailed(XADuplicate, "Transaction "+x.told()+" was settled by an operator and has not been forgotten yet.")
+	}
+	return x.check()
 }
 
 // join gives a connection a share.
@@ -210,7 +232,7 @@ func (tx *transaction) part() {
 func (b *Broker) work(conn *connection, id TxID) (tx *transaction, done bool, err *Error) {
 	tx = conn.transactions[id]
 	switch {
-	case tx == nil && id&distributedTx != 0:
+	case tx == nil && id.IsDistributed():
 		return nil, false, xaFailed(XANotKnown, "The distributed transaction has been settled, or not been started.")
 	case tx == nil:
 		tx = b.openTx(conn, id)
@@ -231,8 +253,12 @@ func (b *Broker) xaEnd(ev *XAEnd) {
 		return
 	}
 	tx := b.branches.byXID[ev.XID]
-	if tx == nil || !slices.ContainsFunc(tx.branch.parties, func(p party) bool { return p.conn == conn }) {
-		b.answer(ev.Conn, ev.Ref, notKnown(ev.XID))
+	if tx == nil || !slices.ContainsFunc(tx.branch.parties, func(p party) bool { return p.conn == conn && (p.again || !tx.prepared()) }) {
+		err := b.mayBegin(ev.XID, false)
+		if err == nil {
+			err = notKnown(ev.XID)
+		}
+		b.answer(ev.Conn, ev.Ref, err)
 		return
 	}
 	b.answer(ev.Conn, ev.Ref, nil)

@@ -387,20 +387,21 @@ func poisonCause(t *wire.Throwable) string {
 // transactionNumber gives the core's name of a local transaction.
 func (c *connection) transactionNumber(id *wire.TransactionID) (broker.TxID, *broker.Error) {
 	switch {
-	case id.Type == wire.CodeXATransactionID:
-		return 0, xaFailure("XA transactions are not supported.", xaProtocol)
 	case id.Type == 0:
 		return 0, illegal("no transaction id")
 	case !c.own(id.ConnectionID):
 		return 0, illegal("transaction " + transactionText(id) + " is not this connection's")
-	case id.Value < 0:
-		return 0, illegal("transaction " + transactionText(id) + " has a negative number")
+	case id.Value < 0 || id.Value > maxLocalTransaction:
+		return 0, illegal("transaction " + transactionText(id) + " has no number that is possible")
 	}
 	return broker.TxID(id.Value) + 1, nil // the core's 0 is none
 }
 
 // openTransaction does the same for one that must have begun.
 func (c *connection) openTransaction(id *wire.TransactionID) (broker.TxID, *broker.Error) {
+	if id.Type == wire.CodeXATransactionID {
+		return c.openBranch(id)
+	}
 	tx, err := c.transactionNumber(id)
 	if err != nil {
 		return 0, err
@@ -412,11 +413,18 @@ func (c *connection) openTransaction(id *wire.TransactionID) (broker.TxID, *brok
 }
 
 func transactionText(id *wire.TransactionID) string {
+	if id.Type == wire.CodeXATransactionID {
+		return fmt.Sprintf("XID:[%d,globalId=%x,branchId=%x]", id.FormatID, id.GlobalID, id.BranchQualifier)
+	}
 	return fmt.Sprintf("TX:%s:%d", id.ConnectionID, id.Value)
 }
 
-// spoil makes a transaction fail at its commit because of what the core has not seen.
+// spoil makes a transaction fail at its end because of what the core has not seen.
 func (c *connection) spoil(tx broker.TxID, err *broker.Error) {
+	if tx.IsDistributed() { // which may end on another connection
+		c.add(&broker.Spoil{Conn: c.core.ID(), Tx: tx, Err: err})
+		return
+	}
 	if was, open := c.reader.open[tx]; open && was == nil {
 		c.reader.open[tx] = err
 	}
@@ -426,13 +434,11 @@ func (c *connection) transaction(v *wire.TransactionInfo) {
 	r := &c.reader
 	id := &v.TransactionID
 	if v.Type == wire.TransactionRecover && id.Type == 0 {
-		if v.ResponseRequired { // nothing is prepared here
-			c.tell(&wire.DataArrayResponse{CorrelationID: v.CommandID, Data: []wire.DataStructure{}})
-		}
+		c.add(&broker.XARecover{Conn: c.core.ID(), Ref: ref(v)})
 		return
 	}
 	if id.Type == wire.CodeXATransactionID {
-		c.xaTransaction(v)
+		c.branch(v)
 		return
 	}
 	tx, err := c.transactionNumber(id)
@@ -458,25 +464,15 @@ func (c *connection) transaction(v *wire.TransactionInfo) {
 			c.fail(v, &broker.Error{Code: broker.TransactionRolledBack, Detail: failed.Error(), Err: failed})
 			return
 		}
-		c.add(&broker.Commit{Conn: c.core.ID(), Ref: ref(v), Tx: tx})
+		c.add(&broker.Commit{Conn: c.core.ID(), Ref: ref(v), Tx: tx, Tracked: r.tolerant, Resent: r.again})
 	case wire.TransactionRollback:
 		delete(r.open, tx)
 		c.add(&broker.Rollback{Conn: c.core.ID(), Ref: ref(v), Tx: tx})
 	case wire.TransactionEnd:
 		c.respond(v)
 	case wire.TransactionPrepare:
-		c.fail(v, xaFailure("Prepare is not implemented for local transactions.", xaProtocol))
+		c.fail(v, xaFailure("Prepare is not implemented for local transactions.", broker.XAProtocol))
 	default:
 		c.fail(v, illegal(fmt.Sprintf("transaction operation %d does not fit a local transaction", v.Type)))
-	}
-}
-
-// xaTransaction refuses what is not there yet. A begin waits for no answer: its end gets it.
-func (c *connection) xaTransaction(v *wire.TransactionInfo) {
-	switch {
-	case v.Type == wire.TransactionRollback || v.Type == wire.TransactionForget:
-		c.fail(v, xaFailure("The transaction has not been started.", xaNotKnown))
-	case v.Type != wire.TransactionBegin || v.ResponseRequired:
-		c.fail(v, xaFailure("XA transactions are not supported.", xaProtocol))
 	}
 }

@@ -149,6 +149,9 @@ func (c *connection) answer(e *broker.Effect) (ended bool) {
 	}
 	switch kind {
 	case refResponse, refSubscribe:
+		if e.Value != nil && c.answerValue(e, int32(number)) {
+			return false
+		}
 		w.response = wire.Response{CorrelationID: int32(number)}
 		c.put(&w.response)
 	case refWindow:

@@ -41,11 +41,12 @@ func (c *connection) throwable(err *broker.Error) *wire.Throwable {
 	if class[0] == '.' {
 		class = c.jms + class[1:]
 	}
-	var xa *xaError
-	if errors.As(err.Err, &xa) {
-		class = "javax.transaction.xa.XAException"
-	}
 	text := err.Error()
+	var xa broker.XACode
+	if errors.As(err.Err, &xa) { // Java's clients read the code from the end of the text
+		class = "javax.transaction.xa.XAException"
+		text = text[:min(len(text), maxExceptionText/2)] + " " + xa.Error()
+	}
 	if len(text) > maxExceptionText {
 		text = text[:maxExceptionText-3] + "..."
 	}
@@ -70,20 +71,4 @@ func (c *connection) fail(command wire.Command, err *broker.Error) {
 
 func illegal(detail string) *broker.Error {
 	return &broker.Error{Code: broker.IllegalState, Detail: detail}
-}
-
-// xaError marks an error that Java clients read as an XAException; its text ends with the code.
-type xaError struct{ code string }
-
-func (e *xaError) Error() string { return "xaErrorCode:" + e.code }
-
-// The codes of javax.transaction.xa.XAException.
-const (
-	xaNotKnown = "-4"
-	xaProtocol = "-6"
-)
-
-func xaFailure(detail, code string) *broker.Error {
-	x := &xaError{code}
-	return &broker.Error{Code: broker.Internal, Detail: detail + " " + x.Error(), Err: x}
 }

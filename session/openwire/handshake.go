@@ -110,6 +110,7 @@ func (c *connection) login(v *wire.ConnectionInfo) error {
 		return c.refuse(v, &broker.Error{Code: broker.Denied, Detail: err.Error(), Err: err})
 	}
 	r.who, r.name, r.clientID, r.again = who, v.ConnectionID.Value, v.ClientID, v.FailoverReconnect
+	r.tolerant = v.FaultTolerant || v.FailoverReconnect
 	r.unwatch = session.Watch(who, c.core)
 	r.sessions = map[int64]struct{}{}
 	r.producers = map[objectKey]*producer{}

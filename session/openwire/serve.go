@@ -113,7 +113,9 @@ type reader struct {
 	producers map[objectKey]*producer
 	last      *producer // of the message before
 	made      uint64    // producers so far
+	tolerant  bool      // the client uses failover
 	open      map[broker.TxID]*broker.Error
+	branches  branches
 	unwatch   func() // nil before the login
 }
 
