@@ -35,6 +35,7 @@ func (b *Broker) Audit(fn func(Held)) error {
 	for _, s := range a.subscriptions() {
 		a.backlog(s.backlog, fmt.Sprintf("subscription %s/%s to %s", s.clientID, s.name, s.topic))
 	}
+	a.jobs()
 	a.consumers()
 	a.memory()
 	a.space()
@@ -213,6 +214,36 @@ func (a *audit) index(q *backlog, ix *selectorIndex, name string) {
 	}
 }
 
+// jobs checks the scheduled messages and collects them.
+func (a *audit) jobs() {
+	c := &a.b.schedule
+	if c.backlog == nil {
+		a.check(len(c.jobs) == 0, "%d messages are scheduled nowhere", len(c.jobs))
+		return
+	}
+	due := map[*entry]bool{}
+	for _, e := range c.due {
+		due[e] = true
+	}
+	for _, l := range a.b.loads {
+		for _, e := range l.jobs {
+			due[e] = true
+		}
+	}
+	bytes := int64(0)
+	for _, sequence := range sortedKeys(c.jobs) {
+		e := c.jobs[sequence].entry
+		s := e.stored
+		bytes += int64(s.size)
+		a.stored[s]++
+		a.check(s.sequence == sequence && e.state == scheduled && e.backlog == c.backlog, "scheduled message %d is message %d in state %d", sequence, s.sequence, e.state)
+		a.check(e.timer != 0 || due[e], "scheduled message %d waits for nothing", sequence)
+		a.check(s.inLog() && s.flags&logged != 0, "scheduled message %d is not in the log", sequence)
+		a.held = append(a.held, Held{Backlog: "schedule", Sequence: s.sequence, Position: s.position, Expiration: s.expiration, Size: int(s.size), Priority: s.priority, Logged: true})
+	}
+	a.check(len(c.jobs) == c.backlog.size && bytes == c.backlog.bytes, "scheduled: size counts %d with %d bytes, has %d with %d", c.backlog.size, c.backlog.bytes, len(c.jobs), bytes)
+}
+
 // consumers checks their windows.
 func (a *audit) consumers() {
 	for _, conn := range sortedKeys(a.b.connections) {
@@ -331,7 +362,7 @@ func (a *audit) wheel() {
 				for i, e := range c.entries[:c.n] {
 					size++
 					a.check(e.timer == id<<chunkBits|int32(i), "wheel: the entry of message %d says it is elsewhere", e.stored.sequence)
-					a.check(e.state == ready || e.state == delayed, "wheel: the entry of message %d is in state %d", e.stored.sequence, e.state)
+					a.check(e.state == ready || e.state == delayed || e.state == scheduled, "wheel: the entry of message %d is in state %d", e.stored.sequence, e.state)
 					at := a.b.entryTime(e)
 					l, s := w.place(at)
 					a.check(l == level && s == slot || w.digit(level) == slot, "wheel: message %d, due at %d, is in level %d slot %d at %d", e.stored.sequence, at, level, slot, w.now)

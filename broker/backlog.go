@@ -16,6 +16,7 @@ const (
 	settling                     // acknowledged in an open transaction
 	delayed                      // waits for its redelivery time
 	dying                        // on its way to the dead-letter queue, its body being loaded
+	scheduled                    // waits to be sent where it is to go (schedule.go)
 	gone                         // settled
 )
 

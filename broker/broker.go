@@ -9,6 +9,7 @@ package broker
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/godwitmq/godwit/message"
 )
@@ -37,6 +38,8 @@ type Options struct {
 	// MaxOutcomes bounds of how many connections, and of how many distributed transactions, commits are remembered for clients that ask again. 0 means 4096.
 	MaxOutcomes int
 	Policies    Policies
+	// Location is the time zone of CRON entries. nil means UTC.
+	Location *time.Location
 }
 
 // minSegmentBytes is the least SegmentBytes that makes sense.
@@ -101,6 +104,7 @@ type Broker struct {
 	outcomes      outcomes
 	timers        timers
 	wheel         wheel
+	schedule      schedule
 	delayed       map[*entry]int64 // when those come back that wait for a redelivery, ms since 1970; never ranged over where the order shows
 	loads         map[uint64]*load
 	dirty         []*backlog // to be dispatched at the end of the Step
@@ -142,6 +146,7 @@ func New(opt Options) *Broker {
 		outcomes:     newOutcomes(opt.MaxOutcomes, opt.MaxPrepared),
 		loads:        map[uint64]*load{},
 		delayed:      map[*entry]int64{},
+		schedule:     schedule{jobs: map[uint64]*job{}},
 		log:          space{segment: opt.SegmentBytes, extentBytes: extentBytes(opt.SegmentBytes), extents: map[uint64]*extent{}, room: 1 << 62},
 		replay:       newReplay(),
 	}
@@ -192,6 +197,12 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 		b.purgeSubscription(ev)
 	case *Purge:
 		b.purge(ev)
+	case *ListSchedules:
+		b.listSchedules(ev)
+	case *EditSchedule:
+		b.editSchedule(ev)
+	case *RemoveSchedules:
+		b.removeSchedules(ev)
 	case *List:
 		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: b.view()})
 	case *Sweep:

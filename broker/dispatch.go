@@ -23,17 +23,28 @@ func (b *Broker) send(ev *Send) {
 			return
 		}
 	}
+	if m.Destination.Name == schedulerManagement && !b.policies.Scheduler.Off {
+		b.manageSchedules(ev)
+		return
+	}
 	op := "send to " + m.Destination.String()
 	var room [4]*destination
 	to, err := b.resolve(room[:0], m.Destination, op, ev.MayCreate, conn)
 	var parts []part
-	if err == nil {
+	later := ev.Schedule != nil && !b.policies.Scheduler.Off
+	switch {
+	case err != nil:
+	case later:
+		var d *destination
+		d, err = b.scheduleSend(ev, op)
+		parts = append(b.scratch.parts[:0], part{to: d, message: m})
+	default:
 		parts, err = b.parts(m, to, op)
 	}
-	if err == nil && m.Persistent && !b.log.roomFor(int64(m.Size()*len(parts))) {
+	if err == nil && (m.Persistent || later) && !b.log.roomFor(int64(m.Size()*len(parts))) {
 		err = b.noRoom(op)
 	}
-	if err == nil && !m.Persistent && b.transient > b.opt.MemoryBytes && !b.log.roomFor(int64(m.Size()*len(parts))) {
+	if err == nil && !m.Persistent && !later && b.transient > b.opt.MemoryBytes && !b.log.roomFor(int64(m.Size()*len(parts))) {
 		err = &Error{Code: Full, Op: op, Detail: fmt.Sprintf("non-persistent messages take %d bytes of memory, their limit is %d, and the journal has no room to relieve it; consume or purge messages", b.transient, b.opt.MemoryBytes)}
 	}
 	if err == nil && tx != nil && tx.length()+len(parts) > b.opt.MaxTransaction {
@@ -117,7 +128,7 @@ func (b *Broker) put(m *message.Message, targets []*backlog, tracked bool) *stor
 	if s == nil {
 		return nil
 	}
-	if m.Persistent && slices.ContainsFunc(targets, func(q *backlog) bool { return q.id != 0 }) {
+	if (m.Persistent || targets[0] == b.schedule.backlog) && slices.ContainsFunc(targets, func(q *backlog) bool { return q.id != 0 }) {
 		s.flags |= logged
 		r := b.emitMessage(s, m, tracked && m.ID.Sequence >= 0, targets)
 		b.log.room -= int64(len(r.Body))
@@ -181,6 +192,10 @@ func (b *Broker) enter(s *stored) {
 	}
 	for e := s.first; e != nil; e = e.sibling {
 		q := e.backlog
+		if q == b.schedule.backlog {
+			b.enterJob(e)
+			continue
+		}
 		q.pushBack(e)
 		q.size++
 		q.bytes += int64(s.size)

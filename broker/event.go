@@ -159,6 +159,7 @@ type Send struct {
 	Tracked   bool             // the client may send it again after a failover: remember ID.Sequence as the last of ID.Producer
 	Resent    bool             // may be such a second copy: answered but not stored if ID.Sequence is not above the last
 	MayCreate bool             // whether the producer may make the destination
+	Schedule  *Schedule        // as ScheduleOf reads it from the message; nil: for now
 }
 
 // Begin starts a transaction. A known one is left as it is.

@@ -12,6 +12,8 @@ type load struct {
 	moving  bool
 	sweep   *sweep
 	sweeper *connection
+	jobs    []*entry
+	listing *listing
 }
 
 // How much one load brings at most.
@@ -100,6 +102,10 @@ func (b *Broker) loaded(ev *Loaded) {
 	switch {
 	case l.moving:
 		b.log.loading = false
+	case l.jobs != nil:
+		b.runJobs(l)
+	case l.listing != nil:
+		b.listJobs(l.listing, l.stored)
 	case l.browser != nil:
 		b.browse(l.browser)
 		for _, s := range l.stored {

@@ -10,7 +10,8 @@ import (
 // Policies are the rules of an operator that may change while the broker runs. The zero value works.
 type Policies struct {
 	// Default holds for destinations that no other policy fits.
-	Default Policy
+	Default   Policy
+	Scheduler SchedulerPolicy
 	// Destinations are the policies by destination: of those that fit one, the most specific holds alone.
 	Destinations []Policy
 	// VirtualTopics copy topics' messages into queues. nil is ActiveMQ's rule, topics VirtualTopic.> and queues Consumer.*.VirtualTopic.>; a list

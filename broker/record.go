@@ -29,6 +29,8 @@ const (
 	recordPrepare      recordKind = 17 // transaction, XA id, when it was begun and prepared, user, client id
 	recordOutcome      recordKind = 18 // what (committed, by an operator, forgotten), XA id
 	recordCompleted    recordKind = 19 // connection's name, numbers of its local transactions that were committed
+	recordJobs         recordKind = 25 // id of the backlog of scheduled messages
+	recordJob          recordKind = 26 // sequence, time, period, repeats, CRON entry
 	recordSelectors    recordKind = 21 // backlog, selectors of its earlier consumers
 )
 

@@ -14,6 +14,7 @@ import (
 type replay struct {
 	backlogs     map[uint64]*replayBacklog
 	transactions map[uint64]*replayTx
+	jobs         map[uint64]replayJob
 	clean        bool // the last record was recordStop
 	any          bool
 }
@@ -46,7 +47,7 @@ type replaySend struct {
 type replayAck struct{ backlog, sequence uint64 }
 
 func newReplay() *replay {
-	return &replay{backlogs: map[uint64]*replayBacklog{}, transactions: map[uint64]*replayTx{}}
+	return &replay{backlogs: map[uint64]*replayBacklog{}, transactions: map[uint64]*replayTx{}, jobs: map[uint64]replayJob{}}
 }
 
 // errRecord is the cause of every failure to understand a record.
@@ -212,6 +213,16 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 		b.replayOutcome(position, &f)
 	case recordCompleted:
 		b.replayCompleted(position, &f)
+	case recordJobs:
+		q := b.replayTarget(f.number()).backlog
+		q.home = position
+		if q.destination == nil {
+			b.schedule.backlog = newJobBacklog(q)
+		}
+	case recordJob:
+		if err := b.replayJob(&f); err != nil {
+			return err
+		}
 	case recordStop, recordSpill:
 	default:
 		return fmt.Errorf("record of unknown kind %d: the journal was written by a newer version", kind)
@@ -605,6 +616,8 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 		s.idleSince = now
 	}
 	b.recoverDestinations()
+	b.recoverJobs()
+	b.wheel.start(now, b.entryTime)
 	for _, s := range b.wild {
 		for _, d := range b.sortedDestinations() {
 			if d.name.Kind.IsTopic() && s.wants(d.name) {

@@ -225,6 +225,9 @@ func (b *Broker) move(s *stored, m *message.Message) {
 	}
 	if s.first != nil {
 		b.emitMoved(s, m)
+		if s.first.backlog == b.schedule.backlog {
+			b.emitJob(b.schedule.jobs[s.sequence])
+		}
 		for e := s.first; e != nil; e = e.sibling {
 			if e.state == settling {
 				l.moves++
@@ -246,7 +249,9 @@ func (b *Broker) carry(before uint64) {
 	for _, id := range sortedKeys(b.backlogs) {
 		q := b.backlogs[id]
 		if q.home < before {
-			if q.durable != nil {
+			if q == b.schedule.backlog {
+				b.emitJobs(q)
+			} else if q.durable != nil {
 				b.emitSubscription(q.durable)
 			} else {
 				b.emitDestination(q)

@@ -115,10 +115,13 @@ func (b *Broker) tick() {
 			b.returnEntry(e, nil)
 		case ready:
 			b.expire(e)
+		case scheduled:
+			b.schedule.due = append(b.schedule.due, e)
 		}
 	}
 	clear(due)
 	b.scratch.due = due[:0]
+	b.loadDue()
 }
 
 // watchExpiry sees to it that an entry that can expire does.

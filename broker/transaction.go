@@ -103,6 +103,8 @@ func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlo
 	send.stored.size, send.stored.expiration, send.stored.priority = storedSize(m), m.Expiration, min(m.Priority, 9)
 	if m.Persistent {
 		send.stored.flags |= persistent
+	}
+	if m.Persistent || len(targets) > 0 && targets[0] == b.schedule.backlog {
 		for _, q := range targets {
 			if q.id != 0 {
 				send.stored.flags |= logged

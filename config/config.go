@@ -34,6 +34,7 @@ type Config struct {
 	Subscribers Subscribers `yaml:"subscribers" live:"yes" doc:"How topics deal with subscribers that do not keep up, come late, or stay away."`
 	Slow        Slow        `yaml:"slowConsumers" live:"yes" doc:"When a consumer loses its place because messages wait for it and its window is full. By default never."`
 	Policies    []Policy    `yaml:"policies" live:"yes" doc:"What holds for some destinations. Of the entries that fit a destination the most specific one holds alone: a name before *, * before >."`
+	Scheduler   Scheduler   `yaml:"scheduler" doc:"Messages that are to be delivered later (AMQ_SCHEDULED_DELAY and its like)."`
 	Journal     Journal     `yaml:"journal" doc:"The log on disk."`
 	Shutdown    Shutdown    `yaml:"shutdown" doc:"How the broker stops."`
 	Log         Log         `yaml:"log" doc:"The program's own log, on standard error."`
@@ -150,6 +151,14 @@ type Expiry struct {
 	FutureOnly bool          `yaml:"futureOnly" doc:"Whether a message is left alone that would live longer as it is."`
 }
 
+// Scheduler is about messages that are to be delivered later.
+type Scheduler struct {
+	Enabled   bool   `yaml:"enabled" live:"yes" doc:"Whether messages are delivered later that ask for it; otherwise they are delivered at once."`
+	MaxRepeat int    `yaml:"maxRepeat" live:"yes" doc:"How often a message may ask to be delivered again (AMQ_SCHEDULED_REPEAT)."`
+	MaxJobs   int    `yaml:"maxJobs" live:"yes" doc:"How many messages may wait for their time. Each takes about 200 bytes of memory."`
+	TimeZone  string `yaml:"timeZone" doc:"Time zone of CRON entries, as Europe/Berlin. Empty: that of the machine."`
+}
+
 // Policy is what holds for the destinations that fit a name or pattern.
 type Policy struct {
 	Destination string      `yaml:"destination" doc:"queue://NAME, topic://NAME, temp-queue://NAME or temp-topic://NAME; * stands for one segment, > for the rest."`
@@ -207,6 +216,7 @@ func Default() *Config {
 		Redelivery:  Redelivery{Multiplier: 1, Then: "dead-letter"},
 		DeadLetter:  DeadLetter{Strategy: "shared", Queue: "ActiveMQ.DLQ", QueuePrefix: "ActiveMQ.DLQ.Queue.", TopicPrefix: "ActiveMQ.DLQ.Topic.", QueueMessagesTo: "queue", TopicMessagesTo: "queue"},
 		Expiry:      Expiry{To: "dead-letter"},
+		Scheduler:   Scheduler{Enabled: true, MaxRepeat: 1000, MaxJobs: 1_000_000},
 		Consumers:   defaultConsumers(),
 		Subscribers: defaultSubscribers(),
 		Slow:        defaultSlow(),

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/godwitmq/godwit/message"
 )
@@ -36,6 +37,10 @@ func (k checker) policies() {
 	k.redelivery(c.Redelivery, "redelivery")
 	k.deadLetter(c.DeadLetter, "deadLetter")
 	k.consumption(c.Consumers, c.Subscribers, c.Slow, "")
+	k.check(c.Scheduler.MaxRepeat >= 1, "scheduler.maxRepeat", "%d is out of range; expected 1 or more", c.Scheduler.MaxRepeat)
+	k.check(c.Scheduler.MaxJobs >= 1, "scheduler.maxJobs", "%d is out of range; expected 1 or more", c.Scheduler.MaxJobs)
+	_, err := c.Scheduler.Location()
+	k.check(err == nil, "scheduler.timeZone", "%q is not a time zone; expected for example Europe/Berlin", c.Scheduler.TimeZone)
 	places := map[message.Destination]string{}
 	for i, p := range c.Policies {
 		key := fmt.Sprintf("policies[%d]", i)
@@ -50,6 +55,14 @@ func (k checker) policies() {
 		k.deadLetter(p.DeadLetter, key+".deadLetter")
 		k.consumption(p.Consumers, p.Subscribers, p.Slow, key+".")
 	}
+}
+
+// Location is the time zone of CRON entries.
+func (s Scheduler) Location() (*time.Location, error) {
+	if s.TimeZone == "" {
+		return time.Local, nil
+	}
+	return time.LoadLocation(s.TimeZone)
 }
 
 func (k checker) redelivery(r Redelivery, key string) {

@@ -161,10 +161,11 @@ func (n *node) open() (*engine.Engine, error) {
 }
 
 func brokerOptions(cfg *config.Config) broker.Options {
+	location, _ := cfg.Scheduler.Location() // Validate has seen to it
 	return broker.Options{
 		Name: cfg.Broker.Name, CacheBytes: int64(cfg.Limits.Cache), MemoryBytes: int64(cfg.Limits.Memory), SegmentBytes: int64(cfg.Journal.SegmentSize), MaxDestinations: cfg.Limits.Destinations,
 		MaxProducers: cfg.Limits.DuplicateProducers, MaxTransaction: cfg.Limits.Transaction,
-		Policies: brokerPolicies(cfg),
+		Policies: brokerPolicies(cfg), Location: location,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 func brokerPolicies(cfg *config.Config) broker.Policies {
 	p := broker.Policies{Default: brokerPolicy(config.Policy{Redelivery: cfg.Redelivery, DeadLetter: cfg.DeadLetter, Expiry: cfg.Expiry,
 		Consumers: cfg.Consumers, Subscribers: cfg.Subscribers, Slow: cfg.Slow})}
+	p.Scheduler = broker.SchedulerPolicy{Off: !cfg.Scheduler.Enabled, MaxRepeat: cfg.Scheduler.MaxRepeat, MaxJobs: cfg.Scheduler.MaxJobs}
 	for _, entry := range cfg.Policies {
 		p.Destinations = append(p.Destinations, brokerPolicy(entry))
 	}

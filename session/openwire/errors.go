@@ -16,7 +16,7 @@ const (
 // classes maps the core's codes to Java's exceptions. A name that begins with a dot is of the JMS package.
 var classes = [...]string{
 	broker.Internal:              ".JMSException",
-	broker.Malformed:             ".JMSException",
+	broker.Malformed:             ".MessageFormatException",
 	broker.Denied:                "java.lang.SecurityException",
 	broker.NotFound:              ".JMSException",
 	broker.InUse:                 ".JMSException",

@@ -199,6 +199,9 @@ func (c *connection) inbound(v *wire.Message, p *producer) (*inbound, *broker.Er
 	if c.opt.UserID {
 		m.UserID = c.reader.who.Name()
 	}
+	if in.send.Schedule, err = broker.ScheduleOf(properties); err != nil {
+		return nil, err
+	}
 	m.Encode() // now, because the frame's buffer is used again
 	in.send.Conn, in.send.Message = c.core.ID(), m
 	if m.ID.Sequence >= 0 && v.MessageID != (wire.MessageID{}) {

@@ -111,7 +111,7 @@ func TestRefusals(t *testing.T) {
 		"send nowhere":           {&wire.Message{Type: wire.CodeMessage, ProducerID: producer}, "jakarta.jms.InvalidDestinationException", "no destination", false},
 		"send to a pattern":      {&wire.Message{Type: wire.CodeMessage, ProducerID: producer, Destination: queue("OPEN.*")}, "jakarta.jms.InvalidDestinationException", "pattern", false},
 		"send to a lost temp":    {&wire.Message{Type: wire.CodeMessage, ProducerID: producer, Destination: wire.Destination{Type: wire.CodeTempQueue, Name: "gone"}}, "jakarta.jms.InvalidDestinationException", "temp-queue://gone", false},
-		"broken properties":      {&wire.Message{Type: wire.CodeMessage, ProducerID: producer, Destination: queue("OPEN.A"), MarshalledProperties: []byte{0, 0, 0, 9, 1}}, "jakarta.jms.JMSException", "properties", false},
+		"broken properties":      {&wire.Message{Type: wire.CodeMessage, ProducerID: producer, Destination: queue("OPEN.A"), MarshalledProperties: []byte{0, 0, 0, 9, 1}}, "jakarta.jms.MessageFormatException", "properties", false},
 		"unknown producer":       {&wire.Message{Type: wire.CodeMessage, ProducerID: wire.ProducerID{ConnectionID: c1, SessionID: 1, Value: 99}, Destination: queue("OPEN.A")}, "java.lang.IllegalStateException", "ID:refused:1:99 is not registered", false},
 		"unknown session":        {&wire.ConsumerInfo{ConsumerID: wire.ConsumerID{ConnectionID: c1, SessionID: 99, Value: 1}, Destination: queue("OPEN.A")}, "java.lang.IllegalStateException", "session ID:refused:99 is not registered", false},
 		"another connection":     {&wire.ProducerInfo{ProducerID: wire.ProducerID{ConnectionID: "ID:other", SessionID: 1, Value: 1}}, "java.lang.IllegalStateException", "ID:other", false},

@@ -174,6 +174,10 @@ func (c *connection) send(h stomp.Headers, body []byte, receipt string) error {
 	c.sequence++
 	m.ID = message.ID{Producer: c.producer, Sequence: c.sequence}
 	m.Properties = c.properties.Properties()
+	var refused *broker.Error
+	if o.Schedule, refused = broker.ScheduleOf(m.Properties); refused != nil {
+		return &refusal{text: refused.Detail}
+	}
 	if m.Persistent {
 		m.Encode()
 	} else {
