@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	"bench":    {"client", "codec"},
 	"security": {},
 	"listen":   {},
-	"config":   {"message", "security"},
+	"config":   {"message", "security", "selector"},
 	"metrics":  {"broker", "engine", "journal"},
 	"session":  {"codec", "engine", "broker", "message", "security", "listen"},
 	"control":  {"engine", "broker", "message", "journal", "security", "listen", "config", "metrics", "selector"},

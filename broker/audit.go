@@ -133,6 +133,7 @@ func (a *audit) backlog(q *backlog, name string) {
 			}
 		}
 	}
+	a.keeping(q, name)
 	a.check(waiting == q.ready, "%s: ready counts %d, has %d", name, q.ready, waiting)
 	selective, exclusive := 0, 0
 	for _, t := range q.attached {
@@ -242,6 +243,25 @@ func (a *audit) jobs() {
 		a.held = append(a.held, Held{Backlog: "schedule", Sequence: s.sequence, Position: s.position, Expiration: s.expiration, Size: int(s.size), Priority: s.priority, Logged: true})
 	}
 	a.check(len(c.jobs) == c.backlog.size && bytes == c.backlog.bytes, "scheduled: size counts %d with %d bytes, has %d with %d", c.backlog.size, c.backlog.bytes, len(c.jobs), bytes)
+}
+
+// keeping checks what a queue knows that does not keep all.
+func (a *audit) keeping(q *backlog, name string) {
+	k := q.keeping
+	if k == nil {
+		return
+	}
+	for key, v := range k.newest {
+		a.check(v.key == key && k.of[v.entry] == v, "%s: the last value of %q is not known by its message", name, key)
+		a.check(v.entry.state != gone && v.entry.backlog == q && !v.entry.replaced, "%s: the last value of %q is of a message in state %d", name, key, v.entry.state)
+	}
+	a.check(len(k.newest) == len(k.of), "%s: %d keys, %d messages with one", name, len(k.newest), len(k.of))
+	for e := q.front(); e != nil; e = q.following(e) {
+		a.check(!e.replaced, "%s: message %d was replaced and waits", name, e.stored.sequence)
+	}
+	if n := a.b.policy(q).Keep.Ring; n > 0 {
+		a.check(q.ready <= n, "%s: %d messages wait in a ring of %d", name, q.ready, n)
+	}
 }
 
 // consumers checks their windows.

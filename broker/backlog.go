@@ -32,6 +32,7 @@ type entry struct {
 	redeliveries uint16
 	state        entryState
 	seen         bool // at a consumer whose window does not count it any more
+	replaced     bool // in a last-value queue: a newer message has come
 	shown        bool // its consumer's application has had it, and will get it once more from the client
 }
 
@@ -105,12 +106,13 @@ type backlog struct {
 	paused      bool // its consumers get nothing
 	pausedHome  uint64
 	sweeps      []*sweep
+	keeping     *keeping // nil: all messages are kept
 	counters
 }
 
 // counters of a destination since the broker's start.
 type counters struct {
-	enqueued, dequeued, dispatchedTotal, expired, deadLetters uint64
+	enqueued, dequeued, dispatchedTotal, expired, deadLetters, replaced uint64
 }
 
 // attachment binds a consumer to a backlog.

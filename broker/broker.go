@@ -102,6 +102,7 @@ type Broker struct {
 	producers     producers
 	branches      branches
 	outcomes      outcomes
+	producing     map[message.Destination]int // producers by destination, as told by AddProducer
 	timers        timers
 	wheel         wheel
 	schedule      schedule
@@ -123,7 +124,10 @@ type Broker struct {
 	}
 	advisories int // subscriptions to advisory topics
 
-	routing routing
+	headless     *message.Message // of a message that enters without its body in memory
+	routing      routing
+	policyCounts map[*Policy]int // destinations of the policies that bound them
+	sweepAt      int64           // when inactive destinations are looked for, ms since 1970; 0 is never
 
 	log    space
 	replay *replay // while replaying
@@ -141,6 +145,8 @@ func New(opt Options) *Broker {
 		clients:      map[string]*connection{},
 		durables:     map[durableKey]*subscription{},
 		shared:       map[durableKey]*subscription{},
+		producing:    map[message.Destination]int{},
+		policyCounts: map[*Policy]int{},
 		producers:    producers{byID: map[string]*producer{}},
 		branches:     newBranches(),
 		outcomes:     newOutcomes(opt.MaxOutcomes, opt.MaxPrepared),
@@ -226,11 +232,20 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 	if b.wheel.size > 0 || len(b.timers) > 0 && b.timers[0].at <= now {
 		b.tick()
 	}
+	if b.sweepAt != 0 && b.sweepAt <= now {
+		b.removeInactive()
+	}
 	for len(b.dirty) > 0 {
 		q := b.dirty[len(b.dirty)-1]
 		b.dirty = b.dirty[:len(b.dirty)-1]
 		q.dirty = false
+		if q.keeping == nil {
+			b.dispatch(q)
+			continue
+		}
+		b.settleReplaced(q)
 		b.dispatch(q)
+		b.settleOldest(q)
 	}
 	b.relieve()
 	b.clean()

@@ -414,6 +414,9 @@ func (b *Broker) giveBack(entries []*entry) {
 // returnEntry makes an entry that was away ready again. near is a ready entry close to its place, or nil.
 func (b *Broker) returnEntry(e, near *entry) {
 	e.state = ready
+	if e.replaced && e.backlog.keeping != nil {
+		e.backlog.keeping.replaced = append(e.backlog.keeping.replaced, e)
+	}
 	if e.stored.flags&away != 0 {
 		b.unhold(e.stored)
 		b.hold(e.stored)

@@ -20,6 +20,8 @@ type destination struct {
 	subscriptions []*subscription // of a topic
 	consumers     int
 	producers     int
+	counted       *Policy // whose destinations it is counted among
+	use           use
 	wild          bool        // the name is a pattern: a virtual topic's queue for all topics that fit
 	hidesTopic    bool        // as VirtualTopic.HidesTopic says of a queue
 	remembers     bool        // as VirtualTopic.RememberSelectors says of a queue
@@ -33,7 +35,7 @@ type connection struct {
 	about        Connect
 	since        int64
 	consumers    map[ConsumerID]*consumer
-	producers    map[uint64]*destination
+	producers    map[uint64]message.Destination
 	transactions map[TxID]*transaction
 	temporaries  []*destination
 	throttled    bool // by Throttle
@@ -55,7 +57,7 @@ func (b *Broker) connect(ev *Connect) {
 			b.close(old, &Error{Code: InUse, Op: "connect", Detail: "client id " + ev.ClientID + " was taken over by " + ev.Remote})
 		}
 	}
-	c := &connection{id: ev.Conn, about: *ev, since: b.now, consumers: map[ConsumerID]*consumer{}, producers: map[uint64]*destination{}, transactions: map[TxID]*transaction{}}
+	c := &connection{id: ev.Conn, about: *ev, since: b.now, consumers: map[ConsumerID]*consumer{}, producers: map[uint64]message.Destination{}, transactions: map[TxID]*transaction{}}
 	b.connections[ev.Conn] = c
 	if ev.Name != "" {
 		b.names[ev.Name] = c
@@ -92,10 +94,8 @@ func (b *Broker) disconnect(id ConnID) {
 	for _, consumer := range sortedKeys(c.consumers) {
 		b.removeConsumer(c.consumers[consumer], Unknown)
 	}
-	for _, d := range c.producers {
-		if d != nil {
-			d.producers--
-		}
+	for _, name := range c.producers {
+		b.countProducer(name, -1)
 	}
 	for _, d := range c.temporaries {
 		b.drop(d)
@@ -127,24 +127,15 @@ func (b *Broker) lookup(name message.Destination, op string, mayCreate bool, use
 	case !mayCreate:
 		return nil, &Error{Code: Denied, Detail: fmt.Sprintf("User %s is not authorized to create: %s", user, name)}
 	}
-	if err := b.countDestination(op); err != nil {
+	if err := b.admitDestination(name, op); err != nil {
 		return nil, err
 	}
 	return b.create(name, nil), nil
 }
 
-// countDestination refuses one destination too many.
-func (b *Broker) countDestination(op string) *Error {
-	if len(b.destinations) < b.opt.MaxDestinations {
-		return nil
-	}
-	return &Error{Code: Full, Op: op, Detail: fmt.Sprintf("the broker has %d destinations, its limit", len(b.destinations))}
-}
-
 // create makes a destination that is not there.
 func (b *Broker) create(name message.Destination, owner *connection) *destination {
-	d := &destination{name: name, owner: owner, wild: name.IsPattern()}
-	b.applyPolicy(d)
+	d := &destination{name: name, owner: owner, producers: b.producing[name], wild: name.IsPattern()}
 	b.destinations[name] = d
 	if !name.Kind.IsTopic() {
 		d.queue = &backlog{destination: d}
@@ -155,6 +146,7 @@ func (b *Broker) create(name message.Destination, owner *connection) *destinatio
 			b.emitDestination(d.queue)
 		}
 	}
+	b.takePolicy(d)
 	if owner != nil {
 		owner.temporaries = append(owner.temporaries, d)
 	}
@@ -208,7 +200,7 @@ func (b *Broker) createDestination(ev *CreateDestination) {
 			if c == nil {
 				return
 			}
-			if err := b.countDestination(op); err != nil {
+			if err := b.admitDestination(ev.Destination, op); err != nil {
 				b.answer(ev.Conn, ev.Ref, err)
 				return
 			}
@@ -261,6 +253,7 @@ func (b *Broker) drop(d *destination) {
 		b.abandon(q)
 	}
 	b.removeRoutes(d)
+	b.uncount(d)
 	for _, s := range slices.Clone(d.subscriptions) {
 		s.leave(d)
 	}
@@ -383,19 +376,29 @@ func (b *Broker) addProducer(ev *AddProducer) {
 	if _, known := c.producers[ev.Producer]; known {
 		return
 	}
-	d := b.destinations[ev.Destination]
-	c.producers[ev.Producer] = d
-	if d != nil {
-		d.producers++
-	}
+	c.producers[ev.Producer] = ev.Destination
+	b.countProducer(ev.Destination, 1)
 }
 
 func (b *Broker) removeProducer(ev *RemoveProducer) {
 	if c := b.connections[ev.Conn]; c != nil {
-		if d := c.producers[ev.Producer]; d != nil {
-			d.producers--
+		if name, known := c.producers[ev.Producer]; known {
+			delete(c.producers, ev.Producer)
+			b.countProducer(name, -1)
 		}
-		delete(c.producers, ev.Producer)
+	}
+}
+
+// countProducer counts the producers of a destination, which need not be there yet.
+func (b *Broker) countProducer(name message.Destination, n int) {
+	if name.IsZero() {
+		return
+	}
+	if b.producing[name] += n; b.producing[name] == 0 {
+		delete(b.producing, name)
+	}
+	if d := b.destinations[name]; d != nil {
+		d.producers = b.producing[name]
 	}
 }
 

@@ -39,7 +39,9 @@ func (b *Broker) send(ev *Send) {
 		d, err = b.scheduleSend(ev, op)
 		parts = append(b.scratch.parts[:0], part{to: d, message: m})
 	default:
-		parts, err = b.parts(m, to, op)
+		if parts, err = b.parts(m, to, op); err == nil {
+			err = b.admit(parts, op)
+		}
 	}
 	if err == nil && (m.Persistent || later) && !b.log.roomFor(int64(m.Size()*len(parts))) {
 		err = b.noRoom(op)
@@ -201,6 +203,9 @@ func (b *Broker) enter(s *stored) {
 		q.bytes += int64(s.size)
 		q.enqueued++
 		b.watchExpiry(e)
+		if q.keeping != nil {
+			b.keep(q, e)
+		}
 		b.touch(q)
 	}
 }
@@ -376,6 +381,9 @@ func (b *Broker) discard(e *entry) {
 	q, s := e.backlog, e.stored
 	if e.state == ready {
 		q.remove(e)
+	}
+	if q.keeping != nil {
+		q.keeping.forget(e)
 	}
 	b.clearEntryTimer(e)
 	e.state = gone

@@ -19,6 +19,9 @@ type Policies struct {
 	VirtualTopics []VirtualTopic
 	Composites    []Composite
 	Mirrors       []Mirror
+	// Create are destinations that are always there.
+	Create []message.Destination
+	Sweep  SweepPolicy
 }
 
 // Policy is what holds for the destinations that fit a name or a pattern. The zero value is ActiveMQ's default.
@@ -30,6 +33,10 @@ type Policy struct {
 	Subscribers SubscriberPolicy
 	Slow        SlowPolicy
 	Expiry      *ExpiryPolicy // nil: messages live as long as they say
+	Keep        KeepPolicy    // of queues
+	Inactive    InactivePolicy
+	// MaxDestinations bounds the destinations for which the policy holds. 0 is no bound.
+	MaxDestinations int
 }
 
 func (p Policy) filled() Policy {
@@ -52,11 +59,12 @@ func (*Configure) isEvent() {}
 
 func (b *Broker) configure(ev *Configure) {
 	b.setPolicies(ev.Policies)
-	for _, d := range b.destinations {
-		b.applyPolicy(d)
+	for _, d := range b.sortedDestinations() {
+		b.takePolicy(d)
 	}
 	b.setRoutes(&ev.Policies)
-	b.answer(ev.Conn, ev.Ref, nil)
+	b.setSweep()
+	b.answer(ev.Conn, ev.Ref, b.createListed())
 }
 
 // setPolicies orders the policies so that the first that fits is the most specific.

@@ -27,6 +27,7 @@ type replayBacklog struct {
 	moved      map[uint64]*entry
 	near       *entry // the last that was put among others
 	remembered *remembered
+	keys       map[uint64]replayedKey // of last values, by sequence
 }
 
 type replayTx struct {
@@ -203,6 +204,8 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 				b.replayRollback(serial)
 			}
 		}
+	case recordLastValue:
+		b.replayLastValue(position, &f)
 	case recordSelectors:
 		if err := b.replaySelectors(position, &f); err != nil {
 			return err
@@ -271,6 +274,7 @@ func (b *Broker) replayAdd(q *replayBacklog, e *entry) {
 
 func (b *Broker) replayGone(q *replayBacklog, e *entry) {
 	delete(q.moved, e.stored.sequence)
+	delete(q.keys, e.stored.sequence)
 	b.discard(e)
 	q.backlog.dequeued = 0
 	q.gone++

@@ -89,6 +89,26 @@ func (b *Broker) parts(m *message.Message, to []*destination, op string) ([]part
 	return list, err
 }
 
+// admit asks the queues of a message's parts whether they take it.
+func (b *Broker) admit(parts []part, op string) *Error {
+	for i := range parts {
+		p := &parts[i]
+		if q := p.to.queue; q != nil && q.keeping != nil {
+			if err := b.admitKey(p.to, p.message, op); err != nil {
+				return err
+			}
+		}
+		for _, q := range p.copies {
+			if q.keeping != nil {
+				if err := b.admitKey(q.destination, p.message, op); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // forgetParts lets go of what parts gave.
 func (b *Broker) forgetParts() {
 	clear(b.scratch.parts)
@@ -271,5 +291,15 @@ func (b *Broker) recoverDestinations() {
 			d.wild = d.name.IsPattern()
 		}
 	}
+	for _, d := range b.sortedDestinations() {
+		b.takePolicy(d)
+	}
+	for _, id := range sortedKeys(b.replay.backlogs) {
+		if q := b.replay.backlogs[id]; q.backlog.destination != nil && q.backlog.destination.queue == q.backlog {
+			b.recoverKeep(q)
+		}
+	}
 	b.setRoutes(&b.opt.Policies)
+	b.setSweep()
+	b.createListed()
 }

@@ -260,6 +260,9 @@ func (b *Broker) carry(before uint64) {
 		if d := q.destination; d.queue == q && d.remembered != nil && d.remembered.home < before {
 			b.emitSelectors(d)
 		}
+		if q.keeping != nil {
+			l.carried += b.carryLastValues(q, before)
+		}
 		if q.mark != 0 && q.markHome < before {
 			b.emitMark(q, q.mark, true)
 		}

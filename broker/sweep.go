@@ -327,7 +327,7 @@ func (w *sweep) wants(e *entry) bool {
 
 func (w *sweep) show(e *entry) {
 	if len(w.state.First) < w.about.First {
-		w.state.First = append(w.state.First, Found{Message: e.stored.message, Sequence: e.stored.sequence, Redeliveries: int(e.redeliveries)})
+		w.state.First = append(w.state.First, Found{Message: e.backlog.seen(e.stored.message), Sequence: e.stored.sequence, Redeliveries: int(e.redeliveries)})
 	}
 }
 
@@ -346,8 +346,7 @@ func (b *Broker) sweepSend(w *sweep, e *entry) *Error {
 	if m.Destination = w.to.name; m.Original == m.Destination { // it is back where it was sent at first
 		m.Original = message.Destination{}
 	}
-	b.scratch.targets = w.to.targets(b.scratch.targets[:0], m, nil)
-	b.put(m, b.scratch.targets, false)
+	b.sendOn(m, w.to)
 	return nil
 }
 

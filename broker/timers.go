@@ -83,6 +83,9 @@ func (b *Broker) Deadline() int64 {
 	if len(b.timers) > 0 && (at == 0 || b.timers[0].at < at) {
 		at = b.timers[0].at
 	}
+	if b.sweepAt != 0 && (at == 0 || b.sweepAt < at) {
+		at = b.sweepAt
+	}
 	return at
 }
 

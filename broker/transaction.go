@@ -46,6 +46,8 @@ type txSend struct {
 	tracked bool
 	id      message.ID
 	index   uint64 // its number in the transaction
+	// headless is the message without its body, if message is nil and a target keeps last values.
+	headless *message.Message
 }
 
 // withoutConsumer appends what it has acknowledged of a backlog and whose consumer is gone.
@@ -116,6 +118,7 @@ func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlo
 		}
 	}
 	if send.stored.inLog() && b.pending+int64(send.stored.size) > b.opt.CacheBytes && m.Expiration == 0 {
+		send.headless = headless(m, targets)
 		send.message = nil // read back when its turn comes after the commit; one that may expire first is needed at once
 	} else {
 		b.pending += int64(send.stored.size)
@@ -265,7 +268,9 @@ func (b *Broker) enterFromTx(tx *transaction, send *txSend, sequence uint64) {
 	}
 	s.message = send.message
 	s.flags |= transacted
+	b.headless = send.headless
 	b.enter(s)
+	b.headless = nil
 }
 
 func (b *Broker) rollback(ev *Rollback) {

@@ -33,6 +33,7 @@ type DestinationView struct {
 	Dispatched  uint64              `json:"dispatched"`
 	Expired     uint64              `json:"expired"`
 	DeadLetters uint64              `json:"deadLetters"`
+	Replaced    uint64              `json:"replaced,omitempty"` // by newer messages, in a last-value queue or a ring
 	Consumers   int                 `json:"consumers"`
 	Producers   int                 `json:"producers"`
 	Paused      bool                `json:"paused,omitempty"` // its consumers get nothing
@@ -112,6 +113,7 @@ func (b *Broker) view() *View {
 			dv.Bytes += s.backlog.bytes
 		}
 		dv.Enqueued, dv.Dequeued, dv.Dispatched, dv.Expired, dv.DeadLetters = c.enqueued, c.dequeued, c.dispatchedTotal, c.expired, c.deadLetters
+		dv.Replaced = c.replaced
 		v.Destinations = append(v.Destinations, dv)
 	}
 	for _, id := range sortedKeys(b.connections) {

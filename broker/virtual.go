@@ -28,63 +28,13 @@ var builtInVirtualTopics = []VirtualTopic{{Topic: "VirtualTopic.>", Prefix: "Con
 
 // topicOf gives the topic, or a pattern of topics, whose messages go to a queue of that name.
 func (v *VirtualTopic) topicOf(queue string) (topic string, ok bool) {
-	if topic, ok = cutSegments(queue, v.Prefix); !ok {
+	if topic, ok = message.Between(queue, v.Prefix, v.Postfix); !ok {
 		return "", false
 	}
-	if topic, ok = cutSegmentsBack(topic, v.Postfix); !ok || topic == "" {
-		return "", false
-	}
-	if message.MatchName(v.Topic, topic) || (message.Destination{Name: topic}).IsPattern() && overlap(v.Topic, topic) {
+	if message.MatchName(v.Topic, topic) || (message.Destination{Name: topic}).IsPattern() && message.Overlap(v.Topic, topic) {
 		return topic, true
 	}
 	return "", false
-}
-
-// cutSegments takes a prefix off a name. A segment * of it stands for any one.
-func cutSegments(name, prefix string) (string, bool) {
-	for {
-		segment, rest, more := strings.Cut(prefix, ".")
-		if !more {
-			return strings.CutPrefix(name, segment)
-		}
-		first, after, dot := strings.Cut(name, ".")
-		if !dot || segment != "*" && segment != first {
-			return "", false
-		}
-		prefix, name = rest, after
-	}
-}
-
-// cutSegmentsBack takes a postfix off.
-func cutSegmentsBack(name, postfix string) (string, bool) {
-	for {
-		i := strings.LastIndexByte(postfix, '.')
-		if i < 0 {
-			return strings.CutSuffix(name, postfix)
-		}
-		j := strings.LastIndexByte(name, '.')
-		if j < 0 || postfix[i+1:] != "*" && postfix[i+1:] != name[j+1:] {
-			return "", false
-		}
-		postfix, name = postfix[:i], name[:j]
-	}
-}
-
-// overlap says whether some name fits both patterns.
-func overlap(x, y string) bool {
-	a, restA, moreA := strings.Cut(x, ".")
-	b, restB, moreB := strings.Cut(y, ".")
-	switch {
-	case a == ">" && !moreA || b == ">" && !moreB:
-		return true
-	case a != b && a != "*" && b != "*":
-		return false
-	case !moreA:
-		return !moreB || restB == ">"
-	case !moreB:
-		return restA == ">"
-	}
-	return overlap(restA, restB)
 }
 
 // fan is the queues that get copies of a virtual topic's messages.

@@ -39,6 +39,13 @@ type Config struct {
 	Shutdown    Shutdown    `yaml:"shutdown" doc:"How the broker stops."`
 	Log         Log         `yaml:"log" doc:"The program's own log, on standard error."`
 
+	Destinations          []string               `yaml:"destinations" live:"yes" doc:"Queues and topics that are always there: queue://NAME or topic://NAME. They are made at the start or a reload, and never removed for being inactive."`
+	VirtualTopics         []VirtualTopic         `yaml:"virtualTopics" live:"yes" doc:"Topics whose messages are copied into queues, one for each subscriber. Any entry replaces the built-in one, topics VirtualTopic.> with queues Consumer.*.VirtualTopic.>; an empty list is none."`
+	CompositeDestinations []CompositeDestination `yaml:"compositeDestinations" live:"yes" doc:"Queues and topics whose messages are forwarded to others."`
+	MirroredQueues        []MirroredQueues       `yaml:"mirroredQueues" live:"yes" doc:"Queues whose messages are copied to a topic beside each as well."`
+	Inactive              Inactive               `yaml:"inactive" live:"yes" doc:"What happens to destinations that nobody uses."`
+	Sweep                 Sweep                  `yaml:"sweep" live:"yes" doc:"How inactive destinations are looked for."`
+
 	file    string            // as read; "" for none
 	origins map[string]string // key -> where its value came from, for messages
 }
@@ -168,6 +175,10 @@ type Policy struct {
 	Consumers   Consumers   `yaml:"consumers" doc:"Instead of the section consumers. For queues."`
 	Subscribers Subscribers `yaml:"subscribers" doc:"Instead of the section subscribers. For topics."`
 	Slow        Slow        `yaml:"slowConsumers" doc:"Instead of the section slowConsumers."`
+
+	Keep                Keep     `yaml:"keep" doc:"Which messages wait. For queues; all, if nothing is said."`
+	Inactive            Inactive `yaml:"inactive" doc:"Instead of the section inactive."`
+	MaximumDestinations int      `yaml:"maximumDestinations" doc:"How many destinations may be there for which this entry holds. 0 is no bound but limits.destinations."`
 }
 
 // Journal is the log on disk.
@@ -223,6 +234,10 @@ func Default() *Config {
 		Journal:     Journal{SegmentSize: 16 << 20},
 		Shutdown:    Shutdown{Grace: 10 * time.Second},
 		Log:         Log{Level: "info", Format: "text"},
+
+		Inactive:      Inactive{After: time.Minute},
+		Sweep:         Sweep{Every: 10 * time.Second},
+		VirtualTopics: []VirtualTopic{{Topic: "VirtualTopic.>", Prefix: virtualPrefix}},
 	}
 }
 

@@ -54,6 +54,9 @@ func (k checker) policies() {
 		k.redelivery(p.Redelivery, key+".redelivery")
 		k.deadLetter(p.DeadLetter, key+".deadLetter")
 		k.consumption(p.Consumers, p.Subscribers, p.Slow, key+".")
+		k.keep(p.Keep, d.Kind.IsTopic(), key+".keep")
+		k.inactive(p.Inactive, key+".inactive")
+		k.check(p.MaximumDestinations >= 0, key+".maximumDestinations", "%d is negative; expected 0 for no bound, or more", p.MaximumDestinations)
 	}
 }
 

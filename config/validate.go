@@ -35,6 +35,7 @@ func (c *Config) validate(problems *Problems) {
 	k.credentials()
 	k.limits()
 	k.policies()
+	k.routes()
 	k.journal()
 }
 

@@ -1,0 +1,246 @@
+package broker
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/godwitmq/godwit/message"
+)
+
+// KeepPolicy says which messages wait in a queue. The zero value is all. What it lets go of is settled, no dead letter.
+type KeepPolicy struct {
+	// LastValueKey names the property, or the JMS header, of which a queue keeps one waiting message for each value: a newer one replaces
+	// the older. Messages without it are kept. "" is off.
+	LastValueKey string
+	// MaxKeys bounds the values; messages with one more are refused. 0 means 10,000.
+	MaxKeys int
+	// Ring is how many messages may wait; for one more the oldest goes. 0 is no bound.
+	Ring int
+}
+
+func (p KeepPolicy) all() bool { return p.LastValueKey == "" && p.Ring == 0 }
+
+func (p KeepPolicy) maxKeys() int {
+	if p.MaxKeys == 0 {
+		return 10_000
+	}
+	return p.MaxKeys
+}
+
+// keeping is what a queue knows that does not keep all messages.
+type keeping struct {
+	newest   map[string]*lastValue // by key
+	of       map[*entry]*lastValue
+	replaced []*entry // to be settled before the next dispatch, if they wait
+}
+
+// lastValue is the newest message with a key.
+type lastValue struct {
+	key   string
+	entry *entry
+	home  uint64
+}
+
+// applyKeep makes a queue keep what its policy says.
+func (b *Broker) applyKeep(d *destination) {
+	q := d.queue
+	switch {
+	case q == nil:
+	case d.policy.Keep.all():
+		q.keeping = nil
+	case q.keeping == nil:
+		q.keeping = &keeping{newest: map[string]*lastValue{}, of: map[*entry]*lastValue{}}
+		b.touch(q)
+	default:
+		b.touch(q)
+	}
+}
+
+// maxPlainKey is the longest key that is kept as it is; of a longer one its hash stands for it.
+const maxPlainKey = 64
+
+// lastValueKey gives a message's key, the name of the property with it; "" is none.
+func lastValueKey(m *message.Message, name string) string {
+	if m == nil || name == "" {
+		return ""
+	}
+	value := m.Value(name)
+	if value == nil {
+		return ""
+	}
+	key := fmt.Sprintf("%s=%v", name, value)
+	if len(key) > maxPlainKey {
+		sum := sha256.Sum256([]byte(key))
+		return string(sum[:])
+	}
+	return key
+}
+
+// admitKey refuses a message to a last-value queue that has all the keys it may have.
+func (b *Broker) admitKey(d *destination, m *message.Message, op string) *Error {
+	k, p := d.queue.keeping, d.policy.Keep
+	if len(k.newest) < p.maxKeys() {
+		return nil
+	}
+	if key := lastValueKey(m, p.LastValueKey); key == "" || k.newest[key] != nil {
+		return nil
+	}
+	return &Error{Code: Full, Op: op, Detail: fmt.Sprintf("%s has last values of %d keys (%s), its limit", d.name, len(k.newest), p.LastValueKey)}
+}
+
+// keep notes that a message has come to a queue that does not keep all.
+func (b *Broker) keep(q *backlog, e *entry) {
+	m := e.stored.message
+	if m == nil {
+		m = b.headless
+	}
+	k, key := q.keeping, lastValueKey(m, b.policy(q).Keep.LastValueKey)
+	v := k.newest[key]
+	switch {
+	case key == "" || v == nil && len(k.newest) >= b.policy(q).Keep.maxKeys():
+		return
+	case v == nil:
+		v = &lastValue{key: key}
+		k.newest[key] = v
+	default:
+		delete(k.of, v.entry)
+		v.entry.replaced = true
+		k.replaced = append(k.replaced, v.entry)
+	}
+	v.entry, v.home = e, 0
+	k.of[e] = v
+	if q.id != 0 && e.stored.flags&logged != 0 {
+		b.emitLastValue(q, v)
+	}
+}
+
+// headless gives what keep needs of a message of a transaction whose body leaves memory; nil if no target keeps last values.
+func headless(m *message.Message, targets []*backlog) *message.Message {
+	if !slices.ContainsFunc(targets, func(q *backlog) bool { return q.keeping != nil }) {
+		return nil
+	}
+	c := m.Copy()
+	c.Content, c.Properties = nil, slices.Clone(m.Properties)
+	return c
+}
+
+// forget is told that an entry is settled.
+func (k *keeping) forget(e *entry) {
+	if v := k.of[e]; v != nil {
+		delete(k.of, e)
+		delete(k.newest, v.key)
+	}
+}
+
+// settleReplaced ends what newer messages have replaced, as far as it waits: what is at a consumer is replaced when it comes back.
+func (b *Broker) settleReplaced(q *backlog) {
+	k := q.keeping
+	waiting := slices.DeleteFunc(k.replaced, func(e *entry) bool { return e.state != ready && e.state != delayed })
+	k.replaced = nil
+	q.replaced += uint64(len(waiting))
+	b.settleAll(waiting)
+}
+
+// settleOldest ends what is too much for a ring.
+func (b *Broker) settleOldest(q *backlog) {
+	n := b.policy(q).Keep.Ring
+	if n == 0 || q.ready <= n {
+		return
+	}
+	oldest := q.oldest(q.ready - n)
+	q.replaced += uint64(len(oldest))
+	b.settleAll(oldest)
+}
+
+// oldest lists the n ready entries that came first, whatever their priority.
+func (q *backlog) oldest(n int) []*entry {
+	list := make([]*entry, 0, n)
+	var next [len(q.lists)]*entry
+	for p := range next {
+		next[p] = q.lists[p].head
+	}
+	for len(list) < n {
+		first := -1
+		for p, e := range next {
+			if e != nil && (first < 0 || e.stored.sequence < next[first].stored.sequence) {
+				first = p
+			}
+		}
+		list = append(list, next[first])
+		next[first] = next[first].next
+	}
+	return list
+}
+
+func (b *Broker) emitLastValue(q *backlog, v *lastValue) {
+	start := b.begin(recordLastValue)
+	b.number(q.id)
+	b.number(v.entry.stored.sequence)
+	b.text(v.key)
+	b.emit(start, Record{Lazy: true, home: &v.home})
+}
+
+// carryLastValues writes again what keys the messages have whose records are before the position, and gives about the size of all.
+func (b *Broker) carryLastValues(q *backlog, before uint64) (size int64) {
+	all := make([]*lastValue, 0, len(q.keeping.newest))
+	for _, v := range q.keeping.newest {
+		if v.entry.stored.flags&logged != 0 {
+			all = append(all, v)
+			size += int64(len(v.key)) + recordBytes
+		}
+	}
+	slices.SortFunc(all, func(x, y *lastValue) int { return int(int64(x.entry.stored.sequence) - int64(y.entry.stored.sequence)) })
+	for _, v := range all {
+		if v.home < before {
+			b.emitLastValue(q, v)
+		}
+	}
+	return size
+}
+
+// replayedKey is what the log says of a message's key. The message may come later: it is moved to the tail by itself.
+type replayedKey struct {
+	key  string
+	home uint64
+}
+
+func (b *Broker) replayLastValue(position uint64, f *fields) {
+	q, sequence, key := b.replayTarget(f.number()), f.number(), f.text()
+	if f.failed {
+		return
+	}
+	if q.keys == nil {
+		q.keys = map[uint64]replayedKey{}
+	}
+	q.keys[sequence] = replayedKey{key, position}
+}
+
+// recoverKeep brings a queue that was read back to what its policy keeps.
+func (b *Broker) recoverKeep(q *replayBacklog) {
+	d := q.backlog.destination
+	b.applyKeep(d)
+	k := q.backlog.keeping
+	if k == nil {
+		return
+	}
+	sequences := make([]uint64, 0, len(q.keys))
+	for sequence := range q.keys {
+		sequences = append(sequences, sequence)
+	}
+	slices.Sort(sequences)
+	for _, sequence := range sequences {
+		e, key := q.find(sequence), q.keys[sequence]
+		if e == nil || d.policy.Keep.LastValueKey == "" {
+			continue
+		}
+		if old := k.newest[key.key]; old != nil {
+			delete(k.of, old.entry)
+			k.replaced = append(k.replaced, old.entry)
+		}
+		v := &lastValue{key: key.key, entry: e, home: key.home}
+		k.newest[key.key], k.of[e] = v, v
+	}
+	b.settleReplaced(q.backlog)
+	b.settleOldest(q.backlog)
+}
