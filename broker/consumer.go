@@ -182,6 +182,9 @@ func (b *Broker) newConsumer(conn *connection, ev *Subscribe) (*consumer, *Error
 	if ev.Name != "" && !topics {
 		return nil, &Error{Code: InvalidDestination, Detail: "Invalid Subscription: cannot durably subscribe to a Queue destination!"}
 	}
+	if ev.Name != "" && slices.ContainsFunc(parts, func(p message.Destination) bool { return p.Kind.IsTemporary() }) {
+		return nil, &Error{Code: InvalidDestination, Op: op, Detail: "a durable subscription outlives its connection, and a temporary topic does not"}
+	}
 	var found []*destination
 	for _, p := range parts {
 		if p.IsPattern() {

@@ -486,6 +486,9 @@ func TestDurableSubscription(t *testing.T) {
 	c, p := r.connect("a", "me"), r.connect("p", "")
 	r.refused(InvalidClientID, &Subscribe{Conn: p, Ref: 3, Consumer: 1, Destination: tt("T"), Name: "s", MayCreate: true}, 3)
 	r.refused(InvalidDestination, &Subscribe{Conn: c, Ref: 3, Consumer: 1, Destination: tq("Q"), Name: "s", MayCreate: true}, 3)
+	passing := message.Destination{Kind: message.TempTopic, Name: "ID:1"}
+	r.ok(&CreateDestination{Conn: c, Ref: 3, Destination: passing}, 3)
+	r.refused(InvalidDestination, &Subscribe{Conn: c, Ref: 3, Consumer: 1, Destination: passing, Name: "s", MayCreate: true}, 3)
 	r.send(p, r.msg(tt("T"), "before"))
 	r.want(r.consume(c, 1, tt("T"), 9, durable("s")), "")
 	r.refused(InUse, &Subscribe{Conn: c, Ref: 3, Consumer: 2, Destination: tt("T"), Name: "s", MayCreate: true}, 3)

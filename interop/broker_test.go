@@ -51,9 +51,11 @@ type broker struct {
 // brokerOptions are what the runs differ in.
 type brokerOptions struct {
 	mandatory bool // demand credentials: user and password
+	optional  bool // check them if they are sent
 	crash     bool // will be killed
 	// disk is the size of a file system of its own for the data; "" is none.
-	disk string
+	disk    string
+	shipped bool // ActiveMQ as it is without configuration, not as Godwit behaves
 }
 
 // startBroker starts the broker that GODWIT_INTEROP_BROKER names, Godwit by default, and stops it when the test ends.
@@ -67,7 +69,7 @@ func startBroker(t *testing.T, options brokerOptions) *broker {
 	case which == "activemq":
 		b.useActiveMQ(t, options)
 	default:
-		if options.mandatory || options.crash {
+		if options.mandatory || options.optional || options.crash {
 			t.Skip("GODWIT_INTEROP_BROKER is a broker that the test cannot start")
 		}
 		e, err := parseEndpoints(which)
@@ -77,20 +79,25 @@ func startBroker(t *testing.T, options brokerOptions) *broker {
 		b.endpoints = e
 		return b
 	}
-	log, err := os.Create(filepath.Join(t.TempDir(), "broker.log"))
-	if err != nil {
+	b.launch(t)
+	return b
+}
+
+// launch starts the broker with a log, and stops it when the test ends.
+func (b *broker) launch(t *testing.T) {
+	t.Helper()
+	var err error
+	if b.log, err = os.Create(filepath.Join(t.TempDir(), "broker.log")); err != nil {
 		t.Fatal(err)
 	}
-	b.log = log
 	t.Cleanup(func() {
 		b.stop(t)
 		if t.Failed() {
-			t.Logf("the broker's log ends:\n%s", tail(log.Name(), 4000))
+			t.Logf("the broker's log ends:\n%s", tail(b.log.Name(), 4000))
 		}
-		log.Close()
+		b.log.Close()
 	})
 	b.start(t)
-	return b
 }
 
 // parseEndpoints reads "openwire=tcp://h:p,openwire=tls://h:p,stomp=tcp://h:p,stomp=tls://h:p,tls=DIR".
@@ -145,14 +152,18 @@ func (b *broker) useGodwit(t *testing.T, options brokerOptions) {
 	for i, listener := range []string{"openwire=tcp", "openwire=tls", "stomp=tcp", "stomp=tls"} {
 		args = append(args, "--listen", fmt.Sprintf("%s://127.0.0.1:%d", listener, ports[i]))
 	}
-	if options.mandatory {
+	if options.mandatory || options.optional {
 		users := filepath.Join(t.TempDir(), "users")
 		add := exec.Command(binary, "users", "add", "--file", users, "--group", "services", user)
 		add.Stdin = strings.NewReader(password + "\n")
 		if out, err := add.CombinedOutput(); err != nil {
 			t.Fatalf("godwit users add: %v\n%s", err, out)
 		}
-		args = append(args, "--credentials", "mandatory", "--users", users)
+		mode := "mandatory"
+		if options.optional {
+			mode = "optional"
+		}
+		args = append(args, "--credentials", mode, "--users", users)
 	}
 	b.command = func() *exec.Cmd { return exec.Command(binary, args...) }
 }
@@ -165,14 +176,22 @@ func (b *broker) useActiveMQ(t *testing.T, options brokerOptions) {
 	ports := freePorts(t, 4)
 	b.onPorts(ports, tlsDir)
 	account := "-"
-	if options.mandatory {
+	switch {
+	case options.mandatory:
 		account = user + ":" + password
+	case options.optional:
+		account = "?" + user + ":" + password
+	}
+	classes := classPath(dir, "activemq")
+	if home := os.Getenv("ACTIVEMQ_HOME"); home != "" { // its jars come first
+		lib := filepath.Join(home, "lib")
+		classes = strings.Join([]string{filepath.Join(lib, "*"), filepath.Join(lib, "optional", "*"), classes}, string(os.PathListSeparator))
 	}
 	args := []string{
 		"-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 		"-Djavax.net.ssl.keyStore=" + filepath.Join(tlsDir, "broker.p12"), "-Djavax.net.ssl.keyStorePassword=" + storePassword,
-		fmt.Sprintf("-DpersistRedelivered=%t", options.crash),
-		"-cp", classPath(dir, "activemq"), "ActiveMQ", t.TempDir(), account,
+		fmt.Sprintf("-DpersistRedelivered=%t", options.crash), fmt.Sprintf("-Dshipped=%t", options.shipped),
+		"-cp", classes, "ActiveMQ", t.TempDir(), account,
 	}
 	for i, connector := range []string{"openwire=tcp", "openwires=ssl", "stomp=stomp", "stomps=stomp+ssl"} {
 		args = append(args, fmt.Sprintf("%s://127.0.0.1:%d", connector, ports[i]))

@@ -47,18 +47,7 @@ func startOwn(t *testing.T, yaml string, options brokerOptions) *broker {
 		cmd.Args = append(cmd.Args, "--config", file)
 		return cmd
 	}
-	var err error
-	if b.log, err = os.Create(filepath.Join(t.TempDir(), "broker.log")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		b.stop(t)
-		if t.Failed() {
-			t.Logf("the broker's log ends:\n%s", tail(b.log.Name(), 4000))
-		}
-		b.log.Close()
-	})
-	b.start(t)
+	b.launch(t)
 	return b
 }
 

@@ -10,9 +10,10 @@ import org.apache.activemq.security.SimpleAuthenticationPlugin;
 import org.apache.activemq.store.kahadb.KahaDBPersistenceAdapter;
 
 /**
- * A broker in the foreground: {@code ActiveMQ DATA USER:PASSWORD|- NAME=CONNECTOR-URI...}. It differs from the shipped
- * configuration where Godwit promises more: priorities are kept by the queue, expiry is looked for often and, with -DpersistRedelivered=true,
- * a redelivery is known after a crash.
+ * A broker in the foreground: {@code ActiveMQ DATA USER:PASSWORD|?USER:PASSWORD|- NAME=CONNECTOR-URI...}; behind a question mark the account
+ * is checked if credentials are sent, and who sends none is let in. It differs from the shipped configuration where Godwit promises more:
+ * priorities are kept by the queue, expiry is looked for often and, with -DpersistRedelivered=true, a redelivery is known after a crash.
+ * With -Dshipped=true it does not.
  */
 public final class ActiveMQ {
   public static void main(String[] args) throws Exception {
@@ -23,11 +24,15 @@ public final class ActiveMQ {
     KahaDBPersistenceAdapter store = new KahaDBPersistenceAdapter();
     store.setDirectory(new File(args[0], "kahadb"));
     broker.setPersistenceAdapter(store);
-    broker.setDestinationPolicy(policies());
+    if (!Boolean.getBoolean("shipped")) {
+      broker.setDestinationPolicy(policies());
+    }
+    broker.setSchedulerSupport(Boolean.getBoolean("shipped")); // what Godwit has is compared too
     if (!args[1].equals("-")) {
-      String[] user = args[1].split(":");
-      AuthenticationUser known = new AuthenticationUser(user[0], user[1], "users");
-      broker.setPlugins(new BrokerPlugin[] {new SimpleAuthenticationPlugin(List.of(known))});
+      String[] user = args[1].replace("?", "").split(":");
+      SimpleAuthenticationPlugin plugin = new SimpleAuthenticationPlugin(List.of(new AuthenticationUser(user[0], user[1], "users")));
+      plugin.setAnonymousAccessAllowed(args[1].startsWith("?"));
+      broker.setPlugins(new BrokerPlugin[] {plugin});
     }
     for (String connector : Arrays.asList(args).subList(2, args.length)) {
       String[] parts = connector.split("=", 2);
