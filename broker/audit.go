@@ -57,6 +57,8 @@ type audit struct {
 	held     []Held
 	stored   map[*stored]int // how many entries were found
 	inFlight map[*backlog]int
+	// packedBytes are those of messages in packs, as they count in the log.
+	packedBytes int64
 }
 
 func (a *audit) check(ok bool, format string, args ...any) {
@@ -107,13 +109,19 @@ func (a *audit) backlog(q *backlog, name string) {
 		}
 	}
 	a.check(q.id == 0 || b.backlogs[q.id] == q, "%s: backlog %d is not known by its id", name, q.id)
-	waiting := 0
-	for p := range q.lists {
+	waiting, before := 0, len(a.held)
+	var loose []*entry
+	for p := len(q.lists) - 1; p >= 0; p-- {
 		l := &q.lists[p]
 		a.check((l.head != nil) == (q.mask>>p&1 == 1), "%s: mask %b, but list %d disagrees", name, q.mask, p)
 		var prev *entry
 		for e := l.head; e != nil; prev, e = e, e.next {
+			if e.state == inPack {
+				waiting += a.pack(q, shown, e)
+				continue
+			}
 			waiting++
+			loose = append(loose, e)
 			a.check(e.prev == prev, "%s: entry %d is not linked back", name, e.stored.sequence)
 			a.check(e.state == ready, "%s: entry %d is in the ready list in state %d", name, e.stored.sequence, e.state)
 			a.check(e.consumer == nil, "%s: ready entry %d has a consumer", name, e.stored.sequence)
@@ -147,8 +155,12 @@ func (a *audit) backlog(q *backlog, name string) {
 	a.check(selective == q.selective, "%s: selective counts %d, has %d", name, q.selective, selective)
 	a.check(exclusive == q.exclusive, "%s: exclusive counts %d, has %d", name, q.exclusive, exclusive)
 	a.choosers(q, name)
-	all := b.entriesOf(q)
-	bytes, inFlight := int64(0), 0
+	all := b.entriesElsewhere(loose, q)
+	size, bytes, inFlight := len(all), int64(0), 0
+	for _, h := range a.held[before:] {
+		size++
+		bytes += int64(h.Size)
+	}
 	for _, e := range all {
 		s := e.stored
 		bytes += int64(s.size)
@@ -169,9 +181,31 @@ func (a *audit) backlog(q *backlog, name string) {
 		a.check(s.message != nil || s.flags&(logged|spilled) != 0, "%s: the body of message %d is nowhere", name, s.sequence)
 		a.held = append(a.held, h)
 	}
-	a.check(len(all) == q.size, "%s: size counts %d, has %d", name, q.size, len(all))
+	a.check(size == q.size, "%s: size counts %d, has %d", name, q.size, size)
 	a.check(bytes == q.bytes, "%s: bytes counts %d, has %d", name, q.bytes, bytes)
 	a.check(inFlight == q.inFlight, "%s: inFlight counts %d, has %d", name, q.inFlight, inFlight)
+}
+
+// pack checks one pack of a backlog, collects its messages, and says how many they are.
+func (a *audit) pack(q *backlog, shown string, place *entry) int {
+	ps, p := q.packing, place.stored.priority
+	i := ps.find(p, place.stored.sequence)
+	a.check(i >= 0 && &ps.packs[p][i].place == place, "%s: a pack that begins with message %d is not known", shown, place.stored.sequence)
+	if i < 0 {
+		return 0
+	}
+	x := ps.packs[p][i]
+	a.check(place.prev != nil && place.next != nil, "%s: a pack is the first or the last", shown)
+	a.check(place.next == nil || x.last() < place.next.stored.sequence, "%s: a pack ends with message %d, before message %d", shown, x.last(), place.next.stored.sequence)
+	for i := range x.items {
+		m := &x.items[i]
+		at := x.position + uint64(m.position)
+		a.check(at >= a.b.log.head, "message %d at %d is in a pack before the log's head %d", x.sequence(i), at, a.b.log.head)
+		s := stored{size: m.size}
+		a.packedBytes += s.logBytes()
+		a.held = append(a.held, Held{Backlog: shown, Sequence: x.sequence(i), Position: at, Size: int(m.size), Priority: p, Logged: x.stored.flags&logged != 0 && q.id != 0, Ready: true})
+	}
+	return len(x.items)
 }
 
 // choosers checks who chooses what in a backlog some of whose consumers have selectors.
@@ -349,6 +383,7 @@ func (a *audit) space() {
 			a.check(s.position >= l.head, "message %d at %d is live before the log's head %d", s.sequence, s.position, l.head)
 		}
 	}
+	live += a.packedBytes
 	a.check(live == l.live, "live counts %d bytes, has %d", l.live, live)
 	for s := range a.stored {
 		if s.inLog() && s.position != 0 && s.flags&moving == 0 {

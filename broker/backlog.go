@@ -18,6 +18,7 @@ const (
 	dying                        // on its way to the dead-letter queue, its body being loaded
 	scheduled                    // waits to be sent where it is to go (schedule.go)
 	gone                         // settled
+	inPack                       // the place of a pack among the ready entries
 )
 
 // entry is one message's place in one backlog. A waiting message costs an entry and a stored, 128 bytes together when
@@ -97,7 +98,9 @@ type backlog struct {
 	turn        int           // who is next among equals
 	exclusive   int           // attachments that are
 	selective   int           // attachments with a selector
+	browsers    int           // that have not been shown all yet
 	choosers    *choosers     // nil if there are none of these
+	packing     *packing      // nil: never was long
 	loading     bool          // bodies are on their way
 	dirty       bool          // in Broker.dirty
 	removed     bool          // with its destination or subscription
@@ -157,6 +160,11 @@ func (q *backlog) insert(e, near *entry) {
 	for after.stored.sequence < e.stored.sequence {
 		after = after.next
 	}
+	if x := after.prev; x != nil && x.state == inPack && q.packing.ends(x) > e.stored.sequence {
+		for after = q.unpack(x); after.stored.sequence < e.stored.sequence; {
+			after = after.next
+		}
+	}
 	e.next, e.prev = after, after.prev
 	if after.prev != nil {
 		after.prev.next = e
@@ -195,6 +203,12 @@ func (q *backlog) remove(e *entry) {
 	}
 	e.next, e.prev = nil, nil
 	q.ready--
+	if x := l.head; x != nil && x.state == inPack {
+		q.unpack(x)
+	}
+	if x := l.tail; x != nil && x.state == inPack {
+		q.unpack(x)
+	}
 }
 
 // front is the next entry by priority and order, or nil.
@@ -211,12 +225,20 @@ func (q *backlog) following(e *entry) *entry {
 		return q.front()
 	}
 	if e.next != nil {
-		return e.next
+		return q.after(e)
 	}
 	if lower := q.mask & (1<<e.stored.priority - 1); lower != 0 {
 		return q.lists[bits.Len16(lower)-1].head
 	}
 	return nil
+}
+
+// after is the next entry in the list of e, or nil.
+func (q *backlog) after(e *entry) *entry {
+	if x := e.next; x != nil && x.state == inPack {
+		return q.unpack(x)
+	}
+	return e.next
 }
 
 // attach adds a consumer behind those of its own or higher priority.
@@ -237,6 +259,7 @@ func (q *backlog) attach(c *consumer) {
 		q.selective++
 	}
 	if q.selective > 0 {
+		q.unpackAll()
 		q.choose(a)
 	}
 	c.backlogs = append(c.backlogs, q)

@@ -27,6 +27,8 @@ type Options struct {
 	// SegmentBytes is the size of the log's segments: the log is trimmed so that it stays below 1.25 times its live
 	// bytes and an eighth of a segment. 0 means 16 MiB.
 	SegmentBytes int64
+	// PackFrom is how many waiting messages make a backlog a long one, of which all but the front takes about 12 bytes a message, not 128. 0 means 16,384.
+	PackFrom int
 	// MaxDestinations bounds the number of destinations. 0 means 100,000.
 	MaxDestinations int
 	// MaxProducers bounds how many producers' last sequences are remembered for duplicate detection. 0 means 4096.
@@ -59,6 +61,9 @@ func (o Options) filled() Options {
 		o.SegmentBytes = 16 << 20
 	}
 	o.SegmentBytes = max(o.SegmentBytes, minSegmentBytes)
+	if o.PackFrom == 0 {
+		o.PackFrom = 16384
+	}
 	if o.MaxDestinations == 0 {
 		o.MaxDestinations = 100_000
 	}
@@ -110,6 +115,8 @@ type Broker struct {
 	loads         map[uint64]*load
 	dirty         []*backlog // to be dispatched at the end of the Step
 	fresh         []*stored  // came in the Step, may have to leave memory at its end
+	long          []*backlog // became long in the Step
+	packs         []*backlog // those that have packs, or had
 	cached        int64      // bytes of messages in memory that wait
 	transient     int64      // of those, of messages that are not recovered from the log
 	pending       int64      // bytes of messages in memory of open transactions
@@ -121,6 +128,7 @@ type Broker struct {
 		parts   []part
 		copies  []*backlog // of parts
 		due     []*entry   // for tick alone
+		run     []*entry   // for packList alone
 	}
 	advisories int // subscriptions to advisory topics
 
@@ -248,6 +256,7 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 		b.settleOldest(q)
 	}
 	b.relieve()
+	b.packLong()
 	b.clean()
 	b.out = nil
 }

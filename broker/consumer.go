@@ -342,7 +342,7 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 	b.clearPullTimer(c)
 	b.wildConsumers = slices.DeleteFunc(b.wildConsumers, func(x *consumer) bool { return x == c })
 	if c.browsing {
-		c.backlogs, c.browse = nil, nil
+		c.endBrowse()
 		return
 	}
 	for _, q := range c.backlogs {
@@ -437,6 +437,7 @@ func (b *Broker) browse(c *consumer) {
 	if c.browse == nil {
 		c.browse = []*entry{}
 		for _, q := range c.backlogs {
+			q.browsers++
 			all := b.entriesOf(q)
 			slices.SortStableFunc(all, func(x, y *entry) int {
 				if x.stored.priority != y.stored.priority {
@@ -463,9 +464,19 @@ func (b *Broker) browse(c *consumer) {
 	}
 	if len(c.browse) == 0 && !c.browsed {
 		c.browsed = true
-		c.backlogs = nil
+		c.endBrowse()
 		b.tell(Effect{Conn: c.conn.id, Kind: EndOfBrowse, Consumer: c.id, hold: true})
 	}
+}
+
+// endBrowse lets go of what a browser was to be shown.
+func (c *consumer) endBrowse() {
+	if c.browse != nil {
+		for _, q := range c.backlogs {
+			q.browsers--
+		}
+	}
+	c.backlogs, c.browse = nil, nil
 }
 
 // show gives a browser one message.

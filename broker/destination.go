@@ -263,6 +263,8 @@ func (b *Broker) drop(d *destination) {
 // abandon forgets a backlog and all its entries, in the log too.
 func (b *Broker) abandon(q *backlog) {
 	q.removed = true
+	b.dropPacks(q)
+	b.forgetPacking(q)
 	for _, e := range b.entriesOf(q) {
 		if e.consumer != nil {
 			e.consumer.forget(e)
@@ -284,6 +286,11 @@ func (b *Broker) entriesOf(q *backlog) []*entry {
 	if len(entries) == q.size {
 		return entries
 	}
+	return b.entriesElsewhere(entries, q)
+}
+
+// entriesElsewhere appends those entries of a backlog that are not ready.
+func (b *Broker) entriesElsewhere(entries []*entry, q *backlog) []*entry {
 	for _, conn := range sortedKeys(b.connections) {
 		c := b.connections[conn]
 		for _, id := range sortedKeys(c.consumers) {

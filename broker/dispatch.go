@@ -207,6 +207,9 @@ func (b *Broker) enter(s *stored) {
 			b.keep(q, e)
 		}
 		b.touch(q)
+		if b.isLong(q) && (len(b.long) == 0 || b.long[len(b.long)-1] != q) {
+			b.long = append(b.long, q)
+		}
 	}
 }
 

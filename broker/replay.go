@@ -23,6 +23,7 @@ type replay struct {
 type replayBacklog struct {
 	backlog    *backlog
 	ordered    []*entry
+	last       uint64 // sequence of the newest that came in order
 	gone       int
 	moved      map[uint64]*entry
 	near       *entry // the last that was put among others
@@ -240,27 +241,35 @@ func (q *replayBacklog) find(sequence uint64) *entry {
 	if q == nil {
 		return nil
 	}
-	if e := q.moved[sequence]; e != nil {
+	if e := q.moved[sequence]; e != nil && e.state != gone { // else it is in a pack
 		return e
 	}
 	i := sort.Search(len(q.ordered), func(i int) bool { return q.ordered[i].stored.sequence >= sequence })
 	if i < len(q.ordered) && q.ordered[i].stored.sequence == sequence && q.ordered[i].state != gone {
 		return q.ordered[i]
 	}
+	if q.backlog.unpackSequence(sequence) {
+		return q.moved[sequence]
+	}
 	return nil
 }
 
-// add makes an entry ready and findable.
+// move makes an entry findable that is not in the order of ordered.
+func (q *replayBacklog) move(e *entry) {
+	if q.moved == nil {
+		q.moved = map[uint64]*entry{}
+	}
+	q.moved[e.stored.sequence] = e
+}
+
+// replayAdd makes an entry ready and findable.
 func (b *Broker) replayAdd(q *replayBacklog, e *entry) {
-	n := len(q.ordered)
-	if n == 0 || q.ordered[n-1].stored.sequence < e.stored.sequence {
+	if q.last < e.stored.sequence {
+		q.last = e.stored.sequence
 		q.ordered = append(q.ordered, e)
 		q.backlog.pushBack(e)
 	} else {
-		if q.moved == nil {
-			q.moved = map[uint64]*entry{}
-		}
-		q.moved[e.stored.sequence] = e
+		q.move(e)
 		if q.near != nil && q.near.state != ready {
 			q.near = nil
 		}
@@ -270,6 +279,11 @@ func (b *Broker) replayAdd(q *replayBacklog, e *entry) {
 	q.backlog.size++
 	q.backlog.bytes += int64(e.stored.size)
 	b.watchExpiry(e)
+	if b.isLong(q.backlog) {
+		b.pack(q.backlog)
+		q.gone = len(q.ordered) // most are in packs now
+		q.compact()
+	}
 }
 
 func (b *Broker) replayGone(q *replayBacklog, e *entry) {
@@ -278,6 +292,11 @@ func (b *Broker) replayGone(q *replayBacklog, e *entry) {
 	b.discard(e)
 	q.backlog.dequeued = 0
 	q.gone++
+	q.compact()
+}
+
+// compact takes out of ordered what is not ready any more, if that is much.
+func (q *replayBacklog) compact() {
 	if q.gone > 1024 && q.gone*2 > len(q.ordered) {
 		q.ordered = slices.DeleteFunc(q.ordered, func(e *entry) bool { return e.state == gone })
 		q.gone = 0
@@ -576,6 +595,9 @@ func (b *Broker) replayRemoved(id uint64) {
 	}
 	delete(b.replay.backlogs, id)
 	delete(b.backlogs, id)
+	q.backlog.removed = true
+	b.dropPacks(q.backlog)
+	b.forgetPacking(q.backlog)
 	for e := q.backlog.front(); e != nil; e = q.backlog.front() {
 		b.discard(e)
 	}
@@ -638,10 +660,12 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 			continue
 		}
 		var seen []*entry
-		for e := q.following(nil); e != nil; e = q.following(e) {
-			if e.stored.sequence <= q.mark && e.redeliveries == 0 {
-				e.redeliveries = 1
-				seen = append(seen, e)
+		for p := range q.lists {
+			for e := q.lists[p].head; e != nil && e.stored.sequence <= q.mark; e = q.after(e) {
+				if e.redeliveries == 0 {
+					e.redeliveries = 1
+					seen = append(seen, e)
+				}
 			}
 		}
 		for len(seen) > 0 {

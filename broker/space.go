@@ -164,6 +164,7 @@ func (b *Broker) clean() {
 // moveOut moves what is live in the extents being cleaned, or asks for it, and says whether there was anything.
 func (b *Broker) moveOut() bool {
 	l := &b.log
+	b.unpackBefore(l.target)
 	moved := b.carryPrepared(l.target, cleanBytes)
 	ask := &load{moving: true}
 	for n := l.head / l.extentBytes; n < l.target/l.extentBytes && moved < cleanBytes; n++ {

@@ -246,6 +246,7 @@ func (b *Broker) purgeSubscription(ev *PurgeSubscription) {
 
 // purgeBacklog settles what waits, and says how much it was.
 func (b *Broker) purgeBacklog(q *backlog) int {
+	packed := b.dropPacks(q)
 	var waiting []*entry
 	for _, e := range b.entriesOf(q) {
 		if e.state == ready || e.state == delayed {
@@ -253,5 +254,5 @@ func (b *Broker) purgeBacklog(q *backlog) int {
 		}
 	}
 	b.settleAll(waiting)
-	return len(waiting)
+	return packed + len(waiting)
 }

@@ -306,7 +306,7 @@ func (w *sweep) pass(e *entry) {
 		w.delayed = w.delayed[1:]
 		return
 	}
-	w.next = e.next
+	w.next = w.queue.after(e)
 }
 
 // wants says whether a message is one of those that are meant.
@@ -370,7 +370,7 @@ func (b *Broker) loadForSweep(conn *connection, w *sweep, e *entry) {
 	if w.priority < 0 {
 		add(e)
 	} else {
-		for ; e != nil && e.stored.sequence <= w.until && len(l.stored) < loadMessages && size < loadBytes; e = e.next {
+		for ; e != nil && e.stored.sequence <= w.until && len(l.stored) < loadMessages && size < loadBytes; e = w.queue.after(e) {
 			add(e)
 		}
 	}
@@ -396,7 +396,7 @@ func (b *Broker) sweepLoaded(l *load) {
 func (q *backlog) skipSwept(e *entry) {
 	for _, w := range q.sweeps {
 		if w.next == e {
-			w.next = e.next
+			w.next = q.after(e)
 		}
 	}
 }

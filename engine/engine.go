@@ -38,7 +38,8 @@ type Options struct {
 	Now       func() time.Time // nil means time.Now
 }
 
-// batchBytes is the size at which a batch is handed to the log although more events wait.
+// batchBytes is the size at which a batch is handed to the log although more events wait. In a log of small segments it is less, because the end of a
+// segment stays empty where a batch has no room.
 const batchBytes = 512 << 10
 
 // lazyBytes is the size at which records that nobody waits for are handed over.
@@ -67,19 +68,20 @@ type Engine struct {
 	held heldGroups
 
 	// busy is held by the goroutine that works on the core; it guards what follows. Locks are taken in the order busy, held.mu, Conn.mu.
-	busy    sync.Mutex
-	out     broker.Effects
-	spare   []broker.Event
-	touched []*Conn   // with new effects, to be handed out after busy is given back
-	armed   time.Time // when run looks by itself
-	ended   bool
-	batch   *journal.Batch // being filled
-	records []broker.Record
-	lazyAt  time.Time        // when the oldest lazy record in batch must be written
-	urgent  bool             // an effect waits for the batch
-	end     journal.Position // of the last append
-	batches batchPool
-	loaders chan struct{}
+	busy       sync.Mutex
+	out        broker.Effects
+	spare      []broker.Event
+	batchBytes int
+	touched    []*Conn   // with new effects, to be handed out after busy is given back
+	armed      time.Time // when run looks by itself
+	ended      bool
+	batch      *journal.Batch // being filled
+	records    []broker.Record
+	lazyAt     time.Time        // when the oldest lazy record in batch must be written
+	urgent     bool             // an effect waits for the batch
+	end        journal.Position // of the last append
+	batches    batchPool
+	loaders    chan struct{}
 
 	released chan []*Conn // from onDurable to write
 }
@@ -128,6 +130,10 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 		opt.Now = time.Now
 	}
 	e := &Engine{opt: opt, core: broker.New(opt.Broker), wake: make(chan struct{}, 1), done: make(chan struct{}), loaders: make(chan struct{}, 2), released: make(chan []*Conn, 16)}
+	e.batchBytes = batchBytes
+	if size := opt.Broker.SegmentBytes; size != 0 {
+		e.batchBytes = min(batchBytes, max(4<<10, int(size/16)))
+	}
 	e.notFull.L = &e.mu
 	e.held.conns = map[broker.ConnID]*Conn{}
 	log, err := open(journal.Notify{Durable: e.onDurable, Broken: e.fail})
@@ -345,7 +351,7 @@ func (e *Engine) progress() {
 func (e *Engine) step(event broker.Event) {
 	e.core.Step(e.nowMillis(), event, &e.out)
 	e.collect()
-	if e.batch != nil && e.batch.Size() >= batchBytes {
+	if e.batch != nil && e.batch.Size() >= e.batchBytes {
 		e.append()
 	}
 }

@@ -18,7 +18,7 @@ import (
 const (
 	segmentBytes = 32 << 10 // of the journal
 	coreSegment  = 8 << 10  // what the core takes for that, so that it trims often
-	batchBytes   = 8 << 10  // at which a batch is handed to the log although more could follow
+	batchBytes   = 2 << 10  // at which a batch is handed to the log although more could follow
 	dir          = "journal"
 )
 
@@ -85,6 +85,7 @@ func (w *world) start() {
 		CacheBytes:   int64(w.rnd.IntN(3) * 2000),
 		MemoryBytes:  int64(1 + w.rnd.IntN(3)*2000),
 		SegmentBytes: coreSegment,
+		PackFrom:     []int{0, 4, 32}[w.rnd.IntN(3)],
 	}
 	if w.opt.CacheBytes == 0 {
 		w.opt.CacheBytes = 1 // all that waits leaves memory
