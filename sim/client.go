@@ -292,7 +292,10 @@ func (c *client) send(in broker.TxID) *broker.Send {
 		x.expiration = w.now + 1 + int64(w.rnd.IntN(300))
 	}
 	size := w.rnd.IntN(200)
-	if w.chance(20) || w.limit > 0 && w.chance(3) {
+	switch {
+	case w.limit > 0 && w.chance(2):
+		size = w.rnd.IntN(12_000)
+	case w.chance(20):
 		size = w.rnd.IntN(6000)
 	}
 	m := &message.Message{ID: x.id, Destination: w.destination(), Priority: []uint8{4, 4, 4, 0, 9}[w.rnd.IntN(5)], Persistent: x.persistent, Expiration: x.expiration,

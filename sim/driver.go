@@ -16,10 +16,9 @@ import (
 )
 
 const (
-	segmentBytes = 32 << 10 // of the journal
-	coreSegment  = 8 << 10  // what the core takes for that, so that it trims often
-	batchBytes   = 2 << 10  // at which a batch is handed to the log although more could follow
-	dir          = "journal"
+	coreSegment = 8 << 10 // what the core takes for that, so that it trims often
+	batchBytes  = 4 << 10 // at which a batch is handed to the log although more could follow
+	dir         = "journal"
 )
 
 // disk is the memory file system without its lock, which a killed process does not hold any more.
@@ -34,15 +33,16 @@ func (disk) Lock(string) (io.Closer, error) { return noLock{}, nil }
 
 // world is all there is in a run.
 type world struct {
-	cfg    Config
-	rnd    *rand.Rand
-	trace  hash.Hash64
-	recent []string
-	steps  int
-	calm   int   // how much rarer than usual crashes are
-	limit  int64 // of the journal, bytes; 0: none
-	now    int64
-	result Result
+	cfg          Config
+	rnd          *rand.Rand
+	trace        hash.Hash64
+	recent       []string
+	steps        int
+	calm         int   // how much rarer than usual crashes are
+	limit        int64 // of the journal, bytes; 0: none
+	segmentBytes int64 // of the journal, many times as large as what one step brings
+	now          int64
+	result       Result
 
 	// What stands for the engine.
 	mem      *vfs.Mem
@@ -95,10 +95,12 @@ func (w *world) start() {
 	}
 	w.opt.Policies.Default.DeadLetter.DropExpired = w.chance(4)
 	w.opt.Policies.Default.DeadLetter.KeepNonPersistent = w.chance(3)
+	w.segmentBytes = 64 << 10
 	w.calm = []int{1, 4, 20}[w.rnd.IntN(3)]
 	if w.chance(4) {
-		w.limit = int64(4+w.rnd.IntN(3)) * segmentBytes
-		w.opt.SegmentBytes = segmentBytes
+		w.segmentBytes = 128 << 10
+		w.limit = int64(4+w.rnd.IntN(2)) * w.segmentBytes
+		w.opt.SegmentBytes = w.segmentBytes
 	}
 	w.model.init()
 	for i := range 4 {
@@ -110,7 +112,7 @@ func (w *world) start() {
 // boot opens the log and brings the core up from it.
 func (w *world) boot() {
 	w.notified = 0
-	log, err := segment.Open(dir, segment.Options{FS: disk{w.mem}, SegmentSize: segmentBytes, MaxBytes: w.limit, Inline: true, Logger: slog.New(slog.DiscardHandler)},
+	log, err := segment.Open(dir, segment.Options{FS: disk{w.mem}, SegmentSize: w.segmentBytes, MaxBytes: w.limit, Inline: true, Logger: slog.New(slog.DiscardHandler)},
 		journal.Notify{Durable: func(p journal.Position) { w.notified = uint64(p) }, Broken: func(error) { w.broken = true }})
 	if err != nil {
 		w.fail("the journal does not open: %v", err)

@@ -494,7 +494,7 @@ func (w *world) checkSpace() {
 		}
 		// Two files of a log with little in it; and the reserve, which is a quarter of a segment. The end of a segment stays empty where a batch has
 		// no room, which is much with segments as small as these.
-		if used, limit := w.log.Space().Used, v.LiveBytes*3/2*segmentBytes/(segmentBytes-batchBytes)+2*segmentBytes+segmentBytes/4+small; used > limit {
+		if used, limit := w.log.Space().Used, v.LiveBytes*3/2*w.segmentBytes/(w.segmentBytes-batchBytes)+2*w.segmentBytes+w.segmentBytes/4+small; used > limit {
 			w.fail("the log's files take %d bytes for %d live bytes; %d are allowed", used, v.LiveBytes, limit)
 		}
 	}
