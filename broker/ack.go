@@ -144,6 +144,11 @@ func (b *Broker) ackNow(c *consumer, ev *Ack, from, to int, entries []*entry) {
 	switch ev.Kind {
 	case Consumed:
 		c.acked += uint64(n)
+		if b.messageAdvisories {
+			for _, e := range entries {
+				b.adviseSettled(e)
+			}
+		}
 		b.settleAll(entries)
 	case Poison:
 		for _, e := range entries {

@@ -130,7 +130,11 @@ type Broker struct {
 		due     []*entry   // for tick alone
 		run     []*entry   // for packList alone
 	}
-	advisories int // subscriptions to advisory topics
+	advisories        int   // subscriptions to advisory topics
+	messageAdvisories bool  // whether a policy has any about messages
+	temporaries       int   // destinations
+	late              *load // being filled: messages that advisories need
+	lateLoads         int   // that and those that were asked for
 
 	headless     *message.Message // of a message that enters without its body in memory
 	routing      routing
@@ -249,12 +253,16 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 		q.dirty = false
 		if q.keeping == nil {
 			b.dispatch(q)
-			continue
+		} else {
+			b.settleReplaced(q)
+			b.dispatch(q)
+			b.settleOldest(q)
 		}
-		b.settleReplaced(q)
-		b.dispatch(q)
-		b.settleOldest(q)
+		if b.messageAdvisories {
+			b.adviseSlow(q)
+		}
 	}
+	b.askLate()
 	b.relieve()
 	b.packLong()
 	b.clean()

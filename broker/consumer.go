@@ -29,6 +29,7 @@ type consumer struct {
 	browsing     bool
 	browsed      bool // all of browse was shown
 	total, acked uint64
+	told         bool // of an advisory, that it is slow
 }
 
 // deque holds the entries at a consumer in the order of their dispatch.
@@ -143,15 +144,12 @@ func (b *Broker) subscribe(ev *Subscribe) {
 	}
 	conn.consumers[ev.Consumer] = c
 	b.answer(ev.Conn, ev.Ref, nil)
+	b.adviseConsumer(c, false)
 	switch {
 	case c.subscription != nil:
 		b.touch(c.subscription.backlog)
-		if !ev.Browser {
-			for _, d := range slices.Clone(c.subscription.topics) {
-				if strings.HasPrefix(d.name.Name, advisoryPrefix) {
-					b.adviseNewcomer(c.subscription, d)
-				}
-			}
+		if slices.ContainsFunc(c.parts, isAdvisory) {
+			b.adviseNewcomer(c.subscription)
 		}
 	case c.browsing:
 		b.browse(c)
@@ -339,6 +337,7 @@ func (b *Broker) unsubscribe(ev *Unsubscribe) {
 // removeConsumer ends a consumer; what it has goes back.
 func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 	delete(c.conn.consumers, c.id)
+	defer b.adviseConsumer(c, true)
 	b.clearPullTimer(c)
 	b.wildConsumers = slices.DeleteFunc(b.wildConsumers, func(x *consumer) bool { return x == c })
 	if c.browsing {

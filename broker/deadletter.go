@@ -112,6 +112,7 @@ func (b *Broker) expire(e *entry) {
 		q.destination.expired++
 	}
 	if away {
+		b.adviseExpired(e)
 		b.settle(e)
 		return
 	}
@@ -185,5 +186,9 @@ func (b *Broker) bury(e *entry, cause string) {
 		dead.Expiration = b.now + p.Expiration.Milliseconds()
 	}
 	b.sendOn(dead, d)
+	b.adviseDeadLetter(e.backlog, m)
+	if x := e.stored.expiration; x != 0 && x <= b.now {
+		b.adviseExpired(e)
+	}
 	b.settle(e)
 }

@@ -35,7 +35,7 @@ type connection struct {
 	about        Connect
 	since        int64
 	consumers    map[ConsumerID]*consumer
-	producers    map[uint64]message.Destination
+	producers    map[uint64]*sender
 	transactions map[TxID]*transaction
 	temporaries  []*destination
 	throttled    bool // by Throttle
@@ -57,7 +57,7 @@ func (b *Broker) connect(ev *Connect) {
 			b.close(old, &Error{Code: InUse, Op: "connect", Detail: "client id " + ev.ClientID + " was taken over by " + ev.Remote})
 		}
 	}
-	c := &connection{id: ev.Conn, about: *ev, since: b.now, consumers: map[ConsumerID]*consumer{}, producers: map[uint64]message.Destination{}, transactions: map[TxID]*transaction{}}
+	c := &connection{id: ev.Conn, about: *ev, since: b.now, consumers: map[ConsumerID]*consumer{}, producers: map[uint64]*sender{}, transactions: map[TxID]*transaction{}}
 	b.connections[ev.Conn] = c
 	if ev.Name != "" {
 		b.names[ev.Name] = c
@@ -66,6 +66,7 @@ func (b *Broker) connect(ev *Connect) {
 		b.clients[ev.ClientID] = c
 	}
 	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref})
+	b.adviseConnection(c, false)
 }
 
 // close ends a connection from the broker's side.
@@ -94,12 +95,13 @@ func (b *Broker) disconnect(id ConnID) {
 	for _, consumer := range sortedKeys(c.consumers) {
 		b.removeConsumer(c.consumers[consumer], Unknown)
 	}
-	for _, name := range c.producers {
-		b.countProducer(name, -1)
+	for _, id := range sortedKeys(c.producers) {
+		b.endProducer(c, id)
 	}
 	for _, d := range c.temporaries {
 		b.drop(d)
 	}
+	b.adviseConnection(c, true)
 }
 
 func sortedKeys[K ~uint64, V any](m map[K]V) []K {
@@ -110,8 +112,6 @@ func sortedKeys[K ~uint64, V any](m map[K]V) []K {
 	slices.Sort(keys)
 	return keys
 }
-
-const advisoryPrefix = "ActiveMQ.Advisory."
 
 // lookup gives a destination, making it if that is allowed. It fails for a temporary one that is gone, for an
 // empty or wildcard name, and beyond Options.MaxDestinations.
@@ -149,10 +149,11 @@ func (b *Broker) create(name message.Destination, owner *connection) *destinatio
 	b.takePolicy(d)
 	if owner != nil {
 		owner.temporaries = append(owner.temporaries, d)
+		b.temporaries++
 	}
 	b.addRoutes(d)
 	b.joinPatterns(d)
-	b.advise(d, false)
+	b.adviseDestination(d, false)
 	return d
 }
 
@@ -244,6 +245,9 @@ func (b *Broker) removeDestination(ev *RemoveDestination) {
 // drop removes a destination with all that waits and all who consume.
 func (b *Broker) drop(d *destination) {
 	delete(b.destinations, d.name)
+	if d.owner != nil {
+		b.temporaries--
+	}
 	if q := d.queue; q != nil {
 		for len(q.attached) > 0 {
 			c := q.attached[0].consumer
@@ -257,7 +261,7 @@ func (b *Broker) drop(d *destination) {
 	for _, s := range slices.Clone(d.subscriptions) {
 		s.leave(d)
 	}
-	b.advise(d, true)
+	b.adviseDestination(d, true)
 }
 
 // abandon forgets a backlog and all its entries, in the log too.
@@ -326,46 +330,6 @@ func (b *Broker) entriesElsewhere(entries []*entry, q *backlog) []*entry {
 	return entries
 }
 
-// advise publishes an advisory about a temporary destination, without which Java clients would not send to it.
-// ActiveMQ: topics ActiveMQ.Advisory.TempQueue and TempTopic, Queue and Topic.
-func (b *Broker) advise(d *destination, removed bool) {
-	if b.advisories == 0 || strings.HasPrefix(d.name.Name, advisoryPrefix) {
-		return
-	}
-	topic := b.destinations[advisoryTopic(d.name.Kind)]
-	if topic == nil || len(topic.subscriptions) == 0 {
-		return
-	}
-	m := b.advisory(topic, d, removed)
-	targets := make([]*backlog, 0, len(topic.subscriptions))
-	for _, s := range topic.subscriptions {
-		targets = append(targets, s.backlog)
-	}
-	b.put(m, targets, false)
-}
-
-func (b *Broker) advisory(topic *destination, d *destination, removed bool) *message.Message {
-	a := &message.Advisory{Destination: d.name, Removed: removed}
-	if d.owner != nil {
-		a.Connection = d.owner.about.Name
-	}
-	return &message.Message{ID: b.newID(), Destination: topic.name, JMSType: "Advisory", Timestamp: b.now, Received: b.now, Advisory: a}
-}
-
-func advisoryTopic(k message.Kind) message.Destination {
-	name := [...]string{message.Queue: "Queue", message.Topic: "Topic", message.TempQueue: "TempQueue", message.TempTopic: "TempTopic"}[k]
-	return message.Destination{Kind: message.Topic, Name: advisoryPrefix + name}
-}
-
-// adviseNewcomer tells a new subscriber of an advisory topic what is already there.
-func (b *Broker) adviseNewcomer(s *subscription, topic *destination) {
-	for _, d := range b.sortedDestinations() {
-		if advisoryTopic(d.name.Kind) == topic.name && !strings.HasPrefix(d.name.Name, advisoryPrefix) {
-			b.put(b.advisory(topic, d, false), []*backlog{s.backlog}, false)
-		}
-	}
-}
-
 func (b *Broker) sortedDestinations() []*destination {
 	all := make([]*destination, 0, len(b.destinations))
 	for _, d := range b.destinations {
@@ -375,38 +339,51 @@ func (b *Broker) sortedDestinations() []*destination {
 	return all
 }
 
+// sender is one of a connection's producers.
+type sender struct {
+	about AddProducer
+	parts []message.Destination
+}
+
 func (b *Broker) addProducer(ev *AddProducer) {
 	c := b.connections[ev.Conn]
-	if c == nil {
+	if c == nil || c.producers[ev.Producer] != nil {
 		return
 	}
-	if _, known := c.producers[ev.Producer]; known {
-		return
+	p := &sender{about: *ev}
+	if !ev.Destination.IsZero() {
+		p.parts, _ = ev.Destination.Parts() // one that is none is refused when something is sent
 	}
-	c.producers[ev.Producer] = ev.Destination
-	b.countProducer(ev.Destination, 1)
+	c.producers[ev.Producer] = p
+	for _, part := range p.parts {
+		b.countProducer(part, 1)
+	}
+	b.adviseProducer(c, p, false)
 }
 
 func (b *Broker) removeProducer(ev *RemoveProducer) {
-	if c := b.connections[ev.Conn]; c != nil {
-		if name, known := c.producers[ev.Producer]; known {
-			delete(c.producers, ev.Producer)
-			b.countProducer(name, -1)
-		}
+	if c := b.connections[ev.Conn]; c != nil && c.producers[ev.Producer] != nil {
+		b.endProducer(c, ev.Producer)
 	}
 }
 
 // countProducer counts the producers of a destination, which need not be there yet.
 func (b *Broker) countProducer(name message.Destination, n int) {
-	if name.IsZero() {
-		return
-	}
 	if b.producing[name] += n; b.producing[name] == 0 {
 		delete(b.producing, name)
 	}
 	if d := b.destinations[name]; d != nil {
 		d.producers = b.producing[name]
 	}
+}
+
+func (b *Broker) endProducer(c *connection, id uint64) {
+	p := c.producers[id]
+	delete(c.producers, id)
+	for _, part := range p.parts {
+		b.countProducer(part, -1)
+	}
+	b.adviseProducer(c, p, true)
 }
 
 func (b *Broker) purge(ev *Purge) {

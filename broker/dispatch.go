@@ -76,6 +76,9 @@ func (b *Broker) send(ev *Send) {
 		} else if s := b.put(p.message, targets, ev.Tracked); s != nil {
 			hold = hold || s.flags&logged != 0
 		}
+		if b.messageAdvisories && tx == nil {
+			b.adviseSent(p.to, p.message)
+		}
 	}
 	b.forgetParts()
 	if ev.Ref != 0 {
@@ -281,6 +284,9 @@ func (b *Broker) give(c *consumer, e *entry) {
 		return
 	}
 	m := q.seen(s.message)
+	if b.messageAdvisories {
+		b.adviseGiven(c, e, m)
+	}
 	q.remove(e)
 	b.clearEntryTimer(e)
 	e.state = dispatched

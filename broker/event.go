@@ -74,8 +74,9 @@ type Subscribe struct {
 	MaxPending  int  // how many messages may wait for a subscription that is not durable; 0 leaves it to the topic's policy
 	Browser     bool // gets a copy of what waits now, then an EndOfBrowse
 	Exclusive   bool
-	Priority    int  // higher first
-	MayCreate   bool // whether the consumer may make the destination
+	Priority    int    // higher first
+	MayCreate   bool   // whether the consumer may make the destination
+	Label       string // its id in its protocol's own text, for advisories; "": the broker makes one up
 }
 
 // Unsubscribe removes a consumer. What it has not acknowledged goes back to its place in the queue.
@@ -199,6 +200,7 @@ type AddProducer struct {
 	Conn        ConnID
 	Producer    uint64 // chosen by the session
 	Destination message.Destination
+	Label       string // its id in its protocol's own text, for advisories; "": the broker makes one up
 }
 
 // RemoveProducer ends what AddProducer began.

@@ -10,6 +10,7 @@ type load struct {
 	dying   []*entry
 	causes  []string
 	moving  bool
+	late    []lateAdvisory // of stored, what they are wanted for
 	sweep   *sweep
 	sweeper *connection
 	jobs    []*entry
@@ -89,7 +90,7 @@ func (b *Broker) loaded(ev *Loaded) {
 		if i < len(ev.Messages) {
 			m = ev.Messages[i]
 		}
-		if m == nil || s.message != nil || s.first == nil && !l.moving {
+		if m == nil || s.message != nil || s.first == nil && !l.moving || l.late != nil {
 			continue
 		}
 		if l.moving {
@@ -113,6 +114,8 @@ func (b *Broker) loaded(ev *Loaded) {
 				b.uncache(s)
 			}
 		}
+	case l.late != nil:
+		b.lateLoaded(l, ev.Messages)
 	case l.sweep != nil:
 		b.sweepLoaded(l)
 	case l.dying != nil:

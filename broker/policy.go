@@ -22,6 +22,8 @@ type Policies struct {
 	// Create are destinations that are always there.
 	Create []message.Destination
 	Sweep  SweepPolicy
+	// NoAdvisories turns all advisories off.
+	NoAdvisories bool
 }
 
 // Policy is what holds for the destinations that fit a name or a pattern. The zero value is ActiveMQ's default.
@@ -37,6 +39,7 @@ type Policy struct {
 	Inactive    InactivePolicy
 	// MaxDestinations bounds the destinations for which the policy holds. 0 is no bound.
 	MaxDestinations int
+	Advisories  AdvisoryPolicy
 }
 
 func (p Policy) filled() Policy {
@@ -72,8 +75,10 @@ func (b *Broker) setPolicies(p Policies) {
 	p.Default = p.Default.filled()
 	p.Destinations = slices.Clone(p.Destinations)
 	slices.SortStableFunc(p.Destinations, func(x, y Policy) int { return moreSpecific(x.Destination.Name, y.Destination.Name) })
+	b.messageAdvisories = p.Default.Advisories.any()
 	for i, x := range p.Destinations {
 		p.Destinations[i] = x.filled()
+		b.messageAdvisories = b.messageAdvisories || x.Advisories.any()
 	}
 	b.policies = &p
 }

@@ -23,6 +23,7 @@ type rig struct {
 	loads   []Load // asked for and not answered, if lazy
 	lazy    bool
 	onTrim  func()
+	heard   func(Effect) // each effect
 	nextRef Ref
 	orphans []message.Destination
 	conns   ConnID
@@ -111,6 +112,11 @@ func (r *rig) do(events ...Event) []Effect {
 		r.b.Step(r.now, ev, &r.out)
 		r.write()
 		all = append(all, r.out.List...)
+		if r.heard != nil {
+			for _, x := range r.out.List {
+				r.heard(x)
+			}
+		}
 		for _, l := range r.out.Loads {
 			r.b.Locate(&l)
 			if r.lazy {

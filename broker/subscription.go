@@ -216,6 +216,7 @@ func (b *Broker) removeSubscription(ev *RemoveSubscription) {
 		b.answer(ev.Conn, ev.Ref, &Error{Code: InUse, Detail: "Durable consumer is in use"})
 	default:
 		b.removeSubscriptionState(s)
+		b.adviseUnsubscribed(s, ev.Conn)
 		b.answer(ev.Conn, ev.Ref, nil)
 	}
 }

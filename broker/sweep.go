@@ -339,7 +339,7 @@ func (b *Broker) sweepSend(w *sweep, e *entry) *Error {
 	if !b.log.roomFor(int64(e.stored.size)) {
 		return b.noRoom(w.about.Kind.String() + " messages to " + w.to.name.String())
 	}
-	m := e.stored.message.Copy()
+	m := w.queue.seen(e.stored.message).Copy()
 	if m.Original.IsZero() {
 		m.Original = m.Destination
 	}

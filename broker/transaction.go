@@ -221,12 +221,20 @@ func (b *Broker) apply(tx *transaction, always bool) {
 			c.forget(e)
 			c.acked++
 		}
+		if b.messageAdvisories {
+			b.adviseSettled(e)
+		}
 		b.discard(e)
 		if c != nil {
 			b.wake(c)
 		}
 	}
 	for i := range tx.sends {
+		if m := tx.sends[i].message; b.messageAdvisories && m != nil {
+			if d := b.destinations[m.Destination]; d != nil {
+				b.adviseSent(d, m)
+			}
+		}
 		b.enterFromTx(tx, &tx.sends[i], first+tx.sends[i].index)
 		if s := &tx.sends[i]; s.tracked && s.stored.flags&logged != 0 {
 			home := s.stored.position // of the record that names the producer; the commit's does not

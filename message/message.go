@@ -107,13 +107,6 @@ type Message struct {
 	encoded []byte
 }
 
-// Advisory is the event that an advisory message tells of.
-type Advisory struct {
-	Destination Destination // the destination that came or went
-	Removed     bool
-	Connection  string // the owner's connection id in its protocol's own text; "" for the broker
-}
-
 // Copy is a shallow copy for the caller to change. It shares Properties and Content, which are never written to, and unlike
 // a copy made by assignment it is encoded anew.
 func (m *Message) Copy() *Message {

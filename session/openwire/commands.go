@@ -155,7 +155,7 @@ func (c *connection) addProducer(v *wire.ProducerInfo) {
 	} else {
 		c.respond(v)
 	}
-	c.add(&broker.AddProducer{Conn: c.core.ID(), Producer: p.number, Destination: d})
+	c.add(&broker.AddProducer{Conn: c.core.ID(), Producer: p.number, Destination: d, Label: p.text})
 }
 
 func (c *connection) removeProducer(key objectKey, p *producer) {
@@ -196,7 +196,7 @@ func (c *connection) addConsumer(v *wire.ConsumerInfo) {
 	}
 	c.add(&broker.Subscribe{
 		Conn: c.core.ID(), Ref: makeRef(kind, uint64(x.id), uint32(v.CommandID)), Consumer: x.id, Destination: d, Selector: v.Selector,
-		Prefetch: max(0, int(v.PrefetchSize)), Name: v.SubscriptionName, NoLocal: v.NoLocal, Browser: v.Browser, Exclusive: v.Exclusive,
+		Label: consumerText(&id), Prefetch: max(0, int(v.PrefetchSize)), Name: v.SubscriptionName, NoLocal: v.NoLocal, Browser: v.Browser, Exclusive: v.Exclusive,
 		Priority: int(v.Priority), Retroactive: v.Retroactive, MaxPending: max(0, int(v.MaximumPendingMessageLimit)), MayCreate: session.MayCreate(c.reader.who, d),
 	})
 }

@@ -267,42 +267,32 @@ func (c *connection) deliver(e *broker.Effect) {
 func (c *connection) outbound(e *broker.Effect) error {
 	w := &c.writer
 	m, to := e.Message, &w.message
+	if err := fill(to, m, e.Sequence); err != nil {
+		return err
+	}
+	to.RedeliveryCounter, to.BrokerOutTime = int32(min(e.Redeliveries, 1<<31-1)), w.now
+	if m.Advisory != nil {
+		c.advise(m, to)
+	}
+	return nil
+}
+
+// fill gives to what m says; sequence is the broker's number of it.
+func fill(to *wire.Message, m *message.Message, sequence uint64) error {
 	content, compressed, err := m.OpenWireContent()
 	if err != nil {
 		return err
 	}
 	*to = wire.Message{
 		Type: byte(m.Type) + wire.CodeMessage, Destination: wireDestination(m.Destination), OriginalDestination: wireDestination(m.Original),
-		MessageID: wireMessageID(m.ID, e.Sequence), GroupID: m.GroupID, GroupSequence: m.GroupSequence, CorrelationID: m.CorrelationID,
+		MessageID: wireMessageID(m.ID, sequence), GroupID: m.GroupID, GroupSequence: m.GroupSequence, CorrelationID: m.CorrelationID,
 		Persistent: m.Persistent, Expiration: m.Expiration, Priority: int8(m.Priority), ReplyTo: wireDestination(m.ReplyTo),
 		Timestamp: m.Timestamp, JMSType: m.JMSType, Content: content, MarshalledProperties: m.Properties, Compressed: compressed,
-		RedeliveryCounter: int32(min(e.Redeliveries, 1<<31-1)), UserID: m.UserID,
-		BrokerInTime: m.Received, BrokerOutTime: w.now,
+		UserID: m.UserID, BrokerInTime: m.Received,
 	}
 	to.ProducerID = to.MessageID.ProducerID
 	if m.Type == message.Blob {
 		blobFields(m, to)
 	}
-	if m.Advisory != nil {
-		c.advise(m.Advisory, to)
-	}
 	return nil
-}
-
-// advise gives an advisory message the form that ActiveMQ's clients look for.
-func (c *connection) advise(a *message.Advisory, to *wire.Message) {
-	info := &wire.DestinationInfo{ConnectionID: wire.ConnectionID{Value: a.Connection}, Destination: wireDestination(a.Destination)}
-	if a.Removed {
-		info.OperationType = wire.OperationRemove
-	}
-	to.Type, to.JMSType, to.Content, to.DataStructure = wire.CodeMessage, "Advisory", nil, info
-	var p message.PropertiesBuilder
-	for _, x := range [...]struct{ name, value string }{
-		{"originBrokerId", c.deps.Broker.ID}, {"originBrokerName", c.deps.Broker.Name}, {"originBrokerURL", c.opt.URL},
-	} {
-		if err := p.SetString(x.name, x.value); err != nil {
-			c.log.Error("an advisory's property", "name", x.name, "error", err)
-		}
-	}
-	to.MarshalledProperties = p.Properties()
 }

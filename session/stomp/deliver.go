@@ -233,6 +233,10 @@ func (c *connection) deliver(sub *subscription, e *broker.Effect) {
 		b = stomp.AppendHeader(b, c.version, "original-destination", c.scratch)
 	}
 	body, transformation := transformOut(m, sub.transformation)
+	if m.Advisory != nil {
+		body, transformation = formatAdvisory(m.Advisory), advisoryJSON
+		b = c.appendOrigin(b)
+	}
 	if transformation != "" {
 		b = stomp.AppendHeader(b, c.version, "transformation", transformation)
 	}
