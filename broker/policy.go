@@ -24,6 +24,8 @@ type Policies struct {
 	Sweep  SweepPolicy
 	// NoAdvisories turns all advisories off.
 	NoAdvisories bool
+	// NoStatistics leaves statistics queries unanswered.
+	NoStatistics bool
 }
 
 // Policy is what holds for the destinations that fit a name or a pattern. The zero value is ActiveMQ's default.
@@ -39,7 +41,7 @@ type Policy struct {
 	Inactive    InactivePolicy
 	// MaxDestinations bounds the destinations for which the policy holds. 0 is no bound.
 	MaxDestinations int
-	Advisories  AdvisoryPolicy
+	Advisories      AdvisoryPolicy
 }
 
 func (p Policy) filled() Policy {

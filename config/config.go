@@ -33,6 +33,7 @@ type Config struct {
 	Consumers   Consumers   `yaml:"consumers" live:"yes" doc:"How queues deal with their consumers and with message groups."`
 	Subscribers Subscribers `yaml:"subscribers" live:"yes" doc:"How topics deal with subscribers that do not keep up, come late, or stay away."`
 	Slow        Slow        `yaml:"slowConsumers" live:"yes" doc:"When a consumer loses its place because messages wait for it and its window is full. By default never."`
+	Advisories  Advisories  `yaml:"advisories" live:"yes" doc:"What subscribers of the topics ActiveMQ.Advisory.> are told of messages. They are always told of connections, consumers, producers, destinations, expired messages and dead letters, unless broker.advisories is false."`
 	Policies    []Policy    `yaml:"policies" live:"yes" doc:"What holds for some destinations. Of the entries that fit a destination the most specific one holds alone: a name before *, * before >."`
 	Scheduler   Scheduler   `yaml:"scheduler" doc:"Messages that are to be delivered later (AMQ_SCHEDULED_DELAY and its like)."`
 	Journal     Journal     `yaml:"journal" doc:"The log on disk."`
@@ -52,7 +53,22 @@ type Config struct {
 
 // Broker is the broker's identity.
 type Broker struct {
-	Name string `yaml:"name" doc:"The name that clients see in BrokerInfo and people in the console: letters, digits, '.', '_' and '-'."`
+	Name       string `yaml:"name" doc:"The name that clients see in BrokerInfo and people in the console: letters, digits, '.', '_' and '-'."`
+	Advisories bool   `yaml:"advisories" live:"yes" doc:"Whether there are advisories at all. Without them Java clients that use temporary destinations need watchTopicAdvisories=false."`
+	Statistics bool   `yaml:"statistics" live:"yes" doc:"Whether messages sent to ActiveMQ.Statistics.Broker, ActiveMQ.Statistics.Destination.NAME and ActiveMQ.Statistics.Subscription are answered."`
+}
+
+// Advisories say which advisories about messages there are.
+type Advisories struct {
+	Delivered    bool `yaml:"delivered" doc:"Each message that comes in."`
+	Dispatched   bool `yaml:"dispatched" doc:"Each message that is given to a consumer."`
+	Consumed     bool `yaml:"consumed" doc:"Each message of a queue that is acknowledged."`
+	Discarded    bool `yaml:"discarded" doc:"Each message that a topic's subscriber loses because too many wait for it."`
+	NoConsumer   bool `yaml:"noConsumer" doc:"Each non-persistent message that comes in while nobody consumes: it is sent to the advisory topic itself."`
+	SlowConsumer bool `yaml:"slowConsumer" doc:"A consumer whose window is full while messages wait."`
+	FastProducer bool `yaml:"fastProducer" doc:"A producer that a limit holds up."`
+	Full         bool `yaml:"full" doc:"A destination that reaches a limit."`
+	Bodies       bool `yaml:"bodies" doc:"Messages in advisories keep their bodies."`
 }
 
 // Listener is one address where clients connect.
@@ -175,6 +191,7 @@ type Policy struct {
 	Consumers   Consumers   `yaml:"consumers" doc:"Instead of the section consumers. For queues."`
 	Subscribers Subscribers `yaml:"subscribers" doc:"Instead of the section subscribers. For topics."`
 	Slow        Slow        `yaml:"slowConsumers" doc:"Instead of the section slowConsumers."`
+	Advisories  Advisories  `yaml:"advisories" doc:"Instead of the section advisories."`
 
 	Keep                Keep     `yaml:"keep" doc:"Which messages wait. For queues; all, if nothing is said."`
 	Inactive            Inactive `yaml:"inactive" doc:"Instead of the section inactive."`
@@ -203,7 +220,7 @@ type Log struct {
 func Default() *Config {
 	return &Config{
 		Data:   "godwit-data",
-		Broker: Broker{Name: "godwit"},
+		Broker: Broker{Name: "godwit", Advisories: true, Statistics: true},
 		Listeners: []Listener{
 			{Name: "openwire", Protocol: "openwire", URL: "tcp://127.0.0.1:61616"},
 			{Name: "openwire+ssl", Protocol: "openwire", URL: "tls://127.0.0.1:61617"},

@@ -9,7 +9,8 @@ import (
 // brokerPolicies gives the core what the configuration says of destinations.
 func brokerPolicies(cfg *config.Config) broker.Policies {
 	p := broker.Policies{Default: brokerPolicy(config.Policy{Redelivery: cfg.Redelivery, DeadLetter: cfg.DeadLetter, Expiry: cfg.Expiry,
-		Consumers: cfg.Consumers, Subscribers: cfg.Subscribers, Slow: cfg.Slow, Inactive: cfg.Inactive})}
+		Consumers: cfg.Consumers, Subscribers: cfg.Subscribers, Slow: cfg.Slow, Inactive: cfg.Inactive, Advisories: cfg.Advisories})}
+	p.NoAdvisories, p.NoStatistics = !cfg.Broker.Advisories, !cfg.Broker.Statistics
 	p.Scheduler = broker.SchedulerPolicy{Off: !cfg.Scheduler.Enabled, MaxRepeat: cfg.Scheduler.MaxRepeat, MaxJobs: cfg.Scheduler.MaxJobs}
 	for _, entry := range cfg.Policies {
 		p.Destinations = append(p.Destinations, brokerPolicy(entry))
@@ -29,6 +30,7 @@ func brokerPolicy(p config.Policy) broker.Policy {
 		Consumers:   consumerPolicy(p.Consumers),
 		Subscribers: subscriberPolicy(p.Subscribers),
 		Slow:        slowPolicy(p.Slow),
+		Advisories:  broker.AdvisoryPolicy(p.Advisories),
 
 		Keep:            broker.KeepPolicy{LastValueKey: p.Keep.LastValueKey, MaxKeys: p.Keep.MaximumKeys, Ring: p.Keep.Ring},
 		Inactive:        broker.InactivePolicy{Remove: p.Inactive.Remove, After: p.Inactive.After},
