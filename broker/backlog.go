@@ -116,6 +116,7 @@ type backlog struct {
 // counters of a destination since the broker's start.
 type counters struct {
 	enqueued, dequeued, dispatchedTotal, expired, deadLetters, replaced uint64
+	waits                                                               waits
 }
 
 // attachment binds a consumer to a backlog.

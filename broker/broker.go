@@ -18,6 +18,10 @@ import (
 type Options struct {
 	// Name is what the broker calls itself in words for people. "" means godwit.
 	Name string
+	// ID, Directory and Connectors (URLs by their ActiveMQ names: openwire, ssl, stomp, stomp+ssl) are what statistics tell; they may be empty.
+	ID         string
+	Directory  string
+	Connectors map[string]string
 	// CacheBytes is about how many bytes of waiting messages that are in the log stay in memory too; beyond it they are read back when
 	// their turn comes. 0 means 8 MiB.
 	CacheBytes int64

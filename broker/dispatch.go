@@ -14,6 +14,13 @@ func (b *Broker) send(ev *Send) {
 		return
 	}
 	m := ev.Message
+	if m.ReplyTo.Kind != message.NoDestination && b.asksStatistics(m) {
+		b.answerStatistics(m)
+		if ev.Ref != 0 {
+			b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref})
+		}
+		return
+	}
 	var tx *transaction
 	if ev.Tx != 0 {
 		var done bool
@@ -295,8 +302,11 @@ func (b *Broker) give(c *consumer, e *entry) {
 	c.total++
 	q.inFlight++
 	q.dispatchedTotal++
+	wait := b.now - m.Received
+	q.waits.add(wait)
 	if q.destination.queue == nil {
 		q.destination.dispatchedTotal++
+		q.destination.waits.add(wait)
 	}
 	if c.pulls > 0 {
 		if c.pulls--; c.pulls == 0 {

@@ -153,11 +153,13 @@ func (c *core) wait(ctx context.Context) *session.Deps {
 // open opens the journal and starts a core on it.
 func (n *node) open() (*engine.Engine, error) {
 	cfg := n.config()
+	options := brokerOptions(cfg)
+	options.ID, options.Directory, options.Connectors = n.id, cfg.Data, connectors(cfg)
 	return engine.Open(func(notify journal.Notify) (journal.Log, error) {
 		return segment.Open(cfg.JournalPath(), segment.Options{
 			FS: n.fs, SegmentSize: int64(cfg.Journal.SegmentSize), MaxBytes: int64(cfg.Journal.MaxSize), Reserve: int64(cfg.Journal.Reserve), Logger: n.log,
 		}, notify)
-	}, engine.Options{Broker: brokerOptions(cfg), Logger: n.log})
+	}, engine.Options{Broker: options, Logger: n.log})
 }
 
 func brokerOptions(cfg *config.Config) broker.Options {
