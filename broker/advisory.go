@@ -147,7 +147,7 @@ func (b *Broker) adviseDestination(d *destination, removed bool) {
 }
 
 func aboutDestination(d *destination, removed bool) *message.Advisory {
-	a := &message.Advisory{Destination: d.name, Removed: removed}
+	a := &message.Advisory{Destination: d.name, Removed: removed, Connection: d.creator}
 	if d.owner != nil {
 		a.Connection = d.owner.about.Name
 	}
@@ -183,11 +183,15 @@ func (b *Broker) adviseConsumer(c *consumer, removed bool) {
 	}
 	on := advisoryName(onConsumer, c.about.Destination)
 	if to := b.advisers(on); len(to) > 0 {
-		b.advise(to, on, aboutConsumer(c, removed), property{propConsumers, int32(b.consumersOf(c.about.Destination))})
+		n := b.consumersOf(c.about.Destination)
+		if c.about.Browser && !removed { // it counts as long as it is there
+			n++
+		}
+		b.advise(to, on, aboutConsumer(c, removed), property{propConsumers, int32(n)})
 	}
 }
 
-// consumersOf counts as ActiveMQ does: a durable subscription counts while nobody is there too, a browser does not, and what is no single destination has none.
+// consumersOf counts as ActiveMQ does: a durable subscription counts while nobody is there too, and what is no single destination has none.
 func (b *Broker) consumersOf(name message.Destination) int {
 	d := b.destinations[name]
 	switch {
@@ -221,7 +225,11 @@ func (b *Broker) adviseProducer(c *connection, p *sender, removed bool) {
 		}
 		on := advisoryName(onProducer, part)
 		if to := b.advisers(on); len(to) > 0 {
-			b.advise(to, on, aboutProducer(c, p, part, removed), property{propProducers, int32(b.producersOf(part))})
+			n := b.producersOf(part)
+			if n == 0 && !removed {
+				n = 1 // its first message will make the destination
+			}
+			b.advise(to, on, aboutProducer(c, p, part, removed), property{propProducers, int32(n)})
 		}
 	}
 }

@@ -82,7 +82,7 @@ func TestAdvisories(t *testing.T) {
 		}, "Producer.Queue.Q P producerCount=1\nProducer.Queue.Q gone P producerCount=0"},
 		"composite producer": {Options{}, "Producer.>", func(r *rig, c ConnID) {
 			r.do(&AddProducer{Conn: c, Producer: 1, Destination: tq("A,topic://B"), Label: "P"}, &Disconnect{Conn: c})
-		}, "Producer.Queue.A P producerCount=0\nProducer.Topic.B P producerCount=0\nProducer.Queue.A gone P producerCount=0\nProducer.Topic.B gone P producerCount=0"},
+		}, "Producer.Queue.A P producerCount=1\nProducer.Topic.B P producerCount=1\nProducer.Queue.A gone P producerCount=0\nProducer.Topic.B gone P producerCount=0"},
 		"consumer": {Options{}, "Consumer.Queue.Q", func(r *rig, c ConnID) {
 			r.consume(c, 1, tq("Q"), 1, label)
 			r.do(&Unsubscribe{Conn: c, Consumer: 1})

@@ -134,11 +134,12 @@ type Broker struct {
 		due     []*entry   // for tick alone
 		run     []*entry   // for packList alone
 	}
-	advisories        int   // subscriptions to advisory topics
-	messageAdvisories bool  // whether a policy has any about messages
-	temporaries       int   // destinations
-	late              *load // being filled: messages that advisories need
-	lateLoads         int   // that and those that were asked for
+	actor             ConnID // on whose behalf destinations are made in this Step
+	advisories        int    // subscriptions to advisory topics
+	messageAdvisories bool   // whether a policy has any about messages
+	temporaries       int    // destinations
+	late              *load  // being filled: messages that advisories need
+	lateLoads         int    // that and those that were asked for
 
 	headless     *message.Message // of a message that enters without its body in memory
 	routing      routing
@@ -179,7 +180,7 @@ func New(opt Options) *Broker {
 // Step applies one event at a time (ms since 1970, never going back) and adds to out what is to be done. The records of one Step must be
 // appended in one batch.
 func (b *Broker) Step(now int64, event Event, out *Effects) {
-	b.now, b.out = now, out
+	b.now, b.out, b.actor = now, out, 0
 	switch ev := event.(type) {
 	case *Send:
 		b.send(ev)

@@ -137,6 +137,7 @@ func (b *Broker) subscribe(ev *Subscribe) {
 		b.answer(ev.Conn, ev.Ref, nil)
 		return
 	}
+	b.actor = ev.Conn
 	c, err := b.newConsumer(conn, ev)
 	if err != nil {
 		b.answer(ev.Conn, ev.Ref, err)

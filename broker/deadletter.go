@@ -186,6 +186,9 @@ func (b *Broker) bury(e *entry, cause string) {
 		dead.Expiration = b.now + p.Expiration.Milliseconds()
 	}
 	b.sendOn(dead, d)
+	if b.messageAdvisories {
+		b.adviseSent(d, dead)
+	}
 	b.adviseDeadLetter(e.backlog, m)
 	if x := e.stored.expiration; x != 0 && x <= b.now {
 		b.adviseExpired(e)

@@ -13,6 +13,7 @@ import (
 type destination struct {
 	name          message.Destination
 	owner         *connection // of a temporary one
+	creator       string      // name of the connection that made it, if that was since the start; for advisories
 	policy        *Policy
 	routes        *routes         // where else its messages go; nil: nowhere
 	dlq           bool            // some policy sends dead letters here
@@ -137,6 +138,9 @@ func (b *Broker) lookup(name message.Destination, op string, mayCreate bool, use
 func (b *Broker) create(name message.Destination, owner *connection) *destination {
 	d := &destination{name: name, owner: owner, producers: b.producing[name], wild: name.IsPattern()}
 	b.destinations[name] = d
+	if c := b.connections[b.actor]; c != nil && !c.internal() {
+		d.creator = c.about.Name
+	}
 	if !name.Kind.IsTopic() {
 		d.queue = &backlog{destination: d}
 		if owner == nil {
@@ -190,6 +194,7 @@ func fits(parts []message.Destination, name message.Destination) bool {
 }
 
 func (b *Broker) createDestination(ev *CreateDestination) {
+	b.actor = ev.Conn
 	op := "create " + ev.Destination.String()
 	if b.destinations[ev.Destination] == nil {
 		if strings.ContainsAny(ev.Destination.Name, ",?") || ev.Destination.IsPattern() {

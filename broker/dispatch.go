@@ -13,6 +13,7 @@ func (b *Broker) send(ev *Send) {
 	if conn == nil {
 		return
 	}
+	b.actor = ev.Conn
 	m := ev.Message
 	if m.ReplyTo.Kind != message.NoDestination && b.asksStatistics(m) {
 		b.answerStatistics(m)
