@@ -81,6 +81,14 @@ func (b *Broker) listTransactions(ev *ListTransactions) {
 	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: v})
 }
 
+// preparedSince says how many transactions are prepared, and since when the first of them.
+func (b *Broker) preparedSince() (n int, since int64) {
+	if first := b.branches.prepared.Front(); first != nil {
+		since = first.Value.(*transaction).branch.prepared
+	}
+	return b.branches.prepared.Len(), since
+}
+
 func (tx *transaction) view() TransactionView {
 	v := TransactionView{State: "open", Begun: tx.begun, Sent: len(tx.sends), Acknowledged: len(tx.acks)}
 	if tx.conn != nil {

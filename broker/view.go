@@ -18,6 +18,8 @@ type View struct {
 	CachedBytes   int64              `json:"cachedBytes"`   // of messages held in memory
 	LiveBytes     int64              `json:"liveBytes"`     // of the log that are still needed
 	LogBytes      int64              `json:"logBytes"`      // between the log's head and tail
+	Prepared      int                `json:"prepared"`      // transactions; ListTransactions lists them
+	PreparedSince int64              `json:"preparedSince"` // ms since 1970, of the one that was prepared first; 0: none is
 }
 
 // DestinationView is a queue or topic with its counters since the broker's start, but for Size and InFlight, which are now.
@@ -99,6 +101,7 @@ func (s *subscription) view() SubscriptionView {
 // view makes a View, sorted by name or id.
 func (b *Broker) view() *View {
 	v := &View{CachedBytes: b.cached, LiveBytes: b.log.live, LogBytes: int64(b.log.used())}
+	v.Prepared, v.PreparedSince = b.preparedSince()
 	for _, d := range b.sortedDestinations() {
 		dv := DestinationView{Destination: d.name, Kind: kindName(d.name.Kind), Name: d.name.Name, Consumers: d.consumers, Producers: d.producers}
 		c := d.counters

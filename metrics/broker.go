@@ -113,6 +113,8 @@ func writeNow(e *Exposition, v *broker.View) {
 		{"godwit_consumers", "Consumers.", float64(len(v.Consumers))},
 		{"godwit_producers", "Producers.", float64(producers)},
 		{"godwit_transactions", "Open transactions.", float64(transactions)},
+		{"godwit_transactions_prepared", "Prepared transactions, which wait for their transaction managers.", float64(v.Prepared)},
+		{"godwit_transactions_prepared_since", "When the first of them was prepared, seconds since 1970; 0 if there is none.", float64(v.PreparedSince) / 1000},
 		{"godwit_durable_subscriptions", "Durable subscriptions.", float64(len(v.Subscriptions))},
 		{"godwit_durable_subscriptions_inactive", "Durable subscriptions without a consumer.", float64(inactive)},
 		{"godwit_messages", "Messages that wait or are at consumers.", float64(messages)},

@@ -181,6 +181,25 @@ func (c *Client) PurgeSubscription(ctx context.Context, clientID, name string) (
 	return answer.Removed, err
 }
 
+// Transactions lists at most limit transactions, those prepared the longest first (0: as many as the API gives by itself).
+func (c *Client) Transactions(ctx context.Context, limit int) (*broker.TransactionsView, error) {
+	query := url.Values{}
+	if limit > 0 {
+		query.Set("limit", strconv.Itoa(limit))
+	}
+	answer := &broker.TransactionsView{}
+	return answer, c.get(ctx, answer, query, "transactions")
+}
+
+// SettleTransaction commits or rolls back a prepared transaction. xid is as Transactions gives it.
+func (c *Client) SettleTransaction(ctx context.Context, xid string, commit bool) error {
+	verb := "rollback"
+	if commit {
+		verb = "commit"
+	}
+	return c.post(ctx, nil, nil, "transactions", xid, verb)
+}
+
 // Reload has the configuration read again.
 func (c *Client) Reload(ctx context.Context) (*api.Reloaded, error) {
 	answer := &api.Reloaded{}
