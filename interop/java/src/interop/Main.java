@@ -9,6 +9,7 @@ public final class Main {
         Bodies.addTo(suite);
         Deliveries.addTo(suite);
         Transactions.addTo(suite);
+        XA.addTo(suite);
         Acknowledgements.addTo(suite);
         Selectors.addTo(suite);
         Topics.addTo(suite);
@@ -31,6 +32,7 @@ public final class Main {
       case "refused" -> suite.add("wrong-credentials", Connections::wrongCredentials);
       case "ring-first" -> suite.add("ring-first", Ring::first);
       case "ring-last" -> suite.add("ring-last", Ring::last);
+      case "xa" -> XA.addTo(suite);
       case "crash" -> Crash.addTo(suite);
       default -> throw new IllegalArgumentException("no suite " + args[0]);
     }
