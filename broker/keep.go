@@ -178,7 +178,8 @@ func (b *Broker) emitLastValue(q *backlog, v *lastValue) {
 	b.number(q.id)
 	b.number(v.entry.stored.sequence)
 	b.text(v.key)
-	b.emit(start, Record{Lazy: true, home: &v.home})
+	r := b.emit(start, Record{Lazy: true, home: &v.home})
+	b.log.room -= int64(r.Size)
 }
 
 // carryLastValues writes again what keys the messages have whose records are before the position, and gives about the size of all.

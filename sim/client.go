@@ -256,11 +256,26 @@ func (w *world) queue() message.Destination {
 	if w.chance(12) {
 		return message.Destination{Kind: message.Queue, Name: "ActiveMQ.DLQ"}
 	}
+	if w.chance(4) {
+		return w.special()
+	}
 	return message.Destination{Kind: message.Queue, Name: fmt.Sprintf("q.%d", w.rnd.IntN(3))}
 }
 
-// destination is where a message may be sent.
-func (w *world) destination() message.Destination {
+// destination is where a message may be sent. What comes to the queues of a virtual topic comes by the topic, and a ring gets one message at a time.
+func (w *world) destination(inTx bool) message.Destination {
+	for {
+		d := w.anywhere()
+		if slices.Contains(copies, d.String()) {
+			d = named(virtualTopic)
+		}
+		if !inTx || d.String() != ring {
+			return d
+		}
+	}
+}
+
+func (w *world) anywhere() message.Destination {
 	switch x := w.rnd.IntN(20); {
 	case x < 6:
 		return message.Destination{Kind: message.Topic, Name: fmt.Sprintf("t.%d", w.rnd.IntN(2))}
@@ -298,7 +313,7 @@ func (c *client) send(in broker.TxID) *broker.Send {
 	case w.chance(20):
 		size = w.rnd.IntN(6000)
 	}
-	m := &message.Message{ID: x.id, Destination: w.destination(), Priority: []uint8{4, 4, 4, 0, 9}[w.rnd.IntN(5)], Persistent: x.persistent, Expiration: x.expiration,
+	m := &message.Message{ID: x.id, Destination: w.destination(in != 0), Priority: []uint8{4, 4, 4, 0, 9}[w.rnd.IntN(5)], Persistent: x.persistent, Expiration: x.expiration,
 		Timestamp: w.now, Type: message.Text, Content: []byte(strings.Repeat("x", size))}
 	m.Properties = m.Properties.With("n", int32(x.n))
 	if m.Persistent {

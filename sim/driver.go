@@ -96,6 +96,13 @@ func (w *world) start() {
 	w.opt.Policies.Default.DeadLetter.DropExpired = w.chance(4)
 	w.opt.Policies.Default.DeadLetter.KeepNonPersistent = w.chance(3)
 	w.segmentBytes = 64 << 10
+	w.opt.Policies.Destinations = rules(w.opt.Policies.Default)
+	switch w.cfg.Bug {
+	case NoCopies:
+		w.opt.Policies.VirtualTopics = []broker.VirtualTopic{}
+	case WideRing:
+		w.opt.Policies.Destinations[1].Keep.Ring++
+	}
 	w.calm = []int{1, 4, 20}[w.rnd.IntN(3)]
 	if w.chance(4) {
 		w.segmentBytes = 128 << 10
@@ -197,6 +204,9 @@ func (w *world) collect() {
 		r := &w.out.Records[i]
 		if w.drops(r.Head[0]) {
 			continue
+		}
+		if w.cfg.Bug == WrongKey && r.Head[0] == 20 {
+			r.Head[len(r.Head)-1] ^= 0x40
 		}
 		if w.batch == nil {
 			w.batch = &journal.Batch{}

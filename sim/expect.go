@@ -255,7 +255,7 @@ func (w *world) targets(c *client, m *message.Message, part message.Destination)
 	if !part.Kind.IsTopic() {
 		return []target{{backlog: name, generation: w.generations[name]}}
 	}
-	var to []target
+	to := w.copiesOf(part)
 	for _, s := range w.subs {
 		fits := s.about.Destination == part || s.about.Destination.IsPattern() && message.MatchName(s.about.Destination.Name, part.Name)
 		local := s.about.NoLocal && (s.conn == c.conn || s.durable() && s.clientID == c.clientID)

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,6 +45,7 @@ type state struct {
 	places map[key]place
 	lasts  map[string]last
 	subs   []*sub
+	queues map[string]bool
 }
 
 func (s *state) at(end uint64, batch int) *state {
@@ -89,9 +91,12 @@ type model struct {
 	shown       map[shown]bool
 	subs        []*sub
 	lasts       map[string]last
-	generations map[string]int // of queues: how often each was removed
-	batches     int            // number of the batch being filled
-	told        int            // the newest batch that a client relies on
+	generations map[string]int  // of queues: how often each was removed
+	queues      map[string]bool // of the virtual topic, as far as they are there
+	newest      map[int]uint64  // of the messages to the last-value queue, by key: sequence
+	fresh       map[int]*sent   // of those that the step at work brings
+	batches     int             // number of the batch being filled
+	told        int             // the newest batch that a client relies on
 	states      []*state
 	before      *state // of the step at work
 	need        int    // the batch that the answer of the step at work needs
@@ -100,6 +105,7 @@ type model struct {
 func (m *model) init() {
 	m.places, m.messages, m.shown = map[key]*place{}, map[message.ID]*sent{}, map[shown]bool{}
 	m.lasts, m.generations = map[string]last{}, map[string]int{}
+	m.queues, m.newest, m.fresh = map[string]bool{}, map[int]uint64{}, map[int]*sent{}
 	m.batches = 1
 }
 
@@ -114,6 +120,7 @@ func (m *model) state() *state {
 	for k, v := range m.lasts {
 		s.lasts[k] = v
 	}
+	s.queues = maps.Clone(m.queues)
 	for _, x := range m.subs {
 		if x.durable() {
 			s.subs = append(s.subs, x)
@@ -134,6 +141,7 @@ type due struct {
 	gone     map[key]bool
 	removed  map[string]bool // backlogs
 	mayGo    map[key]bool
+	replaced []*sent // by others of the same step
 }
 
 type arrival struct {
@@ -149,6 +157,8 @@ func (w *world) judge(ev broker.Event, effects []broker.Effect) {
 	w.need = 0
 	d := &due{gone: map[key]bool{}, removed: map[string]bool{}, mayGo: map[key]bool{}}
 	w.expect(ev, effects, d)
+	w.learnQueues(ev, effects)
+	w.keepNewest(d)
 	w.compare(d, w.observe())
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
@@ -212,6 +222,9 @@ func (w *world) written() map[uint64]message.ID {
 func (w *world) compare(d *due, now map[key]*place) {
 	dead := map[message.ID]int{}
 	maybe := map[message.ID]int{} // late and refused at once: which of the two came first says whether it is dropped
+	for _, x := range d.replaced {
+		maybe[x.id]++ // if its time was over
+	}
 	// What comes after its time goes on at once, or waits for room in the dead-letter queue.
 	var postponed []arrival
 	d.arrivals = slices.DeleteFunc(d.arrivals, func(a arrival) bool {
@@ -240,6 +253,11 @@ func (w *world) compare(d *due, now map[key]*place) {
 			continue
 		}
 		w.result.Settled++
+		if w.letGo(old, now) {
+			w.result.LetGo++
+			maybe[old.msg.id]++ // its time may have been over, or it was refused for good, before it was replaced
+			continue
+		}
 		if d.gone[k] || d.removed[k.backlog] || d.mayGo[k] {
 			if d.removed[k.backlog] && !old.Ready {
 				maybe[old.msg.id]++ // it may have become a dead letter just before its queue went with its connection
@@ -307,6 +325,8 @@ func (w *world) compare(d *due, now map[key]*place) {
 			w.fail("message %s is a dead letter and not in its queue", id)
 		}
 	}
+	w.checkKept(now)
+	w.noteNewest(now)
 	w.places = now
 }
 
@@ -338,6 +358,7 @@ func (w *world) judgeDelivery(e *broker.Effect) {
 	if p.msg.id != e.Message.ID {
 		w.fail("message %s was given as %s", p.msg.id, e.Message.ID)
 	}
+	w.judgeAddress(p, e.Message)
 	if p.msg.rolledBack {
 		w.fail("message %s was rolled back and is shown", p.msg.id)
 	}
@@ -377,11 +398,19 @@ func (w *world) delivered(c *consumer, e *broker.Effect) *place {
 		if p.Sequence != e.Sequence {
 			continue
 		}
-		if c.about.Browser && strings.Contains(p.Backlog, "queue://") || p.Conn == e.Conn && p.Consumer == e.Consumer && p.Dispatched {
+		if c.about.Browser && c.browses(p.Backlog) || p.Conn == e.Conn && p.Consumer == e.Consumer && p.Dispatched {
 			return p
 		}
 	}
 	return nil
+}
+
+// browses says whether a browser looks at a backlog.
+func (c *consumer) browses(backlog string) bool {
+	to := c.about.Destination
+	queue, ok := strings.CutPrefix(backlog, to.Kind.String()+"://")
+	parts, err := to.Parts()
+	return ok && err == nil && slices.ContainsFunc(parts, func(d message.Destination) bool { return message.MatchName(d.Name, queue) })
 }
 
 // judgeOrder checks that the consumer was not given this message before another that it would have taken and that still waits.
@@ -450,6 +479,11 @@ func (w *world) recovered(newest uint64) {
 		}
 	}
 	w.places = now
+	w.queues = map[string]bool{}
+	maps.Copy(w.queues, base.queues)
+	clear(w.newest)
+	clear(w.fresh)
+	w.noteNewest(now)
 	w.lasts = map[string]last{}
 	for k, v := range base.lasts {
 		w.lasts[k] = v
@@ -475,6 +509,12 @@ func (w *world) checkFlags() {
 			w.fail("message %s in %s was shown before the crash and is not flagged as redelivered", p.msg.id, k.backlog)
 		}
 	}
+	for _, k := range sorted(w.places) {
+		if now[k] == nil && !w.letGo(w.places[k], now) {
+			w.fail("message %s has vanished from %s at the start", w.places[k].msg.id, k.backlog)
+		}
+	}
+	w.checkKept(now)
 	w.places = now
 }
 
@@ -488,7 +528,7 @@ func (w *world) checkSpace() {
 		if !ok {
 			continue
 		}
-		const small = 4 << 10 // for queues, subscriptions and producers
+		const small = 6 << 10 // for queues, subscriptions, producers and keys
 		if limit := v.LiveBytes*3/2 + w.opt.SegmentBytes + small; v.LogBytes > limit {
 			w.fail("the log has %d bytes, %d of them live; %d are allowed", v.LogBytes, v.LiveBytes, limit)
 		}

@@ -40,11 +40,14 @@ const (
 	EarlyTrim           // the log forgets more than the core said
 	IgnoreResent        // the second copy of a message is taken for a first
 	ReuseLoadedBody     // a message that is read back is the one read before
+	WrongKey            // the key of a last value is written wrongly
+	NoCopies            // the core copies no virtual topic
+	WideRing            // the core thinks that a ring is larger by one
 	bugs
 )
 
 var bugNames = [...]string{"none", "confirm early", "drop place", "forget ack", "forget tx ack", "forget tx message", "forget removal", "no mark", "skip redelivered",
-	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body"}
+	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body", "wrong key", "no copies", "wide ring"}
 
 // String is the bug's name.
 func (b Bug) String() string { return bugNames[b] }
@@ -54,6 +57,7 @@ type Result struct {
 	Trace                                             uint64 // hash of all that happened
 	Sent, Delivered, Settled, Commits, Crashes, Trims int
 	DeadLetters, Loads, Resent, Browsed, Refused      int
+	Copied, LetGo                                     int // of a virtual topic; by queues that do not keep all
 }
 
 // failure carries a violation up through the run.
