@@ -50,6 +50,7 @@ func (b *Broker) applyKeep(d *destination) {
 	case d.policy.Keep.all():
 		q.keeping = nil
 	case q.keeping == nil:
+		q.unpackAll()
 		q.keeping = &keeping{newest: map[string]*lastValue{}, of: map[*entry]*lastValue{}}
 		b.touch(q)
 	default:

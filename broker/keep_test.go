@@ -236,6 +236,30 @@ func TestKeepIsChangedLive(t *testing.T) {
 	size(6)
 }
 
+// A backlog in packs becomes a ring, by a new policy or by one that a restart finds.
+func TestLongBacklogBecomesRing(t *testing.T) {
+	for _, live := range []bool{true, false} {
+		r := newRig(t, Options{PackFrom: 32})
+		c := r.connect("", "")
+		for i := range 200 {
+			r.send(c, r.msg(aQueue("K"), fmt.Sprint(i), prio(uint8(i%3))))
+		}
+		p := Policies{Default: Policy{Keep: KeepPolicy{Ring: 5}}}
+		if r.b.destinations[aQueue("K")].queue.packing == nil {
+			t.Fatal("the backlog has no packs")
+		}
+		if live {
+			r.do(&Configure{Policies: p})
+		} else {
+			r.opt.Policies = p
+			r.crash()
+		}
+		if got := r.rest(); got != "197 196 199 195 198" {
+			t.Errorf("live %v: got %q", live, got)
+		}
+	}
+}
+
 func TestInactiveDestinationsAreRemoved(t *testing.T) {
 	policies := Policies{
 		Destinations: []Policy{

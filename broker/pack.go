@@ -74,8 +74,9 @@ func (b *Broker) pack(q *backlog) {
 	q.packing.next = q.ready - q.packing.count + b.opt.PackFrom/2
 }
 
-// pinned says whether something points to any entries that wait in the backlog: cursors of consumers with selectors, what browsers are to be shown.
-func (q *backlog) pinned() bool { return q.choosers != nil || q.browsers > 0 }
+// pinned says whether something points to any entries that wait in the backlog: cursors of consumers with selectors, what browsers are to be shown,
+// the newest of a key.
+func (q *backlog) pinned() bool { return q.choosers != nil || q.browsers > 0 || q.keeping != nil }
 
 // swept says whether a sweep stands on an entry.
 func (q *backlog) swept(e *entry) bool {
