@@ -26,6 +26,7 @@ func (b *Broker) ack(ev *Ack) {
 		return
 	}
 	entries := append(b.scratch.acked[:0], c.dispatched.all()[from:to]...)
+	b.heard(c, len(entries))
 	switch {
 	case ev.Kind == Delivered:
 		for _, e := range entries {

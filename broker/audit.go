@@ -181,6 +181,7 @@ func (a *audit) backlog(q *backlog, name string) {
 		a.check(s.message != nil || s.flags&(logged|spilled) != 0, "%s: the body of message %d is nowhere", name, s.sequence)
 		a.held = append(a.held, h)
 	}
+	a.groups(q, all, name)
 	a.check(size == q.size, "%s: size counts %d, has %d", name, q.size, size)
 	a.check(bytes == q.bytes, "%s: bytes counts %d, has %d", name, q.bytes, bytes)
 	a.check(inFlight == q.inFlight, "%s: inFlight counts %d, has %d", name, q.inFlight, inFlight)

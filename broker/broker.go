@@ -118,6 +118,8 @@ type Broker struct {
 	delayed       map[*entry]int64 // when those come back that wait for a redelivery, ms since 1970; never ranged over where the order shows
 	loads         map[uint64]*load
 	dirty         []*backlog // to be dispatched at the end of the Step
+	gated         []*backlog // that wait for consumers
+	patrolAt      int64      // when the next patrol is, ms since 1970; 0: none
 	fresh         []*stored  // came in the Step, may have to leave memory at its end
 	long          []*backlog // became long in the Step
 	packs         []*backlog // those that have packs, or had
@@ -251,6 +253,9 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 	}
 	if b.sweepAt != 0 && b.sweepAt <= now {
 		b.removeInactive()
+	}
+	if b.patrolAt != 0 && b.patrolAt <= now {
+		b.patrol()
 	}
 	for len(b.dirty) > 0 {
 		q := b.dirty[len(b.dirty)-1]

@@ -23,6 +23,9 @@ type consumer struct {
 	indexed      []*attachment // those that a selectorIndex serves
 	subscription *subscription
 	priority     int
+	policy       *Policy // of its first destination
+	slow         slowness
+	pace         pace
 	pulls        int   // messages asked for by Pull
 	timer        int32 // of a pull; index in timers plus 1
 	browse       []*entry
@@ -83,6 +86,9 @@ func (c *consumer) credit() int {
 	}
 	if c.prefetch == 0 {
 		return c.pulls
+	}
+	if c.pace.window != 0 {
+		return min(c.prefetch, c.pace.window) - (c.dispatched.len() - c.seen)
 	}
 	return c.prefetch - (c.dispatched.len() - c.seen)
 }
@@ -173,6 +179,20 @@ func (b *Broker) newConsumer(conn *connection, ev *Subscribe) (*consumer, *Error
 	}
 	c := &consumer{conn: conn, id: ev.Consumer, about: *ev, parts: parts, prefetch: max(0, ev.Prefetch), priority: ev.Priority}
 	topics := parts[0].Kind.IsTopic()
+	c.policy, c.slow.ackedAt = b.policyOf(parts[0]), b.now
+	if !topics {
+		p := &c.policy.Consumers
+		c.about.Exclusive = c.about.Exclusive || p.Exclusive
+		if p.IgnorePriority {
+			c.priority = 0
+		}
+		if p.ShrinkIdleWindow > 0 && !ev.Browser {
+			c.pace.window = min(firstWindow, c.prefetch)
+		}
+	}
+	if b.policies.watched() {
+		b.patrolBy(b.now + patrolPeriod)
+	}
 	for _, p := range parts {
 		if p.Kind.IsTopic() != topics {
 			return nil, &Error{Code: InvalidDestination, Op: op, Detail: "a consumer takes either queues or topics, not both"}
@@ -228,6 +248,7 @@ func (b *Broker) newConsumer(conn *connection, ev *Subscribe) (*consumer, *Error
 		if d.remembers {
 			b.rememberSelector(d, c)
 		}
+		b.gate(d.queue)
 	}
 	if slices.ContainsFunc(parts, message.Destination.IsPattern) {
 		b.wildConsumers = append(b.wildConsumers, c)

@@ -113,3 +113,47 @@ func (p SlowPolicy) filled() SlowPolicy {
 	}
 	return p
 }
+
+// applyPolicies has consumers, subscriptions and destinations follow other policies. Whether a consumer is exclusive, and its priority, stay as
+// they were when it came.
+func (b *Broker) applyPolicies() {
+	for _, s := range b.allSubscriptions() {
+		s.policy = b.policyOf(s.parts[0])
+	}
+	for _, c := range b.connections {
+		for _, x := range c.consumers {
+			if x != nil {
+				x.policy = b.policyOf(x.parts[0])
+			}
+		}
+	}
+	for _, d := range b.sortedDestinations() {
+		if d.queue != nil {
+			d.queue.strict = d.policy.Consumers.StrictOrder
+		} else {
+			b.keepRecent(d)
+		}
+	}
+	if b.policies.watched() {
+		b.patrolBy(b.now + patrolPeriod)
+	}
+}
+
+// allSubscriptions lists the durable ones, and those of consumers, shared ones once, in an order of their own.
+func (b *Broker) allSubscriptions() []*subscription {
+	var all []*subscription
+	for _, id := range sortedKeys(b.backlogs) {
+		if s := b.backlogs[id].durable; s != nil {
+			all = append(all, s)
+		}
+	}
+	for _, id := range sortedKeys(b.connections) {
+		c := b.connections[id]
+		for _, id := range sortedKeys(c.consumers) {
+			if s := c.consumers[id].subscription; s != nil && !s.durable() && s.consumers()[0].consumer == c.consumers[id] {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}

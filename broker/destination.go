@@ -142,7 +142,7 @@ func (b *Broker) create(name message.Destination, owner *connection) *destinatio
 		d.creator = c.about.Name
 	}
 	if !name.Kind.IsTopic() {
-		d.queue = &backlog{destination: d}
+		d.queue = &backlog{destination: d, shares: true}
 		if owner == nil {
 			b.nextID++
 			d.queue.id = b.nextID
@@ -178,6 +178,7 @@ func (b *Broker) joinPatterns(d *destination) {
 			if d.remembers {
 				b.rememberSelector(d, c)
 			}
+			b.gate(d.queue)
 			b.touch(d.queue)
 		}
 	}

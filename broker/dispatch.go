@@ -149,7 +149,7 @@ func (b *Broker) put(m *message.Message, targets []*backlog, tracked bool) *stor
 			b.producers.set(m.ID, b.opt.MaxProducers, b.log.tail)
 		}
 	}
-	b.enter(s)
+	b.enter(s, m.GroupID)
 	return s
 }
 
@@ -197,8 +197,8 @@ func storedSize(m *message.Message) uint32 {
 	return uint32(m.Size())
 }
 
-// enter puts the entries of a new stored in their backlogs.
-func (b *Broker) enter(s *stored) {
+// enter puts the entries of a new stored in their backlogs. group is the message's, if it is in one.
+func (b *Broker) enter(s *stored, group string) {
 	if s.message != nil {
 		b.hold(s)
 		b.fresh = append(b.fresh, s)
@@ -208,6 +208,9 @@ func (b *Broker) enter(s *stored) {
 		if q == b.schedule.backlog {
 			b.enterJob(e)
 			continue
+		}
+		if q.shares && group != "" {
+			q.joinGroup(e, group)
 		}
 		q.pushBack(e)
 		q.size++
@@ -226,7 +229,11 @@ func (b *Broker) enter(s *stored) {
 
 // dispatch gives the ready entries of a backlog to consumers with credit.
 func (b *Broker) dispatch(q *backlog) {
-	if len(q.attached) == 0 || q.paused {
+	if len(q.attached) == 0 || q.paused || q.gated {
+		return
+	}
+	if q.groups != nil {
+		b.dispatchGroups(q)
 		return
 	}
 	if q.selective > 0 {
@@ -275,7 +282,9 @@ func (q *backlog) next() *attachment {
 		for i := range n {
 			a := as[from+(q.turn+i)%n]
 			if a.consumer.credit() > 0 {
-				q.turn = (q.turn + i + 1) % n
+				if q.turn = (q.turn + i) % n; !q.strict {
+					q.turn = (q.turn + 1) % n
+				}
 				return a
 			}
 		}
@@ -295,8 +304,12 @@ func (b *Broker) give(c *consumer, e *entry) {
 	if b.messageAdvisories {
 		b.adviseGiven(c, e, m)
 	}
+	if e.group != 0 {
+		q.groups.sent(e)
+	}
 	q.remove(e)
 	b.clearEntryTimer(e)
+	e.dispatchedAt(b.now)
 	e.state = dispatched
 	e.consumer = c
 	c.dispatched.push(e)
@@ -408,6 +421,9 @@ func (b *Broker) discard(e *entry) {
 	b.clearEntryTimer(e)
 	e.state = gone
 	e.consumer = nil
+	if e.group != 0 {
+		q.groups.ended(e)
+	}
 	q.size--
 	q.bytes -= int64(s.size)
 	q.dequeued++

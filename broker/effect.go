@@ -35,6 +35,7 @@ type Effect struct {
 	// Of a Delivery:
 	Message      *message.Message
 	Sequence     uint64 // the delivery's name in Ack; grows with the order in which messages came in
+	FirstOfGroup bool   // the first that the consumer gets of its message group (JMSXGroupFirstForConsumer)
 	Redeliveries int    // how often it may have been seen before; > 0 means JMSRedelivered
 
 	hold bool // until all records so far are durable

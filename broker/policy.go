@@ -69,6 +69,7 @@ func (b *Broker) configure(ev *Configure) {
 	}
 	b.setRoutes(&ev.Policies)
 	b.setSweep()
+	b.applyPolicies()
 	b.answer(ev.Conn, ev.Ref, b.createListed())
 }
 

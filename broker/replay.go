@@ -15,7 +15,8 @@ type replay struct {
 	backlogs     map[uint64]*replayBacklog
 	transactions map[uint64]*replayTx
 	jobs         map[uint64]replayJob
-	clean        bool // the last record was recordStop
+	group        string // of the message whose entries are being added
+	clean        bool   // the last record was recordStop
 	any          bool
 }
 
@@ -44,6 +45,7 @@ type replaySend struct {
 	targets  []uint64
 	producer string
 	last     int64
+	group    string
 }
 
 type replayAck struct{ backlog, sequence uint64 }
@@ -264,6 +266,9 @@ func (q *replayBacklog) move(e *entry) {
 
 // replayAdd makes an entry ready and findable.
 func (b *Broker) replayAdd(q *replayBacklog, e *entry) {
+	if b.replay.group != "" {
+		q.backlog.joinGroup(e, b.replay.group)
+	}
 	if q.last < e.stored.sequence {
 		q.last = e.stored.sequence
 		q.ordered = append(q.ordered, e)
@@ -349,6 +354,7 @@ func (b *Broker) replayMessage(position uint64, f *fields) {
 	if len(targets) == 0 {
 		return
 	}
+	b.replay.group = message.PeekGroup(f.rest)
 	s := b.replayStored(position, h, len(f.rest), targets)
 	b.log.link(s)
 	e := s.first
@@ -398,6 +404,7 @@ func (b *Broker) replayMoved(position uint64, f *fields) {
 		known.position = position
 		b.log.link(known)
 	case len(targets) > 0:
+		b.replay.group = message.PeekGroup(f.rest)
 		s := b.replayStored(position, h, len(f.rest), targets)
 		b.log.link(s)
 		e := s.first
@@ -454,6 +461,7 @@ func (b *Broker) replayTxMessage(position uint64, f *fields) {
 	if old := tx.sends[index]; old != nil {
 		b.log.unlink(old.stored)
 	}
+	send.group = message.PeekGroup(f.rest)
 	send.stored = b.replayStored(position, h, len(f.rest), nil)
 	b.log.link(send.stored)
 	tx.sends[index] = send
@@ -493,6 +501,7 @@ func (b *Broker) replayCommit(position uint64, f *fields) {
 			continue
 		}
 		old := send.stored
+		b.replay.group = send.group
 		s := b.replayStored(old.position, head{sequence: first + index, expiration: old.expiration, priority: old.priority}, int(old.size), targets)
 		b.log.link(s)
 		e := s.first
@@ -524,6 +533,7 @@ func (b *Broker) replayDestination(position uint64, f *fields) {
 	if q.destination != nil {
 		return
 	}
+	q.shares = true
 	d := &destination{name: message.Destination{Kind: kind, Name: name}, queue: q}
 	b.applyPolicy(d)
 	q.destination = d
@@ -565,7 +575,7 @@ func (b *Broker) replaySubscription(position uint64, f *fields) error {
 		return fmt.Errorf("durable subscription %s of client %s: %w", s.name, s.clientID, serr)
 	}
 	s.selector = sel
-	s.backlog, q.durable = q, s
+	s.backlog, q.durable, q.shares = q, s, s.shared
 	s.policy = b.policyOf(s.parts[0])
 	b.durables[s.key()] = s
 	for _, p := range s.parts {
@@ -633,7 +643,7 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 		}
 		d := &destination{name: message.Destination{Kind: message.Queue, Name: fmt.Sprintf("Godwit.Recovered.%d", id)}, queue: q}
 		b.applyPolicy(d)
-		q.destination = d
+		q.destination, q.shares = d, true
 		b.destinations[d.name] = d
 		b.emitDestination(q)
 		orphans = append(orphans, d.name)
@@ -656,6 +666,7 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 	for _, id := range sortedKeys(b.backlogs) {
 		q := b.backlogs[id]
 		q.counters = counters{}
+		q.tidyGroups()
 		if q.mark == 0 {
 			continue
 		}
@@ -673,6 +684,9 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 			b.emitRedelivered(q, seen[:n])
 			seen = seen[n:]
 		}
+	}
+	if b.policies.watched() {
+		b.patrolBy(now + patrolPeriod)
 	}
 	b.replay = nil
 	b.out = nil

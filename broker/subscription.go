@@ -78,7 +78,7 @@ func (s *subscription) same(x *subscription) bool {
 // subscribeTopics gives c a subscription of the topics found, its own or one that it shares.
 func (b *Broker) subscribeTopics(c *consumer, found []*destination, sel *selector.Selector) *Error {
 	ev := &c.about
-	s := &subscription{backlog: &backlog{}, parts: c.parts, topic: ev.Destination, selector: sel, selectorText: ev.Selector, noLocal: ev.NoLocal,
+	s := &subscription{backlog: &backlog{shares: ev.Shared}, parts: c.parts, topic: ev.Destination, selector: sel, selectorText: ev.Selector, noLocal: ev.NoLocal,
 		lasting: ev.Name != "" && !ev.NonDurable, shared: ev.Shared, name: ev.Name}
 	if s.name != "" {
 		s.clientID = c.conn.about.ClientID

@@ -45,6 +45,9 @@ func (t *timers) Pop() any {
 func (b *Broker) delay(e *entry, at int64) {
 	b.clearEntryTimer(e)
 	b.delayed[e] = at
+	if e.group != 0 {
+		e.backlog.groups.parked(e)
+	}
 	b.wheel.put(e, at)
 }
 
@@ -85,6 +88,9 @@ func (b *Broker) Deadline() int64 {
 	}
 	if b.sweepAt != 0 && (at == 0 || b.sweepAt < at) {
 		at = b.sweepAt
+	}
+	if b.patrolAt != 0 && (at == 0 || b.patrolAt < at) {
+		at = b.patrolAt
 	}
 	return at
 }

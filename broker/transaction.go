@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/godwitmq/godwit/message"
 )
@@ -44,6 +45,7 @@ type txSend struct {
 	message *message.Message // nil: stored has it, or only the log
 	targets []*backlog       // durable ones and queues; a topic's other subscriptions are found at commit
 	tracked bool
+	group   string // of a message that is only in the log
 	id      message.ID
 	index   uint64 // its number in the transaction
 	// headless is the message without its body, if message is nil and a target keeps last values.
@@ -119,6 +121,7 @@ func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlo
 	}
 	if send.stored.inLog() && b.pending+int64(send.stored.size) > b.opt.CacheBytes && m.Expiration == 0 {
 		send.headless = headless(m, targets)
+		send.group = strings.Clone(m.GroupID)
 		send.message = nil // read back when its turn comes after the commit; one that may expire first is needed at once
 	} else {
 		b.pending += int64(send.stored.size)
@@ -153,6 +156,7 @@ func (b *Broker) ackInTx(c *consumer, ev *Ack) {
 		tx.acksFrom, tx.moves = b.log.tail, b.log.moves
 	}
 	n := len(tx.acks)
+	b.heard(c, len(entries))
 	for _, e := range entries {
 		e.state = settling
 		tx.acks = append(tx.acks, e)
@@ -276,8 +280,12 @@ func (b *Broker) enterFromTx(tx *transaction, send *txSend, sequence uint64) {
 	}
 	s.message = send.message
 	s.flags |= transacted
+	group := send.group
+	if send.message != nil {
+		group = send.message.GroupID
+	}
 	b.headless = send.headless
-	b.enter(s)
+	b.enter(s, group)
 	b.headless = nil
 }
 

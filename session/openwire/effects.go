@@ -270,7 +270,7 @@ func (c *connection) outbound(e *broker.Effect) error {
 	if err := fill(to, m, e.Sequence); err != nil {
 		return err
 	}
-	to.RedeliveryCounter, to.BrokerOutTime = int32(min(e.Redeliveries, 1<<31-1)), w.now
+	to.RedeliveryCounter, to.BrokerOutTime, to.JMSXGroupFirstForConsumer = int32(min(e.Redeliveries, 1<<31-1)), w.now, e.FirstOfGroup
 	if m.Advisory != nil {
 		c.advise(m, to)
 	}

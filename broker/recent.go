@@ -1,0 +1,4 @@
+package broker
+
+func (b *Broker) keepRecent(d *destination) {}
+func (b *Broker) ageRecent()                {}
