@@ -49,7 +49,10 @@ func TestMessages(t *testing.T) {
 			if m.BrokerInTime < before || m.BrokerOutTime < m.BrokerInTime || m.MessageID.BrokerSequenceID <= 0 {
 				t.Errorf("broker in %d, out %d, sequence %d", m.BrokerInTime, m.BrokerOutTime, m.MessageID.BrokerSequenceID)
 			}
-			m.BrokerInTime, m.BrokerOutTime, m.MessageID.BrokerSequenceID = 0, 0, 0
+			if grouped := m.GroupID != ""; m.JMSXGroupFirstForConsumer != grouped {
+				t.Errorf("first of its group: %v, want %v", m.JMSXGroupFirstForConsumer, grouped)
+			}
+			m.BrokerInTime, m.BrokerOutTime, m.MessageID.BrokerSequenceID, m.JMSXGroupFirstForConsumer = 0, 0, 0, false
 			// An encoded zero value and null are told apart by an unexported field.
 			for _, x := range []*wire.Message{&m, &sent} {
 				b, err := c.encoder.AppendMessage(nil, x)
