@@ -139,7 +139,7 @@ func (p *printer) pad(indent int) { p.b.WriteString(strings.Repeat("  ", indent)
 func quote(s string) string {
 	out, err := yaml.Marshal(s)
 	line := strings.TrimSuffix(string(out), "\n")
-	if err != nil || strings.ContainsAny(line, "\n,[]{}") || strings.HasPrefix(line, "|") {
+	if err != nil || strings.ContainsAny(line, "\t\n,[]{}") || strings.HasPrefix(line, "|") {
 		return fmt.Sprintf("%q", s)
 	}
 	return line
