@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // leftOut collects why suites did not run, for the line that TestMain prints.
@@ -69,19 +70,24 @@ func need(t *testing.T, suite string, commands ...string) {
 	}
 }
 
-// prepared returns a folder of the user's cache that fill has filled from sources. It is filled again when one of them
-// has changed. The lock keeps test processes from each other.
+// prepared returns a folder of the user's cache that fill has filled from sources. Other sources, of another working tree perhaps, have another
+// folder, so that nobody empties what somebody else is running from. The lock keeps test processes from each other.
 func prepared(t *testing.T, name string, sources []string, fill func(dir string) error) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "godwit-interop", name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	sum, err := digest(sources)
+	if err != nil {
 		t.Fatal(err)
 	}
-	lock, err := os.Create(dir + ".lock")
+	all := filepath.Join(cache, "godwit-interop")
+	dir := filepath.Join(all, name+"-"+sum[:16])
+	if err := os.MkdirAll(all, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.Create(filepath.Join(all, name+".lock"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,12 +95,11 @@ func prepared(t *testing.T, name string, sources []string, fill func(dir string)
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	sum, err := digest(sources)
-	if err != nil {
-		t.Fatal(err)
-	}
+	forgetOld(all, name)
 	stamp := filepath.Join(dir, "prepared-from")
 	if before, err := os.ReadFile(stamp); err == nil && string(before) == sum {
+		now := time.Now()
+		_ = os.Chtimes(dir, now, now) // it is in use
 		return dir
 	}
 	if err := os.RemoveAll(dir); err != nil {
@@ -110,6 +115,16 @@ func prepared(t *testing.T, name string, sources []string, fill func(dir string)
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// forgetOld removes what other sources have left, when nobody has asked for it in a day.
+func forgetOld(all, name string) {
+	old, _ := filepath.Glob(filepath.Join(all, name+"-*"))
+	for _, dir := range old {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() && time.Since(info.ModTime()) > 24*time.Hour {
+			_ = os.RemoveAll(dir)
+		}
+	}
 }
 
 // digest is of the names and contents of files and folders.

@@ -6,6 +6,7 @@ import time
 
 import stomp
 
+import durable
 import suite
 from client import Client, destination, left, numbers, RUN
 from suite import equal, that
@@ -373,6 +374,7 @@ SUITES = {
         ("browse", browse),
         ("topic", topic),
         ("durable-topic", durable_topic),
+        *durable.SCENARIOS,
         ("expires", expires),
         ("ten-thousand", ten_thousand),
         ("client-id-is-exclusive", client_id_is_exclusive),

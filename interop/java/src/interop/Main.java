@@ -17,6 +17,7 @@ public final class Main {
         Flow.addTo(suite);
         Connections.addTo(suite);
         Frameworks.addTo(suite);
+        CamelTransactions.addTo(suite);
       }
       case "short" -> { // enough to see that another way in leads to the same broker
         suite.add("text", Bodies::text);
