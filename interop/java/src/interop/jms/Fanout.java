@@ -2,12 +2,13 @@ package interop.jms;
 
 import jakarta.jms.Message;
 import jakarta.jms.MessageConsumer;
+import jakarta.jms.MessageProducer;
 import jakarta.jms.Queue;
 import jakarta.jms.Session;
 import jakarta.jms.Topic;
 import org.apache.activemq.command.ActiveMQMessage;
 
-/** What ActiveMQ's services use beyond JMS: virtual topics, retroactive consumers, advisories. */
+/** What ActiveMQ's services use beyond JMS: virtual topics, retroactive consumers, scheduled delivery, advisories. */
 final class Fanout {
   static void addTo(Table t) {
     t.in("ActiveMQ Virtual topics");
@@ -52,7 +53,41 @@ final class Fanout {
       return Peer.take(consumer, 1);
     });
 
+    t.in("ActiveMQ Scheduled delivery");
+    t.add("AMQ_SCHEDULED_DELAY", "now later", p -> {
+      Message later = p.text("later");
+      later.setLongProperty("AMQ_SCHEDULED_DELAY", 300);
+      p.send(p.queue(), later);
+      p.send(p.queue(), "now");
+      return Peer.take(p.consumer(p.queue()), 2);
+    });
+    t.add("AMQ_SCHEDULED_REPEAT", "x x x", p -> {
+      Message m = p.text("x");
+      m.setLongProperty("AMQ_SCHEDULED_DELAY", 1);
+      m.setLongProperty("AMQ_SCHEDULED_PERIOD", 10);
+      m.setIntProperty("AMQ_SCHEDULED_REPEAT", 2);
+      p.send(p.queue(), m);
+      return Peer.take(p.consumer(p.queue()), 3);
+    });
+    t.add("a delivered copy knows its job", true, p -> {
+      Message m = p.text("x");
+      m.setLongProperty("AMQ_SCHEDULED_DELAY", 1);
+      p.send(p.queue(), m);
+      return p.receive(p.queue()).propertyExists("scheduledJobId");
+    });
+
     t.in("ActiveMQ Advisories");
+    t.add("of consumers", 1, p -> {
+      MessageConsumer advisories = p.consumer(p.auto().createTopic("ActiveMQ.Advisory.Consumer.Queue." + p.name + ".q"));
+      p.consumer(p.queue());
+      return Peer.receive(advisories).getIntProperty("consumerCount");
+    });
+    t.add("of producers", 1, p -> {
+      MessageConsumer advisories = p.consumer(p.auto().createTopic("ActiveMQ.Advisory.Producer.Queue." + p.name + ".q"));
+      MessageProducer producer = p.auto().createProducer(p.queue());
+      producer.getPriority();
+      return Peer.receive(advisories).getIntProperty("producerCount");
+    });
     t.add("of a new queue", true, p -> {
       MessageConsumer advisories = p.consumer(p.auto().createTopic("ActiveMQ.Advisory.Queue"));
       p.send(p.queue(), "x");
