@@ -34,6 +34,7 @@ public final class Main {
       case "ring-first" -> suite.add("ring-first", Ring::first);
       case "ring-last" -> suite.add("ring-last", Ring::last);
       case "xa" -> XA.addTo(suite);
+      case "advisories" -> Advisories.addTo(suite);
       case "crash" -> Crash.addTo(suite);
       default -> throw new IllegalArgumentException("no suite " + args[0]);
     }

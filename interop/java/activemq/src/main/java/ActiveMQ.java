@@ -1,10 +1,12 @@
 import java.io.File;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.apache.activemq.broker.BrokerPlugin;
 import org.apache.activemq.broker.BrokerService;
 import org.apache.activemq.broker.region.policy.PolicyEntry;
 import org.apache.activemq.broker.region.policy.PolicyMap;
+import org.apache.activemq.plugin.StatisticsBrokerPlugin;
 import org.apache.activemq.security.AuthenticationUser;
 import org.apache.activemq.security.SimpleAuthenticationPlugin;
 import org.apache.activemq.store.kahadb.KahaDBPersistenceAdapter;
@@ -28,12 +30,14 @@ public final class ActiveMQ {
       broker.setDestinationPolicy(policies());
     }
     broker.setSchedulerSupport(Boolean.getBoolean("shipped")); // what Godwit has is compared too
+    List<BrokerPlugin> plugins = new ArrayList<>(List.of(new StatisticsBrokerPlugin()));
     if (!args[1].equals("-")) {
       String[] user = args[1].replace("?", "").split(":");
       SimpleAuthenticationPlugin plugin = new SimpleAuthenticationPlugin(List.of(new AuthenticationUser(user[0], user[1], "users")));
       plugin.setAnonymousAccessAllowed(args[1].startsWith("?"));
-      broker.setPlugins(new BrokerPlugin[] {plugin});
+      plugins.add(plugin);
     }
+    broker.setPlugins(plugins.toArray(new BrokerPlugin[0]));
     for (String connector : Arrays.asList(args).subList(2, args.length)) {
       String[] parts = connector.split("=", 2);
       broker.addConnector(parts[1]).setName(parts[0]);
@@ -47,6 +51,7 @@ public final class ActiveMQ {
     all.setPrioritizedMessages(true);
     all.setPersistJMSRedelivered(Boolean.getBoolean("persistRedelivered")); // no friend of temporary queues in 6.3.1
     all.setExpireMessagesPeriod(500);
+    all.setSendAdvisoryIfNoConsumers(true);
     PolicyMap map = new PolicyMap();
     map.setDefaultEntry(all);
     return map;
