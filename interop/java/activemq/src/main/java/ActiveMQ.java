@@ -21,7 +21,8 @@ public final class ActiveMQ {
   public static void main(String[] args) throws Exception {
     BrokerService broker = new BrokerService();
     broker.setBrokerName("localhost");
-    broker.setUseJmx(false);
+    broker.setUseJmx(true); // from which the statistics plugin has what it tells of subscriptions
+    broker.getManagementContext().setCreateConnector(false);
     broker.setDataDirectoryFile(new File(args[0]));
     KahaDBPersistenceAdapter store = new KahaDBPersistenceAdapter();
     store.setDirectory(new File(args[0], "kahadb"));
