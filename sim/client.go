@@ -27,6 +27,7 @@ type client struct {
 	numbers   [2]int64 // of the last message: of the plain and of the transacted producer
 	waiting   []*pending
 	inDoubt   []*broker.Send // sends of a transaction whose commit was not answered
+	sweeping  *sweeping
 }
 
 // pending is what the client waits for.
@@ -102,6 +103,9 @@ func (c *client) hear(e broker.Effect) {
 	w := c.w
 	switch e.Kind {
 	case broker.Answer:
+		if state, ok := e.Value.(*broker.Swept); ok && c.sweeping != nil && !state.Done {
+			c.sweeping.ready = true
+		}
 		i := slices.IndexFunc(c.waiting, func(p *pending) bool { return p.ref == e.Ref })
 		if i >= 0 {
 			c.waiting = slices.Delete(c.waiting, i, i+1)
@@ -138,6 +142,7 @@ func (c *client) cutOff() {
 		c.inDoubt = c.tx.events
 	}
 	c.w.expectRollback(c)
+	c.sweeping = nil
 	c.consumers, c.temp, c.conn, c.group = nil, "", 0, nil
 }
 
@@ -160,6 +165,10 @@ func (w *world) act() {
 	}
 	if c.tx != nil && w.chance(6) {
 		c.transact()
+		return
+	}
+	if c.sweeping != nil && c.sweeping.ready && w.chance(4) {
+		c.sweepStep()
 		return
 	}
 	switch x := w.rnd.IntN(1000); {
@@ -193,6 +202,10 @@ func (w *world) act() {
 			w.note("client %d makes %s", c.index, c.temp)
 			w.step(&broker.CreateDestination{Conn: c.conn, Ref: c.ref(), Destination: message.Destination{Kind: message.TempQueue, Name: c.temp}})
 		}
+	case x < 980:
+		c.sweepStep()
+	case x < 982:
+		c.pauseStep()
 	case x < 985:
 		c.leave()
 	case x < 995:

@@ -194,6 +194,10 @@ func (w *world) drops(kind byte) bool {
 		return kind == 3
 	case NoMark:
 		return kind == 14
+	case ForgetMoved:
+		return kind == 7 && w.sweepAtWork()
+	case ForgetPause:
+		return kind == 31
 	}
 	return false
 }

@@ -51,6 +51,8 @@ func (w *world) expect(ev broker.Event, effects []broker.Effect, d *due) {
 			w.removeSub(w.sub("subscription "+ev.ClientID+"/"+ev.Name), d)
 			w.need = w.batches
 		}
+	case *broker.Pause:
+		w.expectPause(ev, effects)
 	case *broker.Purge:
 		if answered(effects, ev.Ref) {
 			for k, p := range w.places {
@@ -76,6 +78,7 @@ func answered(effects []broker.Effect, ref broker.Ref) bool {
 func (w *world) remove(backlog string, d *due) {
 	d.removed[backlog] = true
 	w.generations[backlog]++
+	delete(w.paused, backlog)
 }
 
 func (w *world) sub(backlog string) *sub {

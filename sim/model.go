@@ -46,6 +46,7 @@ type state struct {
 	lasts  map[string]last
 	subs   []*sub
 	queues map[string]bool
+	paused map[string]bool
 }
 
 func (s *state) at(end uint64, batch int) *state {
@@ -91,7 +92,8 @@ type model struct {
 	shown       map[shown]bool
 	subs        []*sub
 	lasts       map[string]last
-	generations map[string]int  // of queues: how often each was removed
+	generations map[string]int // of queues: how often each was removed
+	paused      map[string]bool
 	queues      map[string]bool // of the virtual topic, as far as they are there
 	newest      map[int]uint64  // of the messages to the last-value queue, by key: sequence
 	fresh       map[int]*sent   // of those that the step at work brings
@@ -106,12 +108,13 @@ func (m *model) init() {
 	m.places, m.messages, m.shown = map[key]*place{}, map[message.ID]*sent{}, map[shown]bool{}
 	m.lasts, m.generations = map[string]last{}, map[string]int{}
 	m.queues, m.newest, m.fresh = map[string]bool{}, map[int]uint64{}, map[int]*sent{}
+	m.paused = map[string]bool{}
 	m.batches = 1
 }
 
 // state gives the state as the log would tell it.
 func (m *model) state() *state {
-	s := &state{places: map[key]place{}, lasts: map[string]last{}}
+	s := &state{places: map[key]place{}, lasts: map[string]last{}, paused: maps.Clone(m.paused)}
 	for k, p := range m.places {
 		if p.Logged {
 			s.places[k] = *p
@@ -160,6 +163,7 @@ func (w *world) judge(ev broker.Event, effects []broker.Effect) {
 	w.learnQueues(ev, effects)
 	w.keepNewest(d)
 	w.compare(d, w.observe())
+	w.sweepAnswered(effects)
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
 		case broker.Delivery:
@@ -221,6 +225,7 @@ func (w *world) written() map[uint64]message.ID {
 // compare finds a reason for every message that came or went.
 func (w *world) compare(d *due, now map[key]*place) {
 	dead := map[message.ID]int{}
+	moved := map[message.ID]int{} // by sweeps
 	maybe := map[message.ID]int{} // late and refused at once: which of the two came first says whether it is dropped
 	for _, x := range d.replaced {
 		maybe[x.id]++ // if its time was over
@@ -267,6 +272,9 @@ func (w *world) compare(d *due, now map[key]*place) {
 		late := old.expired || old.Expiration != 0 && old.Expiration <= w.now
 		limit := w.opt.Policies.Default.Redelivery.Maximum
 		beyond := limit > 0 && old.Dispatched && old.Redeliveries+1 > limit
+		if w.sweptAway(old, late, beyond || old.doomed, moved, maybe) {
+			continue
+		}
 		if !late && !beyond && !old.doomed {
 			w.fail("message %s has vanished from %s", old.msg.id, k.backlog)
 		}
@@ -306,6 +314,10 @@ func (w *world) compare(d *due, now map[key]*place) {
 			continue
 		}
 		id := ids[k.sequence]
+		if dies := k.backlog == deadLetters && dead[id] > 0; !dies && w.sweptHere(k.backlog, id, moved) {
+			p.msg = w.messages[id]
+			continue
+		}
 		from := dead
 		if dead[id] == 0 {
 			from = maybe
@@ -319,6 +331,11 @@ func (w *world) compare(d *due, now map[key]*place) {
 	}
 	for _, a := range d.arrivals {
 		w.fail("message %s was sent to %s and is not there", a.msg.id, a.backlog)
+	}
+	for id, n := range moved {
+		if n > 0 {
+			w.fail("message %s was moved and is nowhere", id)
+		}
 	}
 	for id, n := range dead {
 		if n > 0 {
@@ -359,6 +376,9 @@ func (w *world) judgeDelivery(e *broker.Effect) {
 		w.fail("message %s was given as %s", p.msg.id, e.Message.ID)
 	}
 	w.judgeAddress(p, e.Message)
+	if w.paused[p.Backlog] && !c.about.Browser {
+		w.fail("message %s was given out of %s, which is paused", p.msg.id, p.Backlog)
+	}
 	if p.msg.rolledBack {
 		w.fail("message %s was rolled back and is shown", p.msg.id)
 	}
@@ -444,7 +464,7 @@ func (w *world) needs(e *broker.Effect) int {
 
 // recovered compares what the log told the core with what it must be. newest is the position of the newest record.
 func (w *world) recovered(newest uint64) {
-	base := &state{lasts: map[string]last{}}
+	base := &state{lasts: map[string]last{}, paused: map[string]bool{}}
 	if newest != 0 {
 		i := slices.IndexFunc(w.states, func(s *state) bool { return s.end > newest })
 		if i < 0 {
@@ -488,6 +508,7 @@ func (w *world) recovered(newest uint64) {
 	for k, v := range base.lasts {
 		w.lasts[k] = v
 	}
+	w.paused = maps.Clone(base.paused)
 	w.subs = nil
 	for _, s := range base.subs {
 		kept := *s
@@ -516,6 +537,7 @@ func (w *world) checkFlags() {
 	}
 	w.checkKept(now)
 	w.places = now
+	w.checkPaused()
 }
 
 // checkSpace looks that the log at rest is not larger than it may be.

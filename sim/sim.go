@@ -43,11 +43,14 @@ const (
 	WrongKey            // the key of a last value is written wrongly
 	NoCopies            // the core copies no virtual topic
 	WideRing            // the core thinks that a ring is larger by one
+	ForgetMoved         // that a message has left the queue from which it was moved is not written
+	ForgetPause         // that a queue is paused is not written
 	bugs
 )
 
 var bugNames = [...]string{"none", "confirm early", "drop place", "forget ack", "forget tx ack", "forget tx message", "forget removal", "no mark", "skip redelivered",
-	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body", "wrong key", "no copies", "wide ring"}
+	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body", "wrong key", "no copies", "wide ring",
+	"forget moved", "forget pause"}
 
 // String is the bug's name.
 func (b Bug) String() string { return bugNames[b] }
@@ -58,6 +61,7 @@ type Result struct {
 	Sent, Delivered, Settled, Commits, Crashes, Trims int
 	DeadLetters, Loads, Resent, Browsed, Refused      int
 	Copied, LetGo                                     int // of a virtual topic; by queues that do not keep all
+	Sweeps                                            int
 }
 
 // failure carries a violation up through the run.
