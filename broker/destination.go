@@ -24,6 +24,7 @@ type destination struct {
 	counted       *Policy // whose destinations it is counted among
 	use           use
 	wild          bool        // the name is a pattern: a virtual topic's queue for all topics that fit
+	dropsCopies   bool        // as VirtualTopic.DropWhenFull says of a queue
 	hidesTopic    bool        // as VirtualTopic.HidesTopic says of a queue
 	remembers     bool        // as VirtualTopic.RememberSelectors says of a queue
 	remembered    *remembered // with it, the selectors of the queue's consumers

@@ -98,6 +98,10 @@ func (b *Broker) admit(parts []part, op string) *Error {
 				return err
 			}
 		}
+		if len(p.copies) == 0 {
+			continue
+		}
+		p.copies = slices.DeleteFunc(p.copies, func(q *backlog) bool { return q.destination.dropsCopies && b.hasNoRoom(q.destination, p.message, op) })
 		for _, q := range p.copies {
 			if q.keeping != nil {
 				if err := b.admitKey(q.destination, p.message, op); err != nil {
@@ -107,6 +111,11 @@ func (b *Broker) admit(parts []part, op string) *Error {
 		}
 	}
 	return nil
+}
+
+// hasNoRoom says whether a queue would refuse a message.
+func (b *Broker) hasNoRoom(d *destination, m *message.Message, op string) bool {
+	return d.queue.keeping != nil && b.admitKey(d, m, op) != nil
 }
 
 // forgetParts lets go of what parts gave.
@@ -302,4 +311,28 @@ func (b *Broker) recoverDestinations() {
 	b.setRoutes(&b.opt.Policies)
 	b.setSweep()
 	b.createListed()
+}
+
+// maxRoutes bounds the routes of one destination that a view shows.
+const maxRoutes = 100
+
+// names tells the routes for people.
+func (r *routes) names() (all []string) {
+	if r == nil {
+		return nil
+	}
+	for _, c := range r.composites {
+		for _, f := range c.to {
+			all = append(all, f.destination.String())
+		}
+	}
+	for _, m := range r.mirrors {
+		all = append(all, m.String())
+	}
+	if r.fan != nil {
+		for _, c := range r.fan.copies[:min(len(r.fan.copies), maxRoutes)] {
+			all = append(all, c.queue.name.String())
+		}
+	}
+	return all[:min(len(all), maxRoutes)]
 }

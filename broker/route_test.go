@@ -145,6 +145,9 @@ func TestVirtualTopicRecovered(t *testing.T) {
 	if v := r.look(tq("Consumer.C.VirtualTopic.>")); v.Size != 3 {
 		t.Errorf("the queue of the pattern has %d messages, want 3", v.Size)
 	}
+	if got := fmt.Sprint(r.look(aTopic("VirtualTopic.T")).Routes); got != "[queue://Consumer.A.VirtualTopic.T queue://Consumer.B.VirtualTopic.T queue://Consumer.C.VirtualTopic.>]" {
+		t.Errorf("the topic's routes are %s", got)
+	}
 	r.do(&RemoveDestination{Destination: tq("Consumer.A.VirtualTopic.T")}, &RemoveDestination{Destination: tq("Consumer.C.VirtualTopic.>")})
 	r.send(c, r.msg(aTopic("VirtualTopic.T"), "v"))
 	if v := r.look(tq("Consumer.B.VirtualTopic.T")); v.Size != 4 {
@@ -203,6 +206,32 @@ func TestSelectorAwareVirtualTopic(t *testing.T) {
 		want = map[bool]string{false: "113", true: "339"}[remember]
 		if got := sizes(); got != want {
 			t.Errorf("remember %v: after a crash the queues have %s messages, want %s", remember, got, want)
+		}
+	}
+}
+
+// A queue without room for its copy makes the send fail, or goes without.
+func TestDropWhenFull(t *testing.T) {
+	for _, drop := range []bool{false, true} {
+		r := newRig(t, Options{Policies: Policies{
+			VirtualTopics: []VirtualTopic{{Topic: "V.>", Prefix: "C.*.", DropWhenFull: drop}},
+			Destinations:  []Policy{{Destination: tq("C.full.>"), Keep: KeepPolicy{LastValueKey: "n", MaxKeys: 1}}},
+		}})
+		c := r.connect("a", "")
+		for _, q := range []string{"C.full.V.T", "C.wide.V.T"} {
+			r.do(&CreateDestination{Destination: tq(q)})
+		}
+		r.send(c, r.msg(aTopic("V.T"), "x", prop("n", int32(1))))
+		second := &Send{Conn: c, Ref: 7, Message: r.msg(aTopic("V.T"), "y", prop("n", int32(2))), MayCreate: true}
+		want := int64(1)
+		if drop {
+			r.ok(second, 7)
+			want = 2
+		} else {
+			r.refused(Full, second, 7)
+		}
+		if full, wide := r.look(tq("C.full.V.T")).Size, r.look(tq("C.wide.V.T")).Size; full != 1 || wide != want {
+			t.Errorf("drop %v: the queues have %d and %d messages, want 1 and %d", drop, full, wide, want)
 		}
 	}
 }

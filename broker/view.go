@@ -35,6 +35,7 @@ type DestinationView struct {
 	Dispatched  uint64              `json:"dispatched"`
 	Expired     uint64              `json:"expired"`
 	DeadLetters uint64              `json:"deadLetters"`
+	Routes      []string            `json:"routes,omitempty"`   // where else its messages go by configuration, up to 100: virtual topics' queues, composites' destinations, mirrors
 	Replaced    uint64              `json:"replaced,omitempty"` // by newer messages, in a last-value queue or a ring
 	Consumers   int                 `json:"consumers"`
 	Producers   int                 `json:"producers"`
@@ -117,6 +118,7 @@ func (b *Broker) view() *View {
 		}
 		dv.Enqueued, dv.Dequeued, dv.Dispatched, dv.Expired, dv.DeadLetters = c.enqueued, c.dequeued, c.dispatchedTotal, c.expired, c.deadLetters
 		dv.Replaced = c.replaced
+		dv.Routes = d.routes.names()
 		v.Destinations = append(v.Destinations, dv)
 	}
 	for _, id := range sortedKeys(b.connections) {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +36,8 @@ func (s *Server) received(w http.ResponseWriter, r *http.Request, kind message.K
 	if err != nil {
 		return err
 	}
+	name, options, _ := strings.Cut(d.Name, "?")
+	d.Name = name
 	if err := allowed(r, Read, d); err != nil {
 		return err
 	}
@@ -60,7 +63,13 @@ func (s *Server) received(w http.ResponseWriter, r *http.Request, kind message.K
 	if err != nil {
 		return err
 	}
-	taken, err := take(l, &broker.Subscribe{Destination: d, Selector: request.Selector, MayCreate: allowed(r, Create, d) == nil}, request.Max, wait)
+	about := &broker.Subscribe{Destination: d, Selector: request.Selector, MayCreate: allowed(r, Create, d) == nil}
+	if err := about.Options(options); err != nil {
+		l.close()
+		return malformed(r, "%s", err.Detail)
+	}
+	about.Prefetch = 0 // messages are pulled
+	taken, err := take(l, about, request.Max, wait)
 	if err != nil {
 		l.close()
 		return err

@@ -232,6 +232,40 @@ func TestReceiveWithReceipt(t *testing.T) {
 	}
 }
 
+// What stands after '?' in a name holds for the receiver, as it does for other clients.
+func TestReceiveOptions(t *testing.T) {
+	r := newRig(t, true)
+	r.mustSend(t, queue("q"), "a", "b")
+	tests := map[string]struct {
+		name string
+		want int
+		code string
+	}{
+		"a selector":  {name: "q?consumer.selector=JMSPriority%20%3E%204"},
+		"unknown":     {name: "q?consumer.bogus=1&x=2", want: 2},
+		"a number":    {name: "q?consumer.prefetchSize=0&consumer.priority=9", want: 2},
+		"no escape":   {name: "q?consumer.selector=%zz", code: "malformed"},
+		"no selector": {name: "q?consumer.selector=n%3D", code: "invalid selector"},
+	}
+	for name, tt := range tests {
+		got, err := r.Receive(t.Context(), queue(tt.name), api.ReceiveRequest{Max: 9, Wait: "1ms", Confirm: "1m"})
+		if tt.code != "" {
+			if !isCode(err, tt.code) {
+				t.Errorf("%s: got error %v, want %s", name, err, tt.code)
+			}
+			continue
+		}
+		if err != nil || len(got.Messages) != tt.want {
+			t.Errorf("%s: got %+v, %v; want %d messages", name, got, err, tt.want)
+		}
+		if got.Receipt != "" {
+			if err := r.Release(t.Context(), got.Receipt); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func isCode(err error, code string) bool {
 	var e *api.Error
 	return errors.As(err, &e) && e.Code == code

@@ -261,7 +261,8 @@ func (c *cli) receive() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "receive DESTINATION", Short: "Take messages out of a queue",
 		Long: "Take messages out of queue://NAME (a name alone is a queue) and print their bodies, one a line. A message is acknowledged after it was\n" +
-			"printed. From topic://NAME it takes what is sent while it waits. Without any message it ends with exit code 1.",
+			"printed. From topic://NAME it takes what is sent while it waits. Without any message it ends with exit code 1. A name may have options, as for\n" +
+			"other clients: orders?consumer.exclusive=true&consumer.priority=5.",
 		Example: "  godwit receive queue://orders\n  godwit receive orders -n 10 --wait 30s -o json\n  godwit receive orders --follow",
 		Args:    exactly(1, "a destination, for example: godwit receive queue://orders"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.runReceive(cmd.Context(), &f, args[0]) },

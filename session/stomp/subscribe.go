@@ -2,7 +2,6 @@ package stomp
 
 import (
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -64,10 +63,9 @@ func (c *connection) subscribe(h stomp.Headers, receipt string) error {
 	if err != nil {
 		return err
 	}
-	ev := &broker.Subscribe{Conn: c.core.ID(), Destination: n.destination, Prefetch: -1}
-	selector := h.Value("selector")
-	if err := destinationOptions(ev, n.options, &selector); err != nil {
-		return err
+	ev := &broker.Subscribe{Conn: c.core.ID(), Destination: n.destination, Selector: h.Value("selector"), Prefetch: -1}
+	if err := ev.Options(n.options); err != nil {
+		return &refusal{text: err.Detail}
 	}
 	if value, ok := h.Lookup("activemq.exclusive"); ok {
 		ev.Exclusive = isTrue(value)
@@ -81,8 +79,8 @@ func (c *connection) subscribe(h stomp.Headers, receipt string) error {
 	if ev.Browser && c.version == stomp.V10 {
 		return &refusal{text: "A queue browser needs STOMP 1.1 or later"}
 	}
-	if strings.TrimSpace(selector) != "" {
-		ev.Selector = selectorPrefix + strings.TrimPrefix(selector, selectorPrefix)
+	if strings.TrimSpace(ev.Selector) != "" {
+		ev.Selector = selectorPrefix + strings.TrimPrefix(ev.Selector, selectorPrefix)
 	}
 	if value, ok := h.Lookup("activemq.retroactive"); ok {
 		ev.Retroactive = isTrue(value)
@@ -167,40 +165,6 @@ func defaultPrefetch(ev *broker.Subscribe) int {
 		return topicPrefetch
 	}
 	return queuePrefetch
-}
-
-// destinationOptions applies what stands after '?' in a destination, as in JMS: consumer.exclusive=true&consumer.priority=3.
-func destinationOptions(ev *broker.Subscribe, options string, selector *string) error {
-	for option := range strings.SplitSeq(options, "&") {
-		key, value, _ := strings.Cut(option, "=")
-		key, ok := strings.CutPrefix(key, "consumer.")
-		if !ok {
-			continue
-		}
-		value, err := url.QueryUnescape(value)
-		if err != nil {
-			return &refusal{text: fmt.Sprintf("The destination option %q cannot be read: %v", option, err)}
-		}
-		switch key {
-		case "exclusive":
-			ev.Exclusive = isTrue(value)
-		case "noLocal":
-			ev.NoLocal = isTrue(value)
-		case "priority":
-			setInt(&ev.Priority, value)
-		case "prefetchSize":
-			setInt(&ev.Prefetch, value)
-		case "retroactive":
-			ev.Retroactive = isTrue(value)
-		case "maximumPendingMessageLimit":
-			setInt(&ev.MaxPending, value)
-		case "selector":
-			if *selector == "" {
-				*selector = value
-			}
-		}
-	}
-	return nil
 }
 
 func isTrue(value string) bool { return strings.EqualFold(value, "true") }
