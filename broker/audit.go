@@ -32,6 +32,11 @@ func (b *Broker) Audit(fn func(Held)) error {
 			a.queue(d)
 		}
 	}
+	for _, d := range b.sortedDestinations() {
+		if d.recent != nil {
+			a.backlog(d.recent.backlog, "kept of "+d.name.String())
+		}
+	}
 	for _, s := range a.subscriptions() {
 		a.backlog(s.backlog, fmt.Sprintf("subscription %s/%s to %s", s.clientID, s.name, s.topic))
 	}

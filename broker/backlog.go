@@ -111,6 +111,9 @@ type backlog struct {
 	gated       bool          // waits for consumers before it dispatches
 	strict      bool          // fills one consumer's window before the next one's
 	opensAt     int64         // of a gated one, ms since 1970; 0: when enough consumers are there
+	bounded     bool          // holds only so many: it has recent or pending
+	recent      *recent       // of what a topic keeps for retroactive consumers
+	pending     *pending      // limit of a subscription; nil: none
 	removed     bool          // with its destination or subscription
 	mark        uint64        // entries up to this sequence may have been dispatched: said in the log
 	markHome    uint64
@@ -123,8 +126,8 @@ type backlog struct {
 
 // counters of a destination since the broker's start.
 type counters struct {
-	enqueued, dequeued, dispatchedTotal, expired, deadLetters, replaced uint64
-	waits                                                               waits
+	enqueued, dequeued, dispatchedTotal, expired, deadLetters, replaced, discarded uint64
+	waits                                                                          waits
 }
 
 // attachment binds a consumer to a backlog.

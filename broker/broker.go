@@ -268,6 +268,9 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 			b.dispatch(q)
 			b.settleOldest(q)
 		}
+		if q.bounded {
+			b.bound(q)
+		}
 		if b.messageAdvisories {
 			b.adviseSlow(q)
 		}

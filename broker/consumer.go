@@ -26,6 +26,7 @@ type consumer struct {
 	policy       *Policy // of its first destination
 	slow         slowness
 	pace         pace
+	discarded    int   // messages that it was too slow for
 	pulls        int   // messages asked for by Pull
 	timer        int32 // of a pull; index in timers plus 1
 	browse       []*entry
@@ -275,6 +276,9 @@ func parseSelector(text string) (*selector.Selector, *Error) {
 func (b *Broker) setPrefetch(ev *SetPrefetch) {
 	if c := b.consumer(ev.Conn, ev.Consumer); c != nil {
 		c.prefetch = max(0, ev.Prefetch)
+		if c.subscription != nil {
+			b.limitPending(c.subscription)
+		}
 		b.wake(c)
 	}
 }
@@ -459,13 +463,17 @@ func (b *Broker) browse(c *consumer) {
 		c.browse = []*entry{}
 		for _, q := range c.backlogs {
 			q.browsers++
-			all := b.entriesOf(q)
+			limit := b.policy(q).Consumers.MaxBrowse
+			all := b.firstEntries(q, limit)
 			slices.SortStableFunc(all, func(x, y *entry) int {
 				if x.stored.priority != y.stored.priority {
 					return int(y.stored.priority) - int(x.stored.priority)
 				}
 				return int(int64(x.stored.sequence) - int64(y.stored.sequence))
 			})
+			if limit > 0 && len(all) > limit {
+				all = all[:limit]
+			}
 			c.browse = append(c.browse, all...)
 		}
 	}
@@ -498,6 +506,18 @@ func (c *consumer) endBrowse() {
 		}
 	}
 	c.backlogs, c.browse = nil, nil
+}
+
+// firstEntries lists the entries of a backlog, but of those that wait no more than limit: the memory for the rest would be for nothing. 0 is no limit.
+func (b *Broker) firstEntries(q *backlog, limit int) []*entry {
+	if limit == 0 || q.ready <= limit {
+		return b.entriesOf(q)
+	}
+	entries := make([]*entry, 0, limit+q.size-q.ready)
+	for e := q.following(nil); e != nil && len(entries) < limit; e = q.following(e) {
+		entries = append(entries, e)
+	}
+	return b.entriesElsewhere(entries, q)
 }
 
 // show gives a browser one message.

@@ -117,9 +117,6 @@ func (p SlowPolicy) filled() SlowPolicy {
 // applyPolicies has consumers, subscriptions and destinations follow other policies. Whether a consumer is exclusive, and its priority, stay as
 // they were when it came.
 func (b *Broker) applyPolicies() {
-	for _, s := range b.allSubscriptions() {
-		s.policy = b.policyOf(s.parts[0])
-	}
 	for _, c := range b.connections {
 		for _, x := range c.consumers {
 			if x != nil {
@@ -127,11 +124,13 @@ func (b *Broker) applyPolicies() {
 			}
 		}
 	}
+	for _, s := range b.allSubscriptions() {
+		s.policy = b.policyOf(s.parts[0])
+		b.limitPending(s)
+	}
 	for _, d := range b.sortedDestinations() {
 		if d.queue != nil {
 			d.queue.strict = d.policy.Consumers.StrictOrder
-		} else {
-			b.keepRecent(d)
 		}
 	}
 	if b.policies.watched() {

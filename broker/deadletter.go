@@ -102,6 +102,10 @@ func (b *Broker) unburied(e *entry) bool {
 // expire ends an entry whose time is over: into the dead-letter queue or away, by policy.
 func (b *Broker) expire(e *entry) {
 	q := e.backlog
+	if q.recent != nil {
+		b.settle(e)
+		return
+	}
 	away := b.policy(q).DeadLetter.DropExpired || b.isDeadLetterQueue(q) || b.unburied(e)
 	if !away && !b.log.roomFor(int64(e.stored.size)) {
 		b.postpone(e)

@@ -19,6 +19,7 @@ type destination struct {
 	dlq           bool            // some policy sends dead letters here
 	queue         *backlog        // of a queue
 	subscriptions []*subscription // of a topic
+	recent        *recent         // of a topic; nil: it keeps nothing
 	consumers     int
 	producers     int
 	counted       *Policy // whose destinations it is counted among
@@ -265,6 +266,9 @@ func (b *Broker) drop(d *destination) {
 	}
 	b.removeRoutes(d)
 	b.uncount(d)
+	if d.recent != nil {
+		b.abandon(d.recent.backlog)
+	}
 	for _, s := range slices.Clone(d.subscriptions) {
 		s.leave(d)
 	}

@@ -126,6 +126,9 @@ func (d *destination) targets(to []*backlog, m *message.Message, from *connectio
 		return append(to, d.queue)
 	}
 	d.enqueued++
+	if d.recent != nil && d.recent.wants(m) {
+		to = append(to, d.recent.backlog)
+	}
 	for _, s := range d.subscriptions {
 		if s.takes(m, from) {
 			to = append(to, s.backlog)
@@ -427,7 +430,7 @@ func (b *Broker) discard(e *entry) {
 	q.size--
 	q.bytes -= int64(s.size)
 	q.dequeued++
-	if q.destination != nil && q.destination.queue == nil {
+	if q.destination != nil && q.destination.queue == nil && q.recent == nil {
 		q.destination.dequeued++
 	}
 	if s.first == e {

@@ -72,6 +72,7 @@ func (b *Broker) removeInactive() {
 // inactive says whether the destination has been inactive for as long as its policy says.
 func (b *Broker) inactive(d *destination, used bool) bool {
 	count := d.enqueued
+	used = used || d.recent != nil && d.recent.kind == RecoverRetained && d.recent.backlog.size > 0
 	used = used || d.consumers > 0 || d.producers > 0 || len(d.subscriptions) > 0
 	if q := d.queue; q != nil {
 		count = q.enqueued

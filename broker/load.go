@@ -4,17 +4,18 @@ import "github.com/godwitmq/godwit/message"
 
 // load is a request for bodies that are only in the log.
 type load struct {
-	backlog *backlog // whose loading it ends, or nil
-	stored  []*stored
-	browser *consumer
-	dying   []*entry
-	causes  []string
-	moving  bool
-	late    []lateAdvisory // of stored, what they are wanted for
-	sweep   *sweep
-	sweeper *connection
-	jobs    []*entry
-	listing *listing
+	recalling *subscription // that is new and whose selector must see what its topics keep
+	backlog   *backlog      // whose loading it ends, or nil
+	stored    []*stored
+	browser   *consumer
+	dying     []*entry
+	causes    []string
+	moving    bool
+	late      []lateAdvisory // of stored, what they are wanted for
+	sweep     *sweep
+	sweeper   *connection
+	jobs      []*entry
+	listing   *listing
 }
 
 // How much one load brings at most.
@@ -103,6 +104,8 @@ func (b *Broker) loaded(ev *Loaded) {
 	switch {
 	case l.moving:
 		b.log.loading = false
+	case l.recalling != nil:
+		b.recalled(l)
 	case l.jobs != nil:
 		b.runJobs(l)
 	case l.listing != nil:

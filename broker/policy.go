@@ -120,6 +120,7 @@ func (b *Broker) policyOf(name message.Destination) *Policy {
 // applyPolicy tells a destination what holds for it.
 func (b *Broker) applyPolicy(d *destination) {
 	d.policy = b.policyOf(d.name)
+	b.keepRecent(d)
 	d.dlq = b.policies.isDeadLetters(d.name)
 }
 

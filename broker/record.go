@@ -31,6 +31,7 @@ const (
 	recordCompleted    recordKind = 19 // connection's name, numbers of its local transactions that were committed
 	recordJobs         recordKind = 25 // id of the backlog of scheduled messages
 	recordJob          recordKind = 26 // sequence, time, period, repeats, CRON entry
+	recordRetained     recordKind = 22 // id, kind and name of the topic
 	recordLastValue    recordKind = 20 // backlog, sequence, key
 	recordSelectors    recordKind = 21 // backlog, selectors of its earlier consumers
 )

@@ -199,6 +199,8 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 		if err := b.replaySubscription(position, &f); err != nil {
 			return err
 		}
+	case recordRetained:
+		b.replayRetained(position, &f)
 	case recordRemoved:
 		b.replayRemoved(f.number())
 	case recordStart:
@@ -619,6 +621,11 @@ func (b *Broker) replayRemoved(id uint64) {
 		b.wild = slices.DeleteFunc(b.wild, func(x *subscription) bool { return x == s })
 		return
 	}
+	if r := q.backlog.recent; r != nil {
+		r.topic.recent = nil
+		b.keepRecent(r.topic)
+		return
+	}
 	if d := q.backlog.destination; d != nil && b.destinations[d.name] == d {
 		delete(b.destinations, d.name)
 	}
@@ -685,6 +692,7 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 			seen = seen[n:]
 		}
 	}
+	b.recentRecovered()
 	if b.policies.watched() {
 		b.patrolBy(now + patrolPeriod)
 	}

@@ -254,6 +254,8 @@ func (b *Broker) carry(before uint64) {
 				b.emitJobs(q)
 			} else if q.durable != nil {
 				b.emitSubscription(q.durable)
+			} else if q.recent != nil {
+				b.emitRetained(q)
 			} else {
 				b.emitDestination(q)
 			}

@@ -96,7 +96,8 @@ func (b *Broker) subscribeTopics(c *consumer, found []*destination, sel *selecto
 			b.addSubscription(s)
 		}
 	}
-	if s.backlog.destination == nil {
+	fresh := s.backlog.destination == nil
+	if fresh {
 		s.backlog.destination = &destination{name: ev.Destination}
 		s.policy = b.policyOf(s.parts[0])
 	}
@@ -113,6 +114,10 @@ func (b *Broker) subscribeTopics(c *consumer, found []*destination, sel *selecto
 	}
 	if slices.ContainsFunc(s.parts, message.Destination.IsPattern) && !slices.Contains(b.wild, s) {
 		b.wild = append(b.wild, s)
+	}
+	b.limitPending(s)
+	if fresh && (ev.Retroactive || s.policy.Subscribers.AlwaysRetroactive) {
+		b.recall(s)
 	}
 	if fitsAdvisory(s.parts) && len(s.consumers()) == 1 {
 		b.advisories++

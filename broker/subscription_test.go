@@ -147,3 +147,45 @@ func TestPurgeSubscription(t *testing.T) {
 	c = r.connect("a", "me")
 	r.want(r.consume(c, 1, tt("T"), 9, durable("s")), "0+1")
 }
+
+func TestConsumersAreShown(t *testing.T) {
+	r := newRig(t, Options{})
+	c := r.connect("c", "")
+	r.consume(c, 1, tq("Q"), 9, func(s *Subscribe) { s.Exclusive = true })
+	d := deliveries(r.send(c, r.msg(tq("Q"), "a", inGroup("A"))), c, 1)
+	r.now += 100_000
+	d = append(d, deliveries(r.send(c, r.msg(tq("Q"), "b")), c, 1)...)
+	r.now += 50_000
+	show := func() ConsumerView { return r.do(&List{Ref: 9})[0].Value.(*View).Consumers[0] }
+	if v := show(); v.OldestAge/2048 != 150_000/2048 || v.SinceAck != 150_000 || v.Groups != 1 || !v.Exclusive || v.Window != 9 {
+		t.Errorf("the consumer is shown as %+v", v)
+	}
+	r.ack(c, 1, Consumed, d[0])
+	if v := show(); v.OldestAge/2048 != 50_000/2048 || v.SinceAck != 0 {
+		t.Errorf("after an acknowledgement the consumer is shown as %+v", v)
+	}
+}
+
+func TestMaxBrowse(t *testing.T) {
+	r := newRig(t, Options{Policies: Policies{Default: Policy{Consumers: ConsumerPolicy{MaxBrowse: 3}}}})
+	c := r.connect("c", "")
+	for i := range 5 {
+		r.send(c, r.msg(tq("Q"), fmt.Sprint(i)))
+	}
+	r.want(r.consume(c, 1, tq("Q"), 9, func(s *Subscribe) { s.Browser = true }), "0 1 2")
+}
+
+// A browser sees what was there when it began, whatever comes and goes meanwhile; what is gone it does not see.
+func TestBrowserSnapshot(t *testing.T) {
+	r := newRig(t, Options{CacheBytes: 1})
+	c := r.connect("c", "")
+	for i := range 5 {
+		r.send(c, r.msg(tq("Q"), fmt.Sprint(i)))
+	}
+	browse := r.want(r.consume(c, 1, tq("Q"), 2, func(s *Subscribe) { s.Browser = true }), "0 1")
+	d := r.want(r.consume(c, 2, tq("Q"), 4), "0 1 2 3")
+	r.ack(c, 2, Consumed, d[3])
+	r.send(c, r.msg(tq("Q"), "late", prio(9)))
+	got := r.ack(c, 1, Consumed, browse[1], upTo)
+	r.want(deliveries(got, c, 1), "2 4")
+}

@@ -71,6 +71,13 @@ type ConsumerView struct {
 	Dispatched  uint64     `json:"dispatched"`
 	Acked       uint64     `json:"acknowledged"`
 	Priority    int        `json:"priority"`
+	Shared      bool       `json:"shared,omitempty"`
+	Exclusive   bool       `json:"exclusive,omitempty"`
+	Window      int        `json:"window"`               // how many messages it may hold now: the prefetch, or less by policy
+	OldestAge   int64      `json:"oldestAge"`            // for how long it has held the oldest message that it has not acknowledged, ms, to about a second
+	SinceAck    int64      `json:"sinceAcknowledgement"` // time since its last acknowledgement, or its beginning, ms
+	Groups      int        `json:"groups,omitempty"`     // message groups that it owns
+	Discarded   int        `json:"discarded,omitempty"`  // messages that a topic's policy has discarded because it was too slow
 }
 
 // SubscriptionView is one durable or shared subscription.
@@ -128,7 +135,8 @@ func (b *Broker) view() *View {
 		for _, id := range sortedKeys(c.consumers) {
 			x := c.consumers[id]
 			v.Consumers = append(v.Consumers, ConsumerView{Conn: c.id, Consumer: id, ClientID: c.about.ClientID, Destination: x.about.Destination.String(), Selector: strings.TrimPrefix(x.about.Selector, "convert_string_expressions:"),
-				Name: x.about.Name, Browser: x.about.Browser, Prefetch: x.prefetch, InFlight: x.dispatched.len(), Dispatched: x.total, Acked: x.acked, Priority: x.priority})
+				Name: x.about.Name, Browser: x.about.Browser, Prefetch: x.prefetch, InFlight: x.dispatched.len(), Dispatched: x.total, Acked: x.acked, Priority: x.priority,
+				Shared: x.about.Shared, Exclusive: x.about.Exclusive, Window: x.windowNow(), OldestAge: x.oldest(b.now), SinceAck: b.now - x.slow.ackedAt, Groups: x.groupsOwned(), Discarded: x.discarded})
 		}
 	}
 	for _, s := range b.durables {
@@ -141,4 +149,26 @@ func (b *Broker) view() *View {
 		return cmp.Or(strings.Compare(x.ClientID, y.ClientID), strings.Compare(x.Name, y.Name), strings.Compare(fmt.Sprint(x.Durable), fmt.Sprint(y.Durable)))
 	})
 	return v
+}
+
+// windowNow is how many messages the consumer may hold.
+func (c *consumer) windowNow() int {
+	if c.pace.window != 0 {
+		return min(c.prefetch, c.pace.window)
+	}
+	return c.prefetch
+}
+
+func (c *consumer) groupsOwned() (n int) {
+	for _, q := range c.backlogs {
+		if q.groups == nil {
+			continue
+		}
+		for _, a := range q.attached {
+			if a.consumer == c && a.owned != nil {
+				n += a.owned.count
+			}
+		}
+	}
+	return n
 }
