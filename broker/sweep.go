@@ -90,6 +90,7 @@ type sweep struct {
 	priority int             // of the list that it is in
 	next     *entry          // to be looked at; nil: the end of the list. backlog.remove keeps it right
 	delayed  []*entry        // that are looked at after the lists
+	settled  []*entry        // by the piece at work
 	state    Swept
 	loading  bool
 	ended    bool
@@ -186,9 +187,16 @@ func (b *Broker) sweepPiece(conn *connection, ref Ref) {
 	if w.loading {
 		return // it is answered when they are there
 	}
-	var settled []*entry
+	if w.countsOnly() {
+		w.state.Examined, w.state.Affected, w.state.Done = w.state.Total, w.state.Total, true
+		if n := w.about.Limit; n > 0 {
+			w.state.Affected = min(w.state.Total, n)
+		}
+		b.tellSwept(conn, w)
+		return
+	}
 	size := 0
-	for looked, changed := 0, 0; looked < sweepLook && changed < sweepMessages && size < sweepBytes; looked++ {
+	for looked, sent := 0, 0; looked < sweepLook && sent < sweepMessages && size < sweepBytes; looked++ {
 		e := b.sweepNext(w)
 		if e == nil || w.state.Err != nil {
 			w.state.Done = true
@@ -201,33 +209,48 @@ func (b *Broker) sweepPiece(conn *connection, ref Ref) {
 			}
 			break // what is done so far is told first
 		}
-		w.pass(e)
-		if x := e.stored.expiration; x != 0 && x <= b.now || !w.wants(e) {
-			b.sweepBack(e)
-			continue
-		}
-		changed++
-		switch w.about.Kind {
-		case SweepShow:
-			changed--
-			w.show(e)
-			b.sweepBack(e)
-		case SweepRemove:
-			changed--
-			settled = append(settled, e)
-		default:
+		if b.sweepOne(w, e) {
+			sent++
 			size += int(e.stored.size)
-			if w.state.Err = b.sweepSend(w, e); w.state.Err != nil {
-				continue
-			}
-			if w.about.Kind == SweepMove {
-				b.settle(e)
-			}
 		}
-		w.state.Affected++
 	}
-	b.settleAll(settled)
+	b.settleAll(w.settled)
+	w.settled = nil
+	if q := w.queue; !q.removed && b.isLong(q) { // what it has walked along was unpacked
+		b.long = append(b.long, q)
+	}
 	b.tellSwept(conn, w)
+}
+
+// sweepOne does with a message what the sweep is for, and says whether it was sent somewhere.
+func (b *Broker) sweepOne(w *sweep, e *entry) (sent bool) {
+	w.pass(e)
+	if x := e.stored.expiration; x != 0 && x <= b.now || !w.wants(e) {
+		b.sweepBack(e)
+		return false
+	}
+	switch w.about.Kind {
+	case SweepShow:
+		w.show(e)
+		b.sweepBack(e)
+	case SweepRemove:
+		w.settled = append(w.settled, e)
+	default:
+		if w.state.Err = b.sweepSend(w, e); w.state.Err != nil {
+			return false
+		}
+		if w.about.Kind == SweepMove {
+			b.settle(e)
+		}
+		sent = true
+	}
+	w.state.Affected++
+	return sent
+}
+
+// countsOnly says whether the number of messages that wait is all that is still asked for.
+func (w *sweep) countsOnly() bool {
+	return w.about.Kind == SweepShow && w.selector == nil && w.ids == nil && len(w.state.First) >= w.about.First
 }
 
 // tellSwept answers a piece.

@@ -289,3 +289,29 @@ func TestPause(t *testing.T) {
 		t.Error("paused again after a crash")
 	}
 }
+
+// A sweep that walks along a long queue does not leave it unpacked behind itself.
+func TestSweepPacks(t *testing.T) {
+	const n = 1200
+	r := newRig(t, Options{CacheBytes: 1, PackFrom: 128})
+	c := r.connect("a", "")
+	for i := range n {
+		r.b.Progress(r.durable, r.room)
+		r.b.Step(r.now, &Send{Conn: c, Message: r.msg(tq("Q"), fmt.Sprint(i), prop("n", int32(i))), MayCreate: true}, &r.out)
+		r.write()
+		r.out.Reset()
+	}
+	q := r.b.destinations[tq("Q")].queue
+	before := q.packing.count
+	got, _ := r.sweepAll(&Sweep{Conn: c, Kind: SweepMove, From: tq("Q"), To: tq("TO"), MayCreate: true, Selector: "n = 600 OR n = 1199"})
+	if got.Affected != 2 || got.Examined != n {
+		t.Errorf("moved %d of %d, want 2 of %d", got.Affected, got.Examined, n)
+	}
+	if before < n/2 || q.packing.count < n/2 {
+		t.Errorf("%d of %d messages were in packs, %d are afterwards", before, n, q.packing.count)
+	}
+	r.crash()
+	if left := r.look(tq("Q")).Size; left != n-2 {
+		t.Errorf("left %d, want %d", left, n-2)
+	}
+}
