@@ -54,6 +54,9 @@ func (w *waits) plus(x *waits) {
 	w.total += x.total
 }
 
+// IsQuestion says whether messages to a destination may be questions that the broker answers, to where they want it.
+func IsQuestion(d message.Destination) bool { return strings.HasPrefix(d.Name, statisticsPrefix) }
+
 // asksStatistics says whether a message is a question that is answered and not kept.
 func (b *Broker) asksStatistics(m *message.Message) bool {
 	name := m.Destination.Name
@@ -168,7 +171,7 @@ func (b *Broker) properties(f *figures, limit int64) []property {
 	return []property{
 		{"brokerId", b.opt.ID}, {"brokerName", b.opt.Name}, {"size", f.size}, {"enqueueCount", int64(f.counters.enqueued)}, {"dequeueCount", int64(f.counters.dequeued)},
 		{"dispatchCount", int64(f.counters.dispatchedTotal)}, {"expiredCount", int64(f.counters.expired)}, {"inflightCount", f.inFlight}, {"messagesCached", int64(0)},
-		{"averageMessageSize", size}, {"memoryLimit", limit}, {"memoryUsage", f.bytes}, {"memoryPercentUsage", percent(f.bytes, limit)},
+		{"averageMessageSize", size}, {"memoryLimit", limit}, {"memoryUsage", min(f.bytes, limit)}, {"memoryPercentUsage", percent(min(f.bytes, limit), limit)},
 		{"averageEnqueueTime", average}, {"maxEnqueueTime", float64(f.counters.waits.max)}, {"minEnqueueTime", float64(f.counters.waits.least)},
 		{"consumerCount", f.consumers}, {"producerCount", f.producers},
 	}

@@ -138,6 +138,9 @@ func (c *connection) send(v *wire.Message) error {
 	if err == nil {
 		in.send.MayCreate, err = p.permit.Send(r.who, r.burst, in.message.Destination)
 	}
+	if err == nil && in.message.ReplyTo.Kind != message.NoDestination {
+		err = session.MayAnswer(r.who, &in.message)
+	}
 	if err != nil {
 		if tx != 0 {
 			c.spoil(tx, err)

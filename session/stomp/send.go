@@ -10,6 +10,7 @@ import (
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/codec/stomp"
 	"github.com/godwitmq/godwit/message"
+	"github.com/godwitmq/godwit/session"
 )
 
 // outgoing keeps an event and its message in one piece of memory.
@@ -163,6 +164,9 @@ func (c *connection) send(h stomp.Headers, body []byte, receipt string) error {
 		}
 	}
 	mayCreate, denied := c.permit.Send(c.identity, c.bursts, m.Destination)
+	if denied == nil {
+		denied = session.MayAnswer(c.identity, m)
+	}
 	if denied != nil {
 		return &refusal{text: denied.Detail}
 	}
