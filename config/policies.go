@@ -10,6 +10,33 @@ import (
 	"github.com/godwitmq/godwit/message"
 )
 
+// NewPolicy is a policy that says nothing yet: all is as in the sections at the top.
+func (c *Config) NewPolicy(destination string) Policy {
+	from := Config{Policies: []Policy{{Destination: destination}}}
+	to, top := reflect.ValueOf(&from).Elem(), reflect.ValueOf(*c)
+	for i := range to.NumField() {
+		if f := to.Type().Field(i); f.IsExported() && f.Type.Kind() == reflect.Struct {
+			to.Field(i).Set(top.Field(i))
+		}
+	}
+	from.completePolicies()
+	return from.Policies[0]
+}
+
+// Set gives a key, which is not in a list, the value that a text stands for, as an environment variable would: "redelivery.delay", "5s".
+func (p *Policy) Set(key, value string) error { return set(reflect.ValueOf(p).Elem(), key, value) }
+
+// Set is that of Policy for the whole configuration.
+func (c *Config) Set(key, value string) error { return set(reflect.ValueOf(c).Elem(), key, value) }
+
+func set(v reflect.Value, key, value string) error {
+	field, tag, ok := find(v, key)
+	if !ok {
+		return fmt.Errorf("there is no key %q", key)
+	}
+	return parse(field, tag, value)
+}
+
 // completePolicies gives every key that a policy leaves open the value of the section of the same name at the top, if there is one.
 func (c *Config) completePolicies() {
 	top := reflect.ValueOf(*c)

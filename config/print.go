@@ -15,8 +15,23 @@ const secret = "(hidden)"
 // otherwise. With comments every key has its explanation above it.
 func (c *Config) YAML(comments, secrets bool) []byte {
 	p := printer{comments: comments, secrets: secrets}
-	p.section(reflect.ValueOf(*c), 0)
+	p.section(reflect.ValueOf(*c), c.base(), 0)
 	return []byte(p.b.String())
+}
+
+// Brief writes, with secrets, only what differs from the defaults, and of policies what differs from the sections at the top. An empty list is
+// one of the differences where the default has entries.
+func (c *Config) Brief() []byte {
+	p := printer{secrets: true, terse: true}
+	p.section(reflect.ValueOf(*c), c.base(), 0)
+	return []byte(p.b.String())
+}
+
+// base is what holds without a word in the file; its one policy is what holds in c where a policy says nothing.
+func (c *Config) base() reflect.Value {
+	base := *Default()
+	base.Policies = []Policy{c.NewPolicy("")}
+	return reflect.ValueOf(base)
 }
 
 // Redacted is the configuration as maps and lists for JSON, without secrets.
@@ -55,37 +70,53 @@ func plain(v reflect.Value) any {
 type printer struct {
 	b                 strings.Builder
 	comments, secrets bool
-	terse             bool // leave out what is zero
+	terse             bool // leave out what is as in the base
 }
 
-func (p *printer) section(v reflect.Value, indent int) {
+// section writes what is in v. base is what holds where nothing is written.
+func (p *printer) section(v, base reflect.Value, indent int) {
 	first := true
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if !f.IsExported() || p.terse && v.Field(i).IsZero() {
+		if !f.IsExported() || p.terse && same(v.Field(i), base.Field(i)) {
 			continue
 		}
 		p.comment(f, indent, first)
 		first = false
 		p.pad(indent)
 		p.b.WriteString(f.Tag.Get("yaml") + ":")
-		p.value(v.Field(i), f, indent)
+		p.value(v.Field(i), base.Field(i), f, indent)
 	}
 }
 
-func (p *printer) value(v reflect.Value, f reflect.StructField, indent int) {
+// same says whether nothing need be written of v.
+func same(v, base reflect.Value) bool {
+	if v.Kind() == reflect.Slice && v.Type().Elem() == reflect.TypeFor[Policy]() {
+		return v.Len() == 0 // the one in the base is for comparison
+	}
+	if v.Kind() == reflect.Slice && v.Len() == 0 {
+		return base.Len() == 0
+	}
+	return reflect.DeepEqual(v.Interface(), base.Interface())
+}
+
+func (p *printer) value(v, base reflect.Value, f reflect.StructField, indent int) {
 	switch typeName(f.Type) {
 	case "section":
 		p.b.WriteByte('\n')
-		p.section(v, indent+1)
+		p.section(v, base, indent+1)
 	case "list":
 		if v.Len() == 0 {
 			p.b.WriteString(" []\n")
 			return
 		}
 		p.b.WriteByte('\n')
+		usual := reflect.Zero(f.Type.Elem())
+		if base.Len() == 1 && f.Type.Elem() == reflect.TypeFor[Policy]() {
+			usual = base.Index(0)
+		}
 		for i := range v.Len() {
-			p.item(v.Index(i), indent+1)
+			p.item(v.Index(i), usual, indent+1)
 		}
 	case "list of text":
 		quoted := make([]string, v.Len())
@@ -105,9 +136,9 @@ func (p *printer) value(v reflect.Value, f reflect.StructField, indent int) {
 }
 
 // item writes an entry of a list; what it does not say, or says as usual, is left out.
-func (p *printer) item(v reflect.Value, indent int) {
+func (p *printer) item(v, usual reflect.Value, indent int) {
 	inner := printer{secrets: p.secrets, terse: true}
-	inner.section(v, 0)
+	inner.section(v, usual, 0)
 	for i, line := range strings.Split(strings.TrimRight(inner.b.String(), "\n"), "\n") {
 		p.pad(indent)
 		lead := "  "

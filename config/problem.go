@@ -49,8 +49,8 @@ func (ps Problems) err() error {
 	return ps
 }
 
-// nearest is the word among those known that a typing error would most likely have made of it, or "".
-func nearest(word string, known []string) string {
+// Nearest is the word among those known that a typing error would most likely have made of it, or "".
+func Nearest(word string, known []string) string {
 	best, bestDistance := "", len(word)/2+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < bestDistance {

@@ -229,7 +229,7 @@ func (r *reader) entry(e *ast.MappingValueNode, v reflect.Value, prefix string) 
 		}
 		known = append(known, key)
 	}
-	if guess := nearest(word, known); guess != "" {
+	if guess := Nearest(word, known); guess != "" {
 		r.problem(e.Key.GetToken(), prefix, "unknown key %q; did you mean %q?", word, guess)
 	} else {
 		r.problem(e.Key.GetToken(), prefix, "unknown key %q; expected %s", word, oneOf(known))
