@@ -29,6 +29,23 @@ func (p *Policy) Set(key, value string) error { return set(reflect.ValueOf(p).El
 // Set is that of Policy for the whole configuration.
 func (c *Config) Set(key, value string) error { return set(reflect.ValueOf(c).Elem(), key, value) }
 
+// Text is the value of a key as Set takes it. It is false for what has no such key.
+func (p *Policy) Text(key string) (string, bool) { return get(reflect.ValueOf(p).Elem(), key) }
+
+// Text is that of Policy for the whole configuration.
+func (c *Config) Text(key string) (string, bool) { return get(reflect.ValueOf(c).Elem(), key) }
+
+func get(v reflect.Value, key string) (string, bool) {
+	field, _, ok := find(v, key)
+	if !ok {
+		return "", false
+	}
+	if list, ok := field.Interface().([]string); ok {
+		return strings.Join(list, ","), true
+	}
+	return text(field), true
+}
+
 func set(v reflect.Value, key, value string) error {
 	field, tag, ok := find(v, key)
 	if !ok {

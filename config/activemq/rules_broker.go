@@ -1,0 +1,120 @@
+package activemq
+
+import (
+	"regexp"
+	"strings"
+)
+
+func fileRules() []rule {
+	list := []rule{
+		{on: "@id", verdict: NotNeeded, words: "a name for Spring"},
+		{on: "beans", verdict: NotNeeded, words: "the frame of the file"},
+		{on: "bean", verdict: NotSupported, whole: true, words: "by its class", enter: enterBean},
+		{on: "property-placeholder", verdict: Mapped, whole: true, words: "the values are taken over where they are used"},
+		{on: "import", verdict: Mapped, words: "the file is read as well: jetty.xml and jetty-spring.xml for the API's address and users", enter: enterImport},
+		{on: "import@resource", verdict: Mapped},
+		{on: "beans/description", verdict: NotNeeded, words: "words for people"},
+		{on: "alias", verdict: NotNeeded, words: "a name for Spring"},
+		{on: "camelContext", verdict: NotSupported, whole: true, words: "Camel's routes do not run in the broker: run them in a process of their own, as a client"},
+		{on: "connectionFactory", verdict: NotNeeded, whole: true, words: "is a client's"},
+		{on: "xaConnectionFactory", verdict: NotNeeded, whole: true, words: "is a client's"},
+		{on: "pooledConnectionFactory", verdict: NotNeeded, whole: true, words: "is a client's"},
+		{on: "property", verdict: NotSupported, whole: true, words: "Spring's way to set a Java property; write it as an attribute"},
+	}
+	for _, name := range []string{"default-lazy-init", "default-autowire", "default-init-method", "default-destroy-method", "profile", "default-merge"} {
+		list = append(list, rule{on: "beans@" + name, verdict: NotNeeded, words: "a matter of Spring"})
+	}
+	for _, name := range []string{"name", "alias"} {
+		list = append(list, rule{on: "alias@" + name, verdict: NotNeeded, words: "a name for Spring"})
+	}
+	return list
+}
+
+var notInName = regexp.MustCompile(`[^A-Za-z0-9._-]`)
+
+func brokerName(im *importer, value string, item *Item) {
+	name := notInName.ReplaceAllString(value, "_")
+	im.put("broker.name", name, item)
+	if name != value {
+		item.Words = "other characters become _"
+	}
+}
+
+func brokerRules() []rule {
+	const (
+		inside = "a matter of how ActiveMQ works inside"
+		object = "a Java object, which has no place here"
+		pairs  = "an active and a standby broker are set up in Godwit's own way"
+		jmx    = "there is no JMX; the HTTP API lists the same, and has metrics"
+		files  = "Godwit has a folder of its own, data; ActiveMQ's files are not read, and stay for the way back"
+	)
+	list := []rule{
+		{on: "broker", verdict: Mapped, enter: func(im *importer, _ *node, item *Item) { im.broker = item }},
+		{on: "broker@brokerName", verdict: Mapped, key: "broker.name", attribute: brokerName},
+		{on: "broker@persistent", verdict: NotSupported, harmless: true, usual: "true", words: "persistent messages are always on disk and survive a restart"},
+		{on: "broker@deleteAllMessagesOnStartup", verdict: NotSupported, usual: "false", words: "messages survive a restart; remove the data folder before the start if they should not"},
+		{on: "broker@maxUncommittedCount", verdict: Mapped, key: "limits.transaction", words: "0 leaves it at the default", attribute: maxUncommitted},
+		{on: "broker@offlineDurableSubscriberTimeout", verdict: Mapped, key: "subscribers.offlineTimeout", as: asMillis},
+		{on: "broker@offlineDurableSubscriberTaskSchedule", verdict: NotNeeded, words: "the time is kept without a sweep"},
+		{on: "broker@rejectDurableConsumers", verdict: NotSupported, usual: "false", words: "durable subscriptions cannot be refused as such; give nobody the right to admin the topics"},
+		{on: "broker@messageAuthorizationPolicy", verdict: NotSupported, words: "rights by message are not there; use credentials.rights"},
+		{on: "broker@useJmx", verdict: NotNeeded, words: jmx},
+		{on: "broker@enableStatistics", verdict: NotNeeded, words: "figures are always counted; they cost next to nothing"},
+		{on: "broker@rollbackOnlyOnAsyncException", verdict: NotSupported, harmless: true, usual: "true", words: "a transaction with a failed asynchronous send is always rolled back"},
+		{on: "broker@enableMessageExpirationOnActiveDurableSubs", verdict: NotNeeded, words: "messages expire wherever they wait"},
+		{on: "broker@maxInflatedDataSize", verdict: NotNeeded, words: "bodies are not inflated; limits.frameSize bounds them"},
+		{on: "broker@useLocalHostBrokerName", verdict: NotSupported, harmless: true, usual: "false", words: "write the host's name in broker.name"},
+		{on: "broker@allowTempAutoCreationOnSend", verdict: NotSupported, harmless: true, usual: "false", words: "a temporary destination is made by its consumer"},
+		{on: "broker@destinationPolicy", verdict: NotSupported, words: "refers to a bean; write the policies in the broker"},
+		{on: "broker@persistenceAdapter", verdict: NotSupported, harmless: true, words: "refers to a bean; the journal is used"},
+		{on: "broker@systemUsage", verdict: NotSupported, harmless: true, words: "refers to a bean; write limits.memory and journal.maxSize"},
+		{on: "broker@sslContext", verdict: NotSupported, harmless: true, words: "refers to a bean; set tls.certificate and tls.key"},
+	}
+	list = append(list, pendingBrokerRules()...)
+	for words, names := range map[string][]string{
+		inside: {"adjustUsageLimits", "brokerId", "cacheTempDestinations", "consumerSystemUsage", "consumerSystemUsagePortion", "dedicatedTaskRunner", "diskUsageCheckRegrowThreshold",
+			"keepDurableSubsActive", "monitorConnectionSplits", "networkConnectorStartAsync", "persistenceThreadPriority", "producerSystemUsage", "producerSystemUsagePortion", "restartAllowed",
+			"schedulePeriodForDiskUsageCheck", "splitSystemUsageForProducersConsumers", "start", "startAsync", "storeOpenWireVersion", "systemExitOnShutdown", "systemExitOnShutdownExitCode",
+			"taskRunnerPriority", "timeBeforePurgeTempDestinations", "useLoggingForShutdownErrors", "useShutdownHook", "virtualThreadTaskRunner", "vmConnectorURI", "ioExceptionHandler",
+			"persistenceTaskRunnerFactory", "taskRunnerFactory", "tempDataStore", "startException", "brokerObjectName", "useVirtualDestSubs", "useVirtualDestSubsOnCreation"},
+		pairs: {"passiveSlave", "shutdownOnMasterFailure", "shutdownOnSlaveFailure", "waitForSlave", "waitForSlaveTimeout"},
+		jmx:   {"mbeanInvocationTimeout", "populateUserNameInMBeans", "managementContext", "adminView"},
+		files: {"dataDirectory", "dataDirectoryFile", "tmpDataDirectory", "schedulerDirectory", "schedulerDirectoryFile"},
+	} {
+		for _, name := range names {
+			list = append(list, rule{on: "broker@" + name, verdict: NotNeeded, words: words})
+		}
+	}
+	for _, name := range []string{"brokerContext", "destinationFactory", "jobSchedulerStore", "persistenceFactory", "regionBroker"} {
+		list = append(list, rule{on: "broker@" + name, verdict: NotSupported, words: object})
+	}
+	for _, name := range []string{"brokerContext", "destinationFactory", "regionBroker", "adminView"} {
+		list = append(list, rule{on: "broker/" + name, verdict: NotSupported, whole: true, words: object})
+	}
+	return list
+}
+
+// pendingBrokerRules are for what has no key.
+func pendingBrokerRules() []rule {
+	return []rule{
+		{on: "broker@advisorySupport", verdict: NotNeeded, usual: "true", words: "only the advisories that clients need are sent"},
+		{on: "broker@anonymousProducerAdvisorySupport", verdict: NotSupported, harmless: true, usual: "false", words: "these advisories are not sent"},
+		{on: "broker@schedulerSupport", verdict: NotSupported, harmless: true, usual: "false", words: "scheduled delivery is not there yet"},
+		{on: "broker@maxSchedulerRepeatAllowed", verdict: NotSupported, harmless: true, words: "scheduled delivery is not there yet"},
+		{on: "broker@schedulePeriodForDestinationPurge", verdict: NotSupported, harmless: true, usual: "0", words: "destinations stay until they are removed"},
+		{on: "broker@maxPurgedDestinationsPerSweep", verdict: NotSupported, harmless: true, usual: "0", words: "destinations stay until they are removed"},
+		{on: "broker@populateJMSXUserID", verdict: NotSupported, usual: "false", words: "receivers are not told who sent a message"},
+		{on: "broker@useAuthenticatedPrincipalForJMSXUserID", verdict: NotSupported, usual: "false", words: "receivers are not told who sent a message"},
+		{on: "broker@useVirtualTopics", verdict: NotSupported, usual: "true", words: "topics VirtualTopic.> are always virtual"},
+		{on: "broker@useMirroredQueues", verdict: NotSupported, usual: "false", words: "queues cannot be mirrored yet"},
+		{on: "broker@useTempMirroredQueues", verdict: NotSupported, harmless: true, usual: "false", words: "queues cannot be mirrored yet"},
+	}
+}
+
+func maxUncommitted(im *importer, value string, item *Item) {
+	if n, err := parseNumber(value); err == nil && n <= 0 {
+		item.Verdict, item.Words = Same, "ActiveMQ's default is none, Godwit's a million"
+		return
+	}
+	im.put("limits.transaction", strings.TrimSpace(value), item)
+}
