@@ -81,8 +81,7 @@ func (im *importer) addUser(name, password string, in []string, item *Item) {
 	if a.console {
 		in = consoleGroups(in)
 		if u := a.has(name); u != nil && u.plain != password {
-			item.lack("%s has another password for the broker already; that one is for the API as well", name)
-			u.join(in)
+			item.lack("%s has another password for the broker already; put that user into the group %s if it should use the API", name, in[0])
 			return
 		}
 	}
@@ -141,7 +140,10 @@ func leaveSimple(im *importer, n *node, _ *Item) {
 	im.access.guests = append(im.access.guests, group)
 }
 
-// enterRight begins an authorizationEntry, whose attributes are read together when it ends.
+// groupPrincipal is Java's class of groups, to which rights are given unless something else is said.
+const groupPrincipal = "org.apache.activemq.jaas.GroupPrincipal"
+
+// leaveRight takes over an authorizationEntry, whose attributes belong together.
 func leaveRight(im *importer, n *node, item *Item) {
 	var names []string
 	for _, a := range n.attrs {
@@ -151,6 +153,11 @@ func leaveRight(im *importer, n *node, item *Item) {
 			return
 		}
 		switch a.name {
+		case "groupClass":
+			if value != groupPrincipal {
+				item.fail("rights are given to groups only, and these may be others; write the entry in credentials.rights by hand")
+				return
+			}
 		case "queue", "topic":
 			for name := range strings.SplitSeq(value, ",") {
 				names = append(names, a.name+"://"+strings.TrimSpace(name))

@@ -233,15 +233,31 @@ func (im *importer) check() error {
 			return err
 		}
 		for _, p := range problems {
-			item := im.set[p.Key]
-			if item == nil || !im.reset(p.Key) {
+			key := im.culprit(p.Key)
+			if key == "" || !im.reset(key) {
 				return fmt.Errorf("the imported configuration is wrong: %s", p)
 			}
-			item.fail("%s", p.Text)
-			delete(im.set, p.Key)
+			im.set[key].fail("%s", p.Text)
+			delete(im.set, key)
 		}
 	}
 	return errors.New("the imported configuration does not become right")
+}
+
+// culprit is the key that was set and is to blame for a problem: the key itself, or, if that was left open, the one of the same section that is most
+// like it. It is "" if there is none.
+func (im *importer) culprit(key string) string {
+	best, alike := "", strings.LastIndexByte(key, '.')+1
+	for other := range im.set {
+		n := 0
+		for n < min(len(key), len(other)) && key[n] == other[n] {
+			n++
+		}
+		if n > alike || n == alike && n > 0 && (best == "" || other < best) {
+			best, alike = other, n
+		}
+	}
+	return best
 }
 
 // reset gives a key its default again: one at the top, or one of a policy.

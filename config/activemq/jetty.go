@@ -188,7 +188,7 @@ func enterBean(im *importer, n *node, item *Item) {
 		im.access.authenticates = item
 		item.Words = "Shiro's users and rights are not read; add users and rights by hand"
 	case inBroker && n.parent.name == "plugins":
-		item.Words = "a plugin in Java does not run here: say what it does as a wish, or do it in a client"
+		item.Words = "a plugin in Java does not run here: do what it does in a client"
 	default:
 		item.Words = "Java does not run here: run it in a process of its own, as a client"
 	}

@@ -39,7 +39,7 @@ func (im *importer) loadStores() {
 		chain, key, err := readKeyStore(im.path(s.value), get("keyStorePassword"), get("keyStoreKeyPassword"))
 		if err != nil {
 			s.item.fail("%s: %v; write certificate and key as PEM files (keytool -importkeystore -srckeystore %[1]s -destkeystore keys.p12 -deststoretype PKCS12, "+
-				"then openssl pkcs12 -in keys.p12 -nodes) and set tls.certificate and tls.key", filepath.Base(s.value), plainError(err))
+				"then openssl pkcs12 -in keys.p12 -nodes) and set tls.certificate and tls.key", filepath.Base(im.path(s.value)), plainError(err))
 		} else {
 			im.config.TLS.Certificate = im.file("cert.pem", chain)
 			im.config.TLS.Key = im.file("key.pem", key)
@@ -48,7 +48,7 @@ func (im *importer) loadStores() {
 	if s, ok := im.transports.tls["trustStore"]; ok {
 		authorities, err := readTrustStore(im.path(s.value), get("trustStorePassword"))
 		if err != nil {
-			s.item.fail("%s: %v; write its certificates as a PEM file (keytool -list -rfc -keystore %[1]s) and set tls.clientCA", filepath.Base(s.value), plainError(err))
+			s.item.fail("%s: %v; write its certificates as a PEM file (keytool -list -rfc -keystore %[1]s) and set tls.clientCA", filepath.Base(im.path(s.value)), plainError(err))
 			return
 		}
 		im.config.TLS.ClientCA = im.file("ca.pem", authorities)

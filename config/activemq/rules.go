@@ -96,7 +96,26 @@ func (b *books) element(n *node) *rule {
 			return r
 		}
 	}
-	return b.byName[n.name]
+	if r := b.byName[n.name]; r != nil {
+		return r
+	}
+	return b.written(n)
+}
+
+// written is the rule of an attribute for one that is written as an element, as all of them may be.
+func (b *books) written(n *node) *rule {
+	if n.parent == nil {
+		return nil
+	}
+	r := b.attribute(n.parent, n.name)
+	if r == nil {
+		return nil
+	}
+	element := rule{on: r.on, verdict: r.verdict, words: r.words, harmless: r.harmless, whole: true}
+	if r.verdict == Mapped || r.verdict == Same {
+		element.verdict, element.words = NotSupported, "write it as an attribute"
+	}
+	return &element
 }
 
 func (b *books) attribute(n *node, name string) *rule {

@@ -3,7 +3,7 @@ package activemq
 func accessRules() []rule {
 	const ldap = "rights in LDAP are not read yet: write them as authorizationEntries, or in credentials.rights"
 	list := []rule{
-		{on: "plugins", verdict: Mapped, words: "see what is in it"},
+		{on: "plugins", verdict: Mapped},
 		{on: "simpleAuthenticationPlugin", verdict: Mapped, key: "credentials.mode", enter: enterAuthentication, leave: leaveSimple},
 		{on: "simpleAuthenticationPlugin@anonymousAccessAllowed", verdict: Mapped, key: "credentials.mode", words: "optional", usual: "false", attribute: anonymousAccess},
 		{on: "simpleAuthenticationPlugin@anonymousGroup", verdict: Mapped, key: "credentials.rights", words: "what it may do, the group anonymous may do, in which those without credentials are"},
@@ -21,7 +21,7 @@ func accessRules() []rule {
 		{on: "authorizationPlugin@map", verdict: NotSupported, words: "refers to a bean; write the map where it is used"},
 		{on: "authorizationPlugin/map", verdict: Mapped, key: "credentials.rights"},
 		{on: "authorizationMap", verdict: Mapped, key: "credentials.rights"},
-		{on: "authorizationMap@groupClass", verdict: NotSupported, usual: "org.apache.activemq.jaas.GroupPrincipal", words: "rights are given to groups only"},
+		{on: "authorizationMap@groupClass", verdict: NotSupported, usual: groupPrincipal, words: "rights are given to groups only"},
 		{on: "authorizationMap@defaultEntry", verdict: NotSupported, words: "rights for what no other entry fits cannot be given; write an entry for those destinations"},
 		{on: "authorizationMap@tempDestinationAuthorizationEntry", verdict: NotSupported, words: "refers to a bean; write the entry where it is used"},
 		{on: "authorizationMap/defaultEntry", verdict: NotSupported, whole: true, words: "rights for what no other entry fits cannot be given; write an entry for those destinations"},
@@ -55,7 +55,7 @@ func accessRules() []rule {
 				rule{on: entry + "/" + name + "ACLs", verdict: NotSupported, whole: true, words: "write it as the attribute " + name})
 		}
 		list = append(list,
-			rule{on: entry + "@groupClass", verdict: NotSupported, usual: "org.apache.activemq.jaas.GroupPrincipal", words: "rights are given to groups only"},
+			rule{on: entry + "@groupClass", verdict: NotSupported, usual: groupPrincipal, words: "rights are given to groups only"},
 			rule{on: entry + "@destination", verdict: NotSupported, words: "write it as queue or topic"},
 			rule{on: entry + "/destination", verdict: NotSupported, whole: true, words: "write it as the attribute queue or topic"})
 	}

@@ -71,18 +71,21 @@ func brokerRules() []rule {
 		{on: "broker@sslContext", verdict: NotSupported, harmless: true, words: "refers to a bean; set tls.certificate and tls.key"},
 	}
 	list = append(list, pendingBrokerRules()...)
-	for words, names := range map[string][]string{
-		inside: {"adjustUsageLimits", "brokerId", "cacheTempDestinations", "consumerSystemUsage", "consumerSystemUsagePortion", "dedicatedTaskRunner", "diskUsageCheckRegrowThreshold",
+	for _, group := range []struct {
+		words string
+		names []string
+	}{
+		{inside, []string{"adjustUsageLimits", "brokerId", "cacheTempDestinations", "consumerSystemUsage", "consumerSystemUsagePortion", "dedicatedTaskRunner", "diskUsageCheckRegrowThreshold",
 			"keepDurableSubsActive", "monitorConnectionSplits", "networkConnectorStartAsync", "persistenceThreadPriority", "producerSystemUsage", "producerSystemUsagePortion", "restartAllowed",
 			"schedulePeriodForDiskUsageCheck", "splitSystemUsageForProducersConsumers", "start", "startAsync", "storeOpenWireVersion", "systemExitOnShutdown", "systemExitOnShutdownExitCode",
 			"taskRunnerPriority", "timeBeforePurgeTempDestinations", "useLoggingForShutdownErrors", "useShutdownHook", "virtualThreadTaskRunner", "vmConnectorURI", "ioExceptionHandler",
-			"persistenceTaskRunnerFactory", "taskRunnerFactory", "tempDataStore", "startException", "brokerObjectName", "useVirtualDestSubs", "useVirtualDestSubsOnCreation"},
-		pairs: {"passiveSlave", "shutdownOnMasterFailure", "shutdownOnSlaveFailure", "waitForSlave", "waitForSlaveTimeout"},
-		jmx:   {"mbeanInvocationTimeout", "populateUserNameInMBeans", "managementContext", "adminView"},
-		files: {"dataDirectory", "dataDirectoryFile", "tmpDataDirectory", "schedulerDirectory", "schedulerDirectoryFile"},
+			"persistenceTaskRunnerFactory", "taskRunnerFactory", "tempDataStore", "startException", "brokerObjectName", "useVirtualDestSubs", "useVirtualDestSubsOnCreation"}},
+		{pairs, []string{"passiveSlave", "shutdownOnMasterFailure", "shutdownOnSlaveFailure", "waitForSlave", "waitForSlaveTimeout"}},
+		{jmx, []string{"mbeanInvocationTimeout", "populateUserNameInMBeans", "managementContext", "adminView"}},
+		{files, []string{"dataDirectory", "dataDirectoryFile", "tmpDataDirectory", "schedulerDirectory", "schedulerDirectoryFile"}},
 	} {
-		for _, name := range names {
-			list = append(list, rule{on: "broker@" + name, verdict: NotNeeded, words: words})
+		for _, name := range group.names {
+			list = append(list, rule{on: "broker@" + name, verdict: NotNeeded, words: group.words})
 		}
 	}
 	for _, name := range []string{"brokerContext", "destinationFactory", "jobSchedulerStore", "persistenceFactory", "regionBroker"} {

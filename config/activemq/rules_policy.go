@@ -10,6 +10,7 @@ func policyRules() []rule {
 		{on: "destinationPolicy", verdict: Mapped, key: "policies"},
 		{on: "policyMap", verdict: Mapped, key: "policies"},
 		{on: "policyEntries", verdict: Mapped, key: "policies"},
+		{on: "policyMap@defaultEntry", verdict: NotSupported, words: "refers to a bean; write the entry where it is used"},
 		{on: "policyMap/entries", verdict: Mapped, key: "policies"},
 		{on: "policyMap/defaultEntry", verdict: Mapped, key: "policies", words: "entries for >, as far as there are none"},
 		{on: "policyEntry", verdict: Mapped, key: "policies[]", enter: enterPolicy, leave: leavePolicy},
@@ -59,6 +60,7 @@ func policyRules() []rule {
 		{on: "timedSubscriptionRecoveryPolicy@recoverDuration", verdict: Mapped, key: "policies[].subscribers.recoveryTime", as: asMillis},
 		{on: "retainedMessageSubscriptionRecoveryPolicy", verdict: Mapped, key: "policies[].subscribers.recovery", enter: fixed("subscribers.recovery", "retained")},
 		{on: "retainedMessageSubscriptionRecoveryPolicy/wrapped", verdict: NotSupported, whole: true, words: "retained messages and another recovery do not go together; choose one in policies[].subscribers.recovery"},
+		{on: "retainedMessageSubscriptionRecoveryPolicy@wrapped", verdict: NotSupported, words: "retained messages and another recovery do not go together; choose one in policies[].subscribers.recovery"},
 		{on: "noSubscriptionRecoveryPolicy", verdict: Same, enter: fixed("subscribers.recovery", "none")},
 		{on: "queryBasedSubscriptionRecoveryPolicy", verdict: NotSupported, whole: true, words: "there is no recovery by a query; choose another in policies[].subscribers.recovery"},
 
@@ -158,6 +160,11 @@ func deadLetterRules() []rule {
 		{on: "deadLetterQueue/queue", verdict: Mapped, key: "policies[].deadLetter.queue"},
 		{on: "deadLetterQueue/queue@physicalName", verdict: Mapped, key: "policies[].deadLetter.queue", attribute: deadLetterQueue},
 		{on: "deadLetterQueue/queue@name", verdict: Mapped, key: "policies[].deadLetter.queue", attribute: deadLetterQueue},
+		{on: "deadLetterQueue/queue@DLQ", verdict: NotNeeded, words: "a matter of how ActiveMQ works inside"},
+		{on: "deadLetterQueue/queue@properties", verdict: NotNeeded, words: "options are a client's"},
+		{on: "compositeDestinations", verdict: NotSupported, whole: true, words: "write a name for each of them"},
+		{on: "deadLetterQueue/tempQueue", verdict: NotSupported, whole: true, words: "name a queue in policies[].deadLetter.queue"},
+		{on: "deadLetterQueue/tempTopic", verdict: NotSupported, whole: true, words: "name a queue in policies[].deadLetter.queue"},
 		{on: "deadLetterQueue/topic", verdict: NotSupported, whole: true, words: "all dead letters of one strategy go to a queue; name one in policies[].deadLetter.queue"},
 	}
 	for _, s := range []string{"sharedDeadLetterStrategy", "individualDeadLetterStrategy", "discarding"} {

@@ -33,13 +33,14 @@ type connector struct {
 	item      *Item
 	auth      *Item // who asked for client certificates
 	outer     *connector
+	start     int // of its items
 	frame     bool
 	supported bool
 }
 
 // enterConnector begins a listener.
 func enterConnector(im *importer, n *node, item *Item) {
-	im.transports.connector = &connector{item: item, outer: im.transports.connector}
+	im.transports.connector = &connector{item: item, start: len(im.items), outer: im.transports.connector}
 	if n.value("uri") == "" {
 		item.fail("has no uri")
 	}
@@ -51,6 +52,11 @@ func leaveConnector(im *importer, n *node, item *Item) {
 	if !c.supported {
 		if item.Verdict == Mapped {
 			item.lack("see its uri")
+		}
+		for _, inner := range im.items[c.start:] {
+			if inner.Verdict == Mapped {
+				inner.lack("there is no such listener")
+			}
 		}
 		return
 	}
