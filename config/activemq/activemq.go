@@ -152,6 +152,8 @@ type importer struct {
 	deliveries []*redeliveryDraft
 	access     access
 	transports transports
+	routes     routes
+	sweeps     bool     // inactive destinations are looked for
 	reading    []string // files being read, so that none imports itself
 }
 
@@ -207,6 +209,7 @@ func (item *Item) lack(format string, args ...any) {
 // finish puts together what several elements say, checks it all, and sorts the items.
 func (im *importer) finish() error {
 	im.finishTransports()
+	im.finishRoutes()
 	im.finishPolicies()
 	im.finishAccess()
 	if err := im.check(); err != nil {
@@ -234,6 +237,9 @@ func (im *importer) check() error {
 		}
 		for _, p := range problems {
 			key := im.culprit(p.Key)
+			if key == "" && im.dropRoutes(p) {
+				continue
+			}
 			if key == "" || !im.reset(key) {
 				return fmt.Errorf("the imported configuration is wrong: %s", p)
 			}

@@ -186,6 +186,10 @@ func (im *importer) finishPolicies() {
 		if im.config.DeadLetter.Strategy == "discard" {
 			p.DeadLetter.Strategy = "discard"
 		}
+		if item := byName[name].set["inactive.remove"]; p.Inactive.Remove && !im.sweeps {
+			p.Inactive.Remove = false
+			item.Verdict, item.Key, item.Words = NotNeeded, "", "ActiveMQ removes nothing without schedulePeriodForDestinationPurge on the broker"
+		}
 		im.config.Policies = append(im.config.Policies, p)
 		im.set[fmt.Sprintf("policies[%d].destination", i)] = byName[name].item
 		for key, item := range byName[name].set {

@@ -55,6 +55,13 @@ func brokerRules() []rule {
 		{on: "broker@deleteAllMessagesOnStartup", verdict: NotSupported, usual: "false", words: "messages survive a restart; remove the data folder before the start if they should not"},
 		{on: "broker@maxUncommittedCount", verdict: Mapped, key: "limits.transaction", words: "0 leaves it at the default", attribute: maxUncommitted},
 		{on: "broker@offlineDurableSubscriberTimeout", verdict: Mapped, key: "subscribers.offlineTimeout", as: asMillis},
+		{on: "broker@advisorySupport", verdict: Mapped, key: "broker.advisories", as: asYes},
+		{on: "broker@schedulerSupport", verdict: Mapped, key: "scheduler.enabled", words: "without a word ActiveMQ delivers at once what should be delivered later; Godwit delivers it later", as: asYes},
+		{on: "broker@maxSchedulerRepeatAllowed", verdict: Mapped, key: "scheduler.maxRepeat", as: asNumber},
+		{on: "broker@schedulePeriodForDestinationPurge", verdict: Mapped, key: "sweep.every", usual: "0", words: "without it nothing is removed, as in ActiveMQ", attribute: sweepEvery},
+		{on: "broker@maxPurgedDestinationsPerSweep", verdict: Mapped, key: "sweep.maximum", as: asPositive},
+		{on: "broker@useVirtualTopics", verdict: Mapped, key: "virtualTopics", words: "none", usual: "true", attribute: virtualTopics},
+		{on: "broker@useMirroredQueues", verdict: Mapped, key: "mirroredQueues", words: "all queues", usual: "false", attribute: mirroredQueues},
 		{on: "broker@offlineDurableSubscriberTaskSchedule", verdict: NotNeeded, words: "the time is kept without a sweep"},
 		{on: "broker@rejectDurableConsumers", verdict: NotSupported, usual: "false", words: "durable subscriptions cannot be refused as such; give nobody the right to admin the topics"},
 		{on: "broker@messageAuthorizationPolicy", verdict: NotSupported, words: "rights by message are not there; use credentials.rights"},
@@ -100,17 +107,10 @@ func brokerRules() []rule {
 // pendingBrokerRules are for what has no key.
 func pendingBrokerRules() []rule {
 	return []rule{
-		{on: "broker@advisorySupport", verdict: NotNeeded, usual: "true", words: "only the advisories that clients need are sent"},
 		{on: "broker@anonymousProducerAdvisorySupport", verdict: NotSupported, harmless: true, usual: "false", words: "these advisories are not sent"},
-		{on: "broker@schedulerSupport", verdict: NotSupported, harmless: true, usual: "false", words: "scheduled delivery is not there yet"},
-		{on: "broker@maxSchedulerRepeatAllowed", verdict: NotSupported, harmless: true, words: "scheduled delivery is not there yet"},
-		{on: "broker@schedulePeriodForDestinationPurge", verdict: NotSupported, harmless: true, usual: "0", words: "destinations stay until they are removed"},
-		{on: "broker@maxPurgedDestinationsPerSweep", verdict: NotSupported, harmless: true, usual: "0", words: "destinations stay until they are removed"},
 		{on: "broker@populateJMSXUserID", verdict: NotSupported, usual: "false", words: "receivers are not told who sent a message"},
 		{on: "broker@useAuthenticatedPrincipalForJMSXUserID", verdict: NotSupported, usual: "false", words: "receivers are not told who sent a message"},
-		{on: "broker@useVirtualTopics", verdict: NotSupported, usual: "true", words: "topics VirtualTopic.> are always virtual"},
-		{on: "broker@useMirroredQueues", verdict: NotSupported, usual: "false", words: "queues cannot be mirrored yet"},
-		{on: "broker@useTempMirroredQueues", verdict: NotSupported, harmless: true, usual: "false", words: "queues cannot be mirrored yet"},
+		{on: "broker@useTempMirroredQueues", verdict: NotSupported, harmless: true, usual: "false", words: "temporary queues are not mirrored"},
 	}
 }
 
@@ -120,4 +120,16 @@ func maxUncommitted(im *importer, value string, item *Item) {
 		return
 	}
 	im.put("limits.transaction", strings.TrimSpace(value), item)
+}
+
+// sweepEvery notes that inactive destinations are removed at all.
+func sweepEvery(im *importer, value string, item *Item) {
+	text, err := asMillis(value)
+	if err != nil {
+		item.fail("%v", err)
+		return
+	}
+	item.Words = ""
+	im.sweeps = text != "0s"
+	im.put("sweep.every", text, item)
 }

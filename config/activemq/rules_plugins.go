@@ -41,15 +41,11 @@ func pluginRules() []rule {
 		{on: "forcePersistencyModeBrokerPlugin", verdict: NotSupported, words: "messages are as persistent as their senders say; set it in the senders"},
 		{on: "forcePersistencyModeBrokerPlugin@persistenceFlag", verdict: NotSupported, words: "messages are as persistent as their senders say; set it in the senders"},
 		{on: "forcePersistencyModeBroker", verdict: NotSupported, whole: true, words: "messages are as persistent as their senders say; set it in the senders"},
-		{on: "statisticsBrokerPlugin", verdict: NotSupported, harmless: true, words: "queries to ActiveMQ.Statistics.* are not answered yet; see the HTTP API and its metrics"},
+		{on: "statisticsBrokerPlugin", verdict: Same, key: "broker.statistics", words: "queries to ActiveMQ.Statistics.* are answered"},
 		{on: "destinationPathSeparatorPlugin", verdict: NotSupported, whole: true, words: "names are not translated: clients must write a.b, not a/b"},
 		{on: "destinationsPlugin", verdict: NotNeeded, whole: true, words: "destinations survive a restart by themselves"},
 		{on: "runtimeConfigurationPlugin", verdict: NotNeeded, whole: true, words: "godwit reload takes a changed godwit.yaml over while the broker runs"},
 		{on: "loggingBrokerPlugin", verdict: NotNeeded, whole: true, words: "log.level says what is logged; logins and refusals always are"},
-		{on: "virtualSelectorCacheBrokerPlugin", verdict: NotSupported, words: "selectors of consumers that are away are not remembered"},
-	}
-	for _, name := range []string{"persistFile", "ignoreWildcardSelectors", "persistInterval", "singleSelectorPerDestination"} {
-		list = append(list, rule{on: "virtualSelectorCacheBrokerPlugin@" + name, verdict: NotNeeded, words: inside})
 	}
 	for _, name := range []string{"traceBrokerPathPlugin", "udpTraceBrokerPlugin", "multicastTraceBrokerPlugin", "connectionDotFilePlugin", "destinationDotFilePlugin"} {
 		list = append(list, rule{on: name, verdict: NotNeeded, whole: true, words: "a means of looking for errors; the HTTP API lists connections and destinations"})

@@ -2,9 +2,8 @@ package activemq
 
 func policyRules() []rule {
 	const (
-		paging   = "what waits is kept in the journal and in memory as limits.cache says"
-		window   = "a client's own prefetch holds; set it in the client, or in the destination's name (?consumer.prefetchSize=)"
-		advisory = "these advisories are not sent yet"
+		paging = "what waits is kept in the journal and in memory as limits.cache says"
+		window = "a client's own prefetch holds; set it in the client, or in the destination's name (?consumer.prefetchSize=)"
 	)
 	list := []rule{
 		{on: "destinationPolicy", verdict: Mapped, key: "policies"},
@@ -82,16 +81,20 @@ func policyRules() []rule {
 		{on: "policyEntry@enableAudit", verdict: NotNeeded, words: "copies are recognised as limits.duplicateProducers says"},
 		{on: "policyEntry@sendDuplicateFromStoreToDLQ", verdict: NotNeeded, words: "the journal gives no message back twice"},
 		{on: "policyEntry@allowTempDestinationStealing", verdict: NotSupported, harmless: true, usual: "false", words: "a temporary destination is read by the connection that made it alone"},
-		{on: "policyEntry@includeBodyForAdvisory", verdict: NotSupported, harmless: true, usual: "false", words: advisory},
+		{on: "policyEntry@gcInactiveDestinations", verdict: Mapped, key: "policies[].inactive.remove", words: "if the broker has a schedulePeriodForDestinationPurge", as: asYes},
+		{on: "policyEntry@inactiveTimeoutBeforeGC", verdict: Mapped, key: "policies[].inactive.after", as: asMillis},
+		{on: "policyEntry@inactiveTimoutBeforeGC", verdict: Mapped, key: "policies[].inactive.after", as: asMillis},
+		{on: "policyEntry@maxDestinations", verdict: Mapped, key: "policies[].maximumDestinations", as: asPositive},
 		{on: "policyEntry@gcWithNetworkConsumers", verdict: NotNeeded, words: "there are no networks of brokers yet"},
 	}
 	for _, name := range []string{"queuePrefetch", "topicPrefetch", "durableTopicPrefetch", "queueBrowserPrefetch"} {
 		usual := map[string]string{"queuePrefetch": "1000", "topicPrefetch": "32767", "durableTopicPrefetch": "100", "queueBrowserPrefetch": "500"}[name]
 		list = append(list, rule{on: "policyEntry@" + name, verdict: NotSupported, harmless: true, usual: usual, words: window})
 	}
-	for _, name := range []string{"advisoryForConsumed", "advisoryForDelivery", "advisoryForDispatched", "advisoryForDiscardingMessages", "advisoryForFastProducers", "advisoryForSlowConsumers",
-		"advisoryWhenFull", "sendAdvisoryIfNoConsumers"} {
-		list = append(list, rule{on: "policyEntry@" + name, verdict: NotSupported, harmless: true, usual: "false", words: advisory})
+	for _, a := range []struct{ name, key string }{{"advisoryForConsumed", "consumed"}, {"advisoryForDelivery", "delivered"}, {"advisoryForDispatched", "dispatched"},
+		{"advisoryForDiscardingMessages", "discarded"}, {"advisoryForFastProducers", "fastProducer"}, {"advisoryForSlowConsumers", "slowConsumer"}, {"advisoryWhenFull", "full"},
+		{"sendAdvisoryIfNoConsumers", "noConsumer"}, {"includeBodyForAdvisory", "bodies"}} {
+		list = append(list, rule{on: "policyEntry@" + a.name, verdict: Mapped, key: "policies[].advisories." + a.key, as: asYes})
 	}
 	for _, name := range []string{"pendingQueuePolicy", "pendingSubscriberPolicy", "pendingDurableSubscriberPolicy", "messageGroupMapFactory"} {
 		words := paging
@@ -136,10 +139,6 @@ func pendingPolicyRules() []rule {
 		{on: "policyEntry@producerFlowControl", verdict: NotSupported, harmless: true, usual: "true", words: flow},
 		{on: "policyEntry@sendFailIfNoSpace", verdict: NotSupported, harmless: true, words: "a send without room is refused when the journal is full"},
 		{on: "policyEntry@sendFailIfNoSpaceAfterTimeout", verdict: NotSupported, harmless: true, words: "a send without room is refused when the journal is full"},
-		{on: "policyEntry@gcInactiveDestinations", verdict: NotSupported, harmless: true, usual: "false", words: "destinations stay until they are removed"},
-		{on: "policyEntry@inactiveTimeoutBeforeGC", verdict: NotSupported, harmless: true, words: "destinations stay until they are removed"},
-		{on: "policyEntry@inactiveTimoutBeforeGC", verdict: NotSupported, harmless: true, words: "destinations stay until they are removed"},
-		{on: "policyEntry@maxDestinations", verdict: NotSupported, harmless: true, usual: "-1", words: "limits.destinations bounds them all together"},
 	}
 }
 
@@ -162,7 +161,6 @@ func deadLetterRules() []rule {
 		{on: "deadLetterQueue/queue@name", verdict: Mapped, key: "policies[].deadLetter.queue", attribute: deadLetterQueue},
 		{on: "deadLetterQueue/queue@DLQ", verdict: NotNeeded, words: "a matter of how ActiveMQ works inside"},
 		{on: "deadLetterQueue/queue@properties", verdict: NotNeeded, words: "options are a client's"},
-		{on: "compositeDestinations", verdict: NotSupported, whole: true, words: "write a name for each of them"},
 		{on: "deadLetterQueue/tempQueue", verdict: NotSupported, whole: true, words: "name a queue in policies[].deadLetter.queue"},
 		{on: "deadLetterQueue/tempTopic", verdict: NotSupported, whole: true, words: "name a queue in policies[].deadLetter.queue"},
 		{on: "deadLetterQueue/topic", verdict: NotSupported, whole: true, words: "all dead letters of one strategy go to a queue; name one in policies[].deadLetter.queue"},
