@@ -60,7 +60,7 @@ public final class Conformance {
   private static List<Consumer<Table>> topics() {
     return List.of(Headers::addTo, Properties::addTo, Contents::addTo, Selectors::addTo, Acknowledging::addTo,
         Transacted::addTo, Lives::addTo, Subscriptions::addTo, Names::addTo,
-        Fanout::addTo, Simplified::addTo, Restarts::addTo);
+        Fanout::addTo, Options::addTo, Simplified::addTo, Restarts::addTo);
   }
 
   private static String line(String text) {

@@ -6,9 +6,10 @@ import jakarta.jms.MessageProducer;
 import jakarta.jms.Queue;
 import jakarta.jms.Session;
 import jakarta.jms.Topic;
+import java.util.TreeSet;
 import org.apache.activemq.command.ActiveMQMessage;
 
-/** What ActiveMQ's services use beyond JMS: virtual topics, retroactive consumers, scheduled delivery, advisories. */
+/** What ActiveMQ's services use beyond JMS: virtual topics, message groups, retroactive consumers, scheduled delivery. */
 final class Fanout {
   static void addTo(Table t) {
     t.in("ActiveMQ Virtual topics");
@@ -43,6 +44,51 @@ final class Fanout {
       String first = Peer.take(a, 1);
       session.commit();
       return first + " " + Peer.take(a, 1);
+    });
+
+    t.in("ActiveMQ Message groups");
+    t.add("a group stays with one consumer", 1, p -> {
+      Session one = p.session(Session.AUTO_ACKNOWLEDGE);
+      MessageConsumer a = one.createConsumer(p.queue());
+      MessageConsumer b = p.session(Session.AUTO_ACKNOWLEDGE).createConsumer(p.queue());
+      for (int i = 0; i < 4; i++) {
+        p.send(p.queue(), grouped(p, "g", 0, "" + i));
+      }
+      Message first = null;
+      while (first == null) { // one of them has the group
+        first = a.receive(5);
+        if (first == null && (first = b.receive(5)) != null) {
+          MessageConsumer swap = a;
+          a = b;
+          b = swap;
+        }
+      }
+      return Peer.take(a, 3).equals("1 2 3") ? 1 : 2;
+    });
+    t.add("its heir gets the rest", "2 3", p -> {
+      MessageConsumer a = p.session(Session.AUTO_ACKNOWLEDGE).createConsumer(p.queue());
+      p.send(p.queue(), grouped(p, "g", 0, "1"));
+      Peer.take(a, 1);
+      MessageConsumer b = p.session(Session.AUTO_ACKNOWLEDGE).createConsumer(p.queue());
+      a.close();
+      p.send(p.queue(), grouped(p, "g", 0, "2"));
+      p.send(p.queue(), grouped(p, "g", 0, "3"));
+      return Peer.take(b, 2);
+    });
+    t.add("the first of a group is marked", "true false", p -> {
+      MessageConsumer a = p.consumer(p.queue());
+      p.send(p.queue(), grouped(p, "g", 0, "1"));
+      p.send(p.queue(), grouped(p, "g", 0, "2"));
+      return Peer.receive(a).getObjectProperty("JMSXGroupFirstForConsumer") + " " + Peer.receive(a).getObjectProperty("JMSXGroupFirstForConsumer");
+    });
+    t.add("messages without a group go to all", "[1, 2]", p -> {
+      MessageConsumer a = p.session(Session.AUTO_ACKNOWLEDGE).createConsumer(p.queue());
+      MessageConsumer b = p.session(Session.AUTO_ACKNOWLEDGE).createConsumer(p.queue());
+      p.send(p.queue(), "1", "2");
+      TreeSet<String> got = new TreeSet<>();
+      got.add(Peer.take(a, 1));
+      got.add(Peer.take(b, 1));
+      return got;
     });
 
     t.in("ActiveMQ Retroactive consumers");
@@ -114,5 +160,14 @@ final class Fanout {
 
   private static Queue group(Peer p, String name) throws Exception {
     return p.auto().createQueue("Consumer." + name + ".VirtualTopic." + p.name);
+  }
+
+  private static Message grouped(Peer p, String group, int sequence, String text) throws Exception {
+    Message m = p.text(text);
+    m.setStringProperty("JMSXGroupID", group);
+    if (sequence != 0) {
+      m.setIntProperty("JMSXGroupSeq", sequence);
+    }
+    return m;
   }
 }
