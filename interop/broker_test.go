@@ -278,7 +278,8 @@ func (b *broker) ready(ctx context.Context) bool {
 			return false
 		}
 		conn.Close()
-		return true
+		// A dial of a port that nobody listens on yet may, once in a while, be given that very port and reach itself.
+		return conn.LocalAddr().String() != conn.RemoteAddr().String()
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.readyURL, nil)
 	if err != nil {
