@@ -242,6 +242,7 @@ func (b *Broker) plainFor(gs *groups, a *attachment, tried *place) (found *entry
 		if found, wait = b.suitsOne(gs, a, e); found != nil || wait {
 			return found, wait
 		}
+		tried.sequence++ // not that one again: its body may leave memory
 	}
 	return nil, false
 }
@@ -258,6 +259,7 @@ func (b *Broker) suits(gs *groups, l *readyList, a *attachment, tried *place) (f
 		if found, wait = b.suitsOne(gs, a, e); found != nil || wait {
 			return found, wait
 		}
+		tried.sequence++ // not that one again: its body may leave memory
 	}
 	return nil, false
 }

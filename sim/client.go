@@ -329,6 +329,7 @@ func (c *client) send(in broker.TxID) *broker.Send {
 	m := &message.Message{ID: x.id, Destination: w.destination(in != 0), Priority: []uint8{4, 4, 4, 0, 9}[w.rnd.IntN(5)], Persistent: x.persistent, Expiration: x.expiration,
 		Timestamp: w.now, Type: message.Text, Content: []byte(strings.Repeat("x", size))}
 	m.Properties = m.Properties.With("n", int32(x.n))
+	w.joinGroup(x, m)
 	if m.Persistent {
 		m.Encode()
 	}
@@ -429,12 +430,13 @@ func (c *client) subscribe() {
 		if w.chance(2) {
 			ev.Name = fmt.Sprintf("s%d", w.rnd.IntN(2))
 		}
+		w.share(ev)
 	} else {
 		ev.Browser = w.chance(6)
 		ev.Exclusive = w.chance(10)
 		ev.Priority = w.rnd.IntN(2) * 5
 	}
-	w.note("client %d subscribes %d to %s, selector %q, prefetch %d, name %q, browser %v", c.index, ev.Consumer, ev.Destination, ev.Selector, ev.Prefetch, ev.Name, ev.Browser)
+	w.note("client %d subscribes %d to %s, selector %q, prefetch %d, name %q, shared %v, browser %v", c.index, ev.Consumer, ev.Destination, ev.Selector, ev.Prefetch, ev.Name, ev.Shared, ev.Browser)
 	w.step(ev)
 }
 

@@ -166,6 +166,9 @@ func (w *world) step(ev broker.Event) []broker.Effect {
 func (w *world) distort(ev broker.Event) broker.Event {
 	switch ev := ev.(type) {
 	case *broker.Send:
+		if w.cfg.Bug == LoseGroup {
+			return w.loseGroup(ev)
+		}
 		if w.cfg.Bug == IgnoreResent {
 			first := *ev
 			first.Resent = false

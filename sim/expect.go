@@ -140,8 +140,7 @@ func (w *world) expectConsumerClosed(c *consumer, lastDelivered uint64, d *due) 
 		}
 	}
 	if s := c.sub; s != nil {
-		s.conn = 0
-		if !s.durable() {
+		if s.left() && !s.durable() {
 			w.removeSub(s, d)
 		}
 	}
@@ -158,13 +157,15 @@ func (w *world) expectSubscribe(ev *broker.Subscribe, effects []broker.Effect, d
 		return
 	}
 	s := &sub{about: *ev, clientID: client.clientID, selects: c.selects}
-	if ev.Name == "" {
+	if ev.Shared {
+		s = w.expectShared(s, d)
+	} else if ev.Name == "" {
 		s.backlog = fmt.Sprintf("consumer %d/%d", ev.Conn, ev.Consumer)
 		w.subs = append(w.subs, s)
 	} else {
 		s.backlog = "subscription " + client.clientID + "/" + ev.Name
 		old := w.sub(s.backlog)
-		if old != nil && old.conn != 0 {
+		if old != nil && (old.conn != 0 || old.about.Shared) {
 			w.fail("%s has two consumers", s.backlog)
 		}
 		switch {
@@ -178,7 +179,7 @@ func (w *world) expectSubscribe(ev *broker.Subscribe, effects []broker.Effect, d
 			w.need = w.batches
 		}
 	}
-	s.conn = ev.Conn
+	s.joined(ev.Conn)
 	c.sub = s
 }
 

@@ -16,6 +16,7 @@ const deadLetters = "queue://ActiveMQ.DLQ"
 // sent is a message as a client sent it.
 type sent struct {
 	id         message.ID
+	group      string
 	n          int // the property that selectors look at
 	persistent bool
 	expiration int64
@@ -62,15 +63,16 @@ type last struct {
 
 // sub is a topic subscription.
 type sub struct {
-	backlog  string
-	about    broker.Subscribe
-	clientID string
-	conn     broker.ConnID // of its consumer; 0 is none
-	selects  func(n int) bool
-	removed  bool
+	backlog   string
+	about     broker.Subscribe
+	clientID  string
+	conn      broker.ConnID // of its consumer; 0 is none
+	consumers int
+	selects   func(n int) bool
+	removed   bool
 }
 
-func (s *sub) durable() bool { return s.about.Name != "" }
+func (s *sub) durable() bool { return s.about.Name != "" && !s.about.NonDurable }
 
 // target is where a message goes, if it is still there by then.
 type target struct {
@@ -390,6 +392,7 @@ func (w *world) judgeDelivery(e *broker.Effect) {
 	}
 	if !c.about.Browser {
 		w.judgeOrder(c, p)
+		w.judgeGroup(c, p)
 	}
 	if c.about.Browser && c.prefetch == 0 {
 		return
@@ -439,7 +442,7 @@ func (w *world) judgeOrder(c *consumer, p *place) {
 		if x.Backlog != p.Backlog || !x.Ready || x.Priority < p.Priority || x.Priority == p.Priority && x.Sequence > p.Sequence {
 			continue
 		}
-		if c.sub != nil || c.selects(x.msg.n) {
+		if w.together(p.Backlog, x.msg, p.msg) && (c.sub != nil || c.selects(x.msg.n)) {
 			w.fail("message %s was given to consumer %d/%d before %s", p.msg.id, c.client.conn, c.id, x.msg.id)
 		}
 	}
@@ -512,7 +515,7 @@ func (w *world) recovered(newest uint64) {
 	w.subs = nil
 	for _, s := range base.subs {
 		kept := *s
-		kept.conn, kept.removed = 0, false
+		kept.conn, kept.consumers, kept.removed = 0, 0, false
 		w.subs = append(w.subs, &kept)
 	}
 	w.states = []*state{base}

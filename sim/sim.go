@@ -45,23 +45,24 @@ const (
 	WideRing            // the core thinks that a ring is larger by one
 	ForgetMoved         // that a message has left the queue from which it was moved is not written
 	ForgetPause         // that a queue is paused is not written
+	LoseGroup           // the core is not told of the group of some messages
 	bugs
 )
 
 var bugNames = [...]string{"none", "confirm early", "drop place", "forget ack", "forget tx ack", "forget tx message", "forget removal", "no mark", "skip redelivered",
 	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body", "wrong key", "no copies", "wide ring",
-	"forget moved", "forget pause"}
+	"forget moved", "forget pause", "lose group"}
 
 // String is the bug's name.
 func (b Bug) String() string { return bugNames[b] }
 
 // Result is what a run did. Two runs of the same Config have the same Result.
 type Result struct {
-	Trace                                             uint64 // hash of all that happened
-	Sent, Delivered, Settled, Commits, Crashes, Trims int
-	DeadLetters, Loads, Resent, Browsed, Refused      int
-	Copied, LetGo                                     int // of a virtual topic; by queues that do not keep all
-	Sweeps                                            int
+	Trace                                                 uint64 // hash of all that happened
+	Sent, Delivered, Settled, Commits, Crashes, Trims     int
+	DeadLetters, Loads, Resent, Browsed, Refused, Grouped int
+	Copied, LetGo                                         int // of a virtual topic; by queues that do not keep all
+	Sweeps                                                int
 }
 
 // failure carries a violation up through the run.
