@@ -35,6 +35,8 @@ public final class Main {
       case "ring-last" -> suite.add("ring-last", Ring::last);
       case "xa" -> XA.addTo(suite);
       case "advisories" -> Advisories.addTo(suite);
+      case "consumers" -> Consumers.addTo(suite);
+      case "consumer-policies" -> Consumers.addPoliciesTo(suite);
       case "crash" -> Crash.addTo(suite);
       default -> throw new IllegalArgumentException("no suite " + args[0]);
     }
