@@ -34,7 +34,7 @@ func (b *Broker) ack(ev *Ack) {
 		}
 	case ev.Kind == Redelivered:
 		for _, e := range entries {
-			e.shown = true
+			e.marks |= shown
 		}
 	case c.about.Browser:
 		c.dispatched.cut(from, to)
@@ -99,7 +99,7 @@ func (c *consumer) delivered(to []*entry, ev *Ack) ([]*entry, *Error) {
 	} else if to = appendDispatched(to, all[first:last+1], math.MaxInt, nil); ev.Single || len(to) >= ev.Count {
 		return to, nil
 	}
-	to = appendDispatched(to, all[last+1:], ev.Count, func(e *entry) bool { return e.seen || e.shown || e == all[first] })
+	to = appendDispatched(to, all[last+1:], ev.Count, func(e *entry) bool { return e.seen || e.is(shown) || e == all[first] })
 	switch {
 	case first <= last:
 		return appendDispatched(to, all[:first], ev.Count, nil), nil

@@ -293,11 +293,11 @@ func (a *audit) keeping(q *backlog, name string) {
 	}
 	for key, v := range k.newest {
 		a.check(v.key == key && k.of[v.entry] == v, "%s: the last value of %q is not known by its message", name, key)
-		a.check(v.entry.state != gone && v.entry.backlog == q && !v.entry.replaced, "%s: the last value of %q is of a message in state %d", name, key, v.entry.state)
+		a.check(v.entry.state != gone && v.entry.backlog == q && !v.entry.is(replaced), "%s: the last value of %q is of a message in state %d", name, key, v.entry.state)
 	}
 	a.check(len(k.newest) == len(k.of), "%s: %d keys, %d messages with one", name, len(k.newest), len(k.of))
 	for e := q.front(); e != nil; e = q.following(e) {
-		a.check(!e.replaced, "%s: message %d was replaced and waits", name, e.stored.sequence)
+		a.check(!e.is(replaced), "%s: message %d was replaced and waits", name, e.stored.sequence)
 	}
 	if n := a.b.policy(q).Keep.Ring; n > 0 {
 		a.check(q.ready <= n, "%s: %d messages wait in a ring of %d", name, q.ready, n)

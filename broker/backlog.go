@@ -33,12 +33,21 @@ type entry struct {
 	redeliveries uint16
 	state        entryState
 	seen         bool // at a consumer whose window does not count it any more
-	replaced     bool // in a last-value queue: a newer message has come
-	shown        bool // its consumer's application has had it, and will get it once more from the client
+	marks        entryMark
 	sinceHigh    uint8
 	sinceLow     uint16 // with sinceHigh when it was dispatched, see dispatchedAt
 	group        uint32 // number of its message group in its backlog; 0: none. With outBit while it is out
 }
+
+// entryMark is what is known of an entry now and then.
+type entryMark uint8
+
+const (
+	replaced entryMark = 1 << iota // in a last-value queue: a newer message has come
+	shown                          // its consumer's application has had it, and will get it once more from the client
+)
+
+func (e *entry) is(m entryMark) bool { return e.marks&m != 0 }
 
 // stored is a message as the broker keeps it, shared by all entries that stand for it.
 type stored struct {

@@ -109,7 +109,7 @@ func (c *consumer) forget(e *entry) {
 func (c *consumer) gone(e *entry) {
 	c.unsee(e)
 	c.wakeIndexed()
-	e.shown = false
+	e.marks &^= shown
 	e.consumer = nil
 	e.backlog.inFlight--
 }
@@ -392,12 +392,12 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 	c.dispatched = deque{}
 	held := make([]*entry, 0, len(back))
 	for i, e := range back {
-		shown := e.shown
+		had := e.is(shown)
 		c.gone(e)
 		if e.state == settling { // its transaction decides
 			continue
 		}
-		if shown || i <= last {
+		if had || i <= last {
 			e.raise()
 		}
 		held = append(held, e)
@@ -442,7 +442,7 @@ func (b *Broker) giveBack(entries []*entry) {
 // returnEntry makes an entry that was away ready again. near is a ready entry close to its place, or nil.
 func (b *Broker) returnEntry(e, near *entry) {
 	e.state = ready
-	if e.replaced && e.backlog.keeping != nil {
+	if e.is(replaced) && e.backlog.keeping != nil {
 		e.backlog.keeping.replaced = append(e.backlog.keeping.replaced, e)
 	}
 	if e.stored.flags&away != 0 {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/godwitmq/godwit/message"
 )
@@ -334,5 +335,12 @@ func BenchmarkGroups(b *testing.B) {
 			b.Fatalf("%d of %d messages were delivered", n, waiting)
 		}
 		b.ReportMetric(float64(time.Since(start).Nanoseconds())/waiting, "ns/message")
+	}
+}
+
+// A waiting message costs an entry and a stored in one piece: beyond 128 bytes the next size that memory comes in is 144.
+func TestSizeOfAnEntry(t *testing.T) {
+	if n := unsafe.Sizeof(single{}); n > 128 {
+		t.Errorf("an entry with its stored takes %d bytes, want at most 128", n)
 	}
 }

@@ -106,7 +106,7 @@ func (b *Broker) keep(q *backlog, e *entry) {
 		k.newest[key] = v
 	default:
 		delete(k.of, v.entry)
-		v.entry.replaced = true
+		v.entry.marks |= replaced
 		k.replaced = append(k.replaced, v.entry)
 	}
 	v.entry, v.home = e, 0

@@ -124,7 +124,7 @@ func (q *backlog) packList(p, ahead int) int {
 // packable says whether an entry is nothing but its place in the log, and nobody holds on to it.
 func (b *Broker) packable(e *entry) bool {
 	s := e.stored
-	if e.state != ready || e.timer != 0 || e.redeliveries != 0 || e.shown || e.group != 0 || e.sibling != nil || s.first != e || s.expiration != 0 ||
+	if e.state != ready || e.timer != 0 || e.redeliveries != 0 || e.is(shown) || e.group != 0 || e.sibling != nil || s.first != e || s.expiration != 0 ||
 		s.position == 0 || s.position < b.log.target || !s.inLog() || s.flags&^(persistent|logged|spilled|cached|transacted) != 0 {
 		return false
 	}

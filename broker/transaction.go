@@ -327,7 +327,7 @@ func (b *Broker) undoFor(tx *transaction, by *connection) {
 		}
 		if c := e.consumer; c != nil && (by == nil || c.conn == by) {
 			e.state = dispatched
-			e.shown = true
+			e.marks |= shown
 			c.unsee(e)
 			continue
 		} else if c != nil {
