@@ -315,3 +315,20 @@ func TestSweepPacks(t *testing.T) {
 		t.Errorf("left %d, want %d", left, n-2)
 	}
 }
+
+// That a queue is paused is not forgotten for its having been empty for long.
+func TestPausedIsNotInactive(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		r := newRig(t, Options{Policies: Policies{Default: Policy{Inactive: InactivePolicy{Remove: true, After: time.Second}}, Sweep: SweepPolicy{Every: time.Second}}})
+		c := r.connect("a", "")
+		r.do(&CreateDestination{Conn: c, Destination: tq("Q")})
+		r.do(&Pause{Conn: c, Destination: tq("Q"), On: on})
+		for range 10 {
+			r.now += 1000
+			r.do(Tick{})
+		}
+		if there := r.b.destinations[tq("Q")] != nil; there != on {
+			t.Errorf("paused %v: the queue is there: %v", on, there)
+		}
+	}
+}
