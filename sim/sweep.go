@@ -88,22 +88,23 @@ func (w *world) sweepAnswered(effects []broker.Effect) {
 func (w *world) sweepsFrom(p *place) *sweeping {
 	for _, c := range w.clients {
 		if s := c.sweeping; s != nil && (s.about.Kind == broker.SweepMove || s.about.Kind == broker.SweepRemove) && s.about.From.String() == p.Backlog && !p.Dispatched &&
-			selects(s.about.Selector, p.msg) {
+			selects(s.about.Selector, p) {
 			return s
 		}
 	}
 	return nil
 }
 
-// selects says whether one of the selectors of sweeps fits a message.
-func selects(text string, m *sent) bool {
+// selects says whether one of the selectors of sweeps fits a message in a queue. A dead letter is persistent, whatever it was before.
+func selects(text string, p *place) bool {
+	m, persistent := p.msg, p.Logged
 	switch text {
 	case "n > 1":
 		return m.n > 1
 	case "JMSDeliveryMode = 'PERSISTENT'":
-		return m.persistent
+		return persistent
 	case "JMSDeliveryMode = 'PERSISTENT' AND n > 1":
-		return m.persistent && m.n > 1
+		return persistent && m.n > 1
 	}
 	return true
 }
@@ -134,8 +135,7 @@ func (w *world) sweptAway(old *place, late, mayDie bool, moved, maybe map[messag
 
 // sweptHere says whether a sweep has brought a message to a backlog.
 func (w *world) sweptHere(backlog string, id message.ID, moved map[message.ID]int) bool {
-	m := w.messages[id]
-	if m == nil {
+	if w.messages[id] == nil {
 		return false
 	}
 	for _, c := range w.clients {
@@ -149,7 +149,7 @@ func (w *world) sweptHere(backlog string, id message.ID, moved map[message.ID]in
 			moved[id]--
 			w.need = w.batches
 			return true
-		case s.about.Kind == broker.SweepCopy && selects(s.about.Selector, m) && w.isIn(s.about.From.String(), id):
+		case s.about.Kind == broker.SweepCopy && w.isIn(s.about.From.String(), s.about.Selector, id):
 			s.affected++
 			if s.copies[id] {
 				s.unsure = true // the queue may have it twice, for example by a copy from elsewhere
@@ -162,9 +162,10 @@ func (w *world) sweptHere(backlog string, id message.ID, moved map[message.ID]in
 	return false
 }
 
-func (w *world) isIn(backlog string, id message.ID) bool {
+// isIn says whether a message waits in a backlog and a selector fits it.
+func (w *world) isIn(backlog, selector string, id message.ID) bool {
 	for k, p := range w.places {
-		if k.backlog == backlog && p.msg.id == id && !p.Dispatched {
+		if k.backlog == backlog && p.msg != nil && p.msg.id == id && !p.Dispatched && selects(selector, p) {
 			return true
 		}
 	}
