@@ -84,15 +84,15 @@ func (w *world) sweepAnswered(effects []broker.Effect) {
 	}
 }
 
-// sweepsFrom gives the sweep at work that may take a message out of a backlog.
-func (w *world) sweepsFrom(p *place) *sweeping {
+// sweepsFrom gives the sweeps at work that may take a message out of a backlog.
+func (w *world) sweepsFrom(p *place) (found []*sweeping) {
 	for _, c := range w.clients {
 		if s := c.sweeping; s != nil && (s.about.Kind == broker.SweepMove || s.about.Kind == broker.SweepRemove) && s.about.From.String() == p.Backlog && !p.Dispatched &&
 			selects(s.about.Selector, p) {
-			return s
+			found = append(found, s)
 		}
 	}
-	return nil
+	return found
 }
 
 // selects says whether one of the selectors of sweeps fits a message in a queue. A dead letter is persistent, whatever it was before.
@@ -111,22 +111,27 @@ func selects(text string, p *place) bool {
 
 // sweptAway says whether a sweep is the reason that a message has gone, and remembers what has to come for it.
 func (w *world) sweptAway(old *place, late, mayDie bool, moved, maybe map[message.ID]int) bool {
-	s := w.sweepsFrom(old)
-	if s == nil || late {
+	sweeps := w.sweepsFrom(old)
+	if len(sweeps) == 0 || late {
 		return false
 	}
-	if mayDie {
-		s.unsure = true
-		if s.about.Kind == broker.SweepMove {
-			moved[old.msg.id] += 0 // it may come, and need not
-		}
-		maybe[old.msg.id]++ // or was refused for good
-		return true
-	}
-	s.affected++
 	if old.Logged {
 		w.need = w.batches
 	}
+	if mayDie || len(sweeps) > 1 { // one of several reasons
+		for _, s := range sweeps {
+			s.unsure = true
+			if s.about.Kind == broker.SweepMove {
+				moved[old.msg.id] += 0 // it may come, and need not
+			}
+		}
+		if mayDie {
+			maybe[old.msg.id]++
+		}
+		return true
+	}
+	s := sweeps[0]
+	s.affected++
 	if s.about.Kind == broker.SweepMove {
 		moved[old.msg.id]++
 	}
