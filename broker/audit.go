@@ -401,7 +401,7 @@ func (a *audit) space() {
 // due checks the timers.
 func (a *audit) due() {
 	for i, t := range a.b.timers {
-		a.check(int(t.consumer.timer) == i+1, "timer %d: its consumer says %d", i, t.consumer.timer)
+		a.check(int(*t.place()) == i+1, "timer %d: its owner says %d", i, *t.place())
 		if i > 0 {
 			a.check(a.b.timers[(i-1)/2].at <= t.at, "timer %d is out of order", i)
 		}

@@ -115,6 +115,7 @@ type Broker struct {
 	timers        timers
 	wheel         wheel
 	schedule      schedule
+	retries       retries
 	delayed       map[*entry]int64 // when those come back that wait for a redelivery, ms since 1970; never ranged over where the order shows
 	loads         map[uint64]*load
 	dirty         []*backlog // to be dispatched at the end of the Step
@@ -222,6 +223,10 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 		b.purgeSubscription(ev)
 	case *Purge:
 		b.purge(ev)
+	case *Retries:
+		b.listRetries(ev)
+	case *UndoRetry:
+		b.undoRetry(ev)
 	case *ListSchedules:
 		b.listSchedules(ev)
 	case *EditSchedule:

@@ -16,6 +16,8 @@ type load struct {
 	sweeper   *connection
 	jobs      []*entry
 	listing   *listing
+	undo      *undo
+	undone    []*entry // with undo
 }
 
 // How much one load brings at most.
@@ -108,6 +110,8 @@ func (b *Broker) loaded(ev *Loaded) {
 		b.recalled(l)
 	case l.jobs != nil:
 		b.runJobs(l)
+	case l.undo != nil:
+		b.undoLoaded(l)
 	case l.listing != nil:
 		b.listJobs(l.listing, l.stored)
 	case l.browser != nil:

@@ -33,6 +33,7 @@ const (
 	recordJob          recordKind = 26 // sequence, time, period, repeats, CRON entry
 	recordRetained     recordKind = 22 // id, kind and name of the topic
 	recordLastValue    recordKind = 20 // backlog, sequence, key
+	recordRetry        recordKind = 27 // batch, when, queue, place in the list plus 1 (0: it is over), pairs of backlog and sequence
 	recordSelectors    recordKind = 21 // backlog, selectors of its earlier consumers
 )
 

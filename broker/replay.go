@@ -227,6 +227,8 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 		if q.destination == nil {
 			b.schedule.backlog = newJobBacklog(q)
 		}
+	case recordRetry:
+		b.replayRetry(position, &f)
 	case recordJob:
 		if err := b.replayJob(&f); err != nil {
 			return err

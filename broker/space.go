@@ -294,6 +294,7 @@ func (b *Broker) carry(before uint64) {
 	}
 	b.carryOutcomes(before)
 	l.carried += b.branches.bytes
+	b.carryRetries(before)
 }
 
 // definitionBytes is about what the records take that say what the backlog is and how far it was dispatched.

@@ -21,10 +21,12 @@ const (
 	SweepCopy
 	// SweepRemove settles each.
 	SweepRemove
+	// SweepRetry takes each dead letter back to where it died (retry.go). Those stay that have no such place any more.
+	SweepRetry
 )
 
 // String is what the kind does, as a word for operations.
-func (k SweepKind) String() string { return [...]string{"show", "move", "copy", "remove"}[k] }
+func (k SweepKind) String() string { return [...]string{"show", "move", "copy", "remove", "retry"}[k] }
 
 // Sweep works through the messages that wait in a queue, and touches neither those at consumers nor those that come in later. One Step does a
 // bounded piece of it, which the answer tells when it is durable; SweepOn does the next. A connection has one sweep at a time; it ends with the last piece, another Sweep or
@@ -42,6 +44,12 @@ type Sweep struct {
 	Limit     int                 // how many are touched at most; 0: all
 	First     int                 // how many Swept.First shows
 	MayCreate bool                // whether To may be made
+
+	// Of SweepRetry, and of SweepShow to see what it would find:
+	DeadLetters bool                // only dead letters; implied by SweepRetry
+	Origin      message.Destination // only those that died there; it may be a pattern. Zero: wherever
+	Cause       string              // only those whose cause contains this text
+	Rate        int                 // messages a second at most, of SweepRetry; 0: as fast as it goes
 }
 
 // SweepOn does the next piece of the connection's sweep. Errors: NotFound if there is none.
@@ -55,10 +63,11 @@ func (*SweepOn) isEvent() {}
 
 // Swept is how far a sweep is. The numbers are from its beginning.
 type Swept struct {
-	Total    int  // how many messages waited at the beginning
-	Examined int  // of those, how many it has looked at
-	Affected int  // of those, how many fit, and were moved, copied or removed
-	Done     bool // there is nothing more to do
+	Total    int    // how many messages waited at the beginning
+	Examined int    // of those, how many it has looked at
+	Batch    uint64 // of SweepRetry: names it for UndoRetry; 0 while nothing was taken back
+	Affected int    // of those, how many fit, and were moved, copied or removed
+	Done     bool   // there is nothing more to do
 	Err      *Error
 	First    []Found // the first of those that fit; in the last piece's answer
 }
@@ -80,6 +89,7 @@ const (
 
 // sweep is one at work.
 type sweep struct {
+	conn     *connection
 	about    Sweep
 	ref      Ref // of the piece at work
 	queue    *backlog
@@ -94,6 +104,10 @@ type sweep struct {
 	state    Swept
 	loading  bool
 	ended    bool
+	batch    *retryBatch
+	tokens   float64 // of SweepRetry with a Rate: how many may go now
+	filled   int64   // when that was reckoned, ms since 1970
+	timer    int32   // index in Broker.timers plus 1, while it waits for that
 }
 
 // sweep begins one.
@@ -123,8 +137,9 @@ func (b *Broker) newSweep(conn *connection, ev *Sweep) (*sweep, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &sweep{about: *ev, queue: d.queue, selector: sel, until: b.sequence, priority: len(d.queue.lists) - 1}
+	w := &sweep{conn: conn, about: *ev, queue: d.queue, selector: sel, until: b.sequence, priority: len(d.queue.lists) - 1}
 	w.about.First = min(w.about.First, maxFound)
+	w.about.DeadLetters = ev.DeadLetters || ev.Kind == SweepRetry
 	w.state.Total = d.queue.ready
 	w.next = d.queue.lists[w.priority].head
 	if len(ev.IDs) > 0 {
@@ -174,6 +189,8 @@ func (b *Broker) endSweep(conn *connection) {
 	}
 	conn.sweep = nil
 	w.ended = true
+	b.clearSweepTimer(w)
+	b.retries.bound()
 	w.next, w.delayed = nil, nil
 	if w.queue.sweeps = slices.DeleteFunc(w.queue.sweeps, func(x *sweep) bool { return x == w }); len(w.queue.sweeps) == 0 {
 		w.queue.sweeps = nil
@@ -184,8 +201,12 @@ func (b *Broker) endSweep(conn *connection) {
 func (b *Broker) sweepPiece(conn *connection, ref Ref) {
 	w := conn.sweep
 	w.ref = ref
-	if w.loading {
-		return // it is answered when they are there
+	if w.loading || !b.mayGoOn(w) {
+		return // it is answered when they are there, or it is time
+	}
+	begun := 0
+	if w.batch != nil {
+		begun = len(w.batch.items)
 	}
 	if w.countsOnly() {
 		w.state.Examined, w.state.Affected, w.state.Done = w.state.Total, w.state.Total, true
@@ -196,7 +217,7 @@ func (b *Broker) sweepPiece(conn *connection, ref Ref) {
 		return
 	}
 	size := 0
-	for looked, sent := 0, 0; looked < sweepLook && sent < sweepMessages && size < sweepBytes; looked++ {
+	for looked, sent := 0, 0; looked < sweepLook && sent < sweepMessages && size < sweepBytes && w.hasTokens(); looked++ {
 		e := b.sweepNext(w)
 		if e == nil || w.state.Err != nil {
 			w.state.Done = true
@@ -216,6 +237,9 @@ func (b *Broker) sweepPiece(conn *connection, ref Ref) {
 	}
 	b.settleAll(w.settled)
 	w.settled = nil
+	if w.batch != nil && len(w.batch.items) > begun {
+		b.emitRetry(w.batch, begun, false)
+	}
 	if q := w.queue; !q.removed && b.isLong(q) { // what it has walked along was unpacked
 		b.long = append(b.long, q)
 	}
@@ -233,6 +257,12 @@ func (b *Broker) sweepOne(w *sweep, e *entry) (sent bool) {
 	case SweepShow:
 		w.show(e)
 		b.sweepBack(e)
+	case SweepRetry:
+		if sent, w.state.Err = b.retry(w, e); !sent {
+			b.sweepBack(e)
+			return false
+		}
+		w.tokens--
 	case SweepRemove:
 		w.settled = append(w.settled, e)
 	default:
@@ -250,7 +280,7 @@ func (b *Broker) sweepOne(w *sweep, e *entry) (sent bool) {
 
 // countsOnly says whether the number of messages that wait is all that is still asked for.
 func (w *sweep) countsOnly() bool {
-	return w.about.Kind == SweepShow && w.selector == nil && w.ids == nil && len(w.state.First) >= w.about.First
+	return w.about.Kind == SweepShow && !w.about.DeadLetters && w.selector == nil && w.ids == nil && len(w.state.First) >= w.about.First
 }
 
 // tellSwept answers a piece.
@@ -271,10 +301,10 @@ func (b *Broker) tellSwept(conn *connection, w *sweep) {
 // needsBody says whether a message must be in memory to be judged or sent.
 func (w *sweep) needsBody() bool {
 	switch w.about.Kind {
-	case SweepMove, SweepCopy:
+	case SweepMove, SweepCopy, SweepRetry:
 		return true
 	case SweepShow:
-		return w.selector != nil || w.ids != nil || len(w.state.First) < w.about.First
+		return w.about.DeadLetters || w.selector != nil || w.ids != nil || len(w.state.First) < w.about.First
 	}
 	return w.selector != nil || w.ids != nil
 }
@@ -335,6 +365,9 @@ func (w *sweep) pass(e *entry) {
 // wants says whether a message is one of those that are meant.
 func (w *sweep) wants(e *entry) bool {
 	m := e.stored.message
+	if w.about.DeadLetters && !w.wantsDead(m) {
+		return false
+	}
 	if w.ids != nil {
 		id := m.ID.String()
 		if !w.ids[id] {

@@ -6,10 +6,19 @@ import (
 	"slices"
 )
 
-// timer is the end of a consumer's pull, due at a time. What entries wait for is in the wheel.
+// timer is the end of a consumer's pull, or the time at which a sweep goes on. What entries wait for is in the wheel.
 type timer struct {
 	at       int64 // ms since 1970
 	consumer *consumer
+	sweep    *sweep
+}
+
+// place is where its owner keeps its index plus 1.
+func (t *timer) place() *int32 {
+	if t.sweep != nil {
+		return &t.sweep.timer
+	}
+	return &t.consumer.timer
 }
 
 // timers is a heap by time. Each item knows its index, so that it can be taken out early.
@@ -23,7 +32,7 @@ func (t timers) Swap(i, j int) {
 	t.tell(j)
 }
 
-func (t timers) tell(i int) { t[i].consumer.timer = int32(i + 1) }
+func (t timers) tell(i int) { *t[i].place() = int32(i + 1) }
 
 // Push and Pop are heap.Interface's.
 func (t *timers) Push(x any) {
@@ -37,7 +46,7 @@ func (t *timers) Pop() any {
 	x := (*t)[last]
 	(*t)[last] = timer{}
 	*t = (*t)[:last]
-	x.consumer.timer = 0
+	*x.place() = 0
 	return x
 }
 
@@ -80,6 +89,17 @@ func (b *Broker) clearPullTimer(c *consumer) {
 	}
 }
 
+func (b *Broker) setSweepTimer(w *sweep, at int64) {
+	b.clearSweepTimer(w)
+	heap.Push(&b.timers, timer{at: at, sweep: w})
+}
+
+func (b *Broker) clearSweepTimer(w *sweep) {
+	if w.timer != 0 {
+		heap.Remove(&b.timers, int(w.timer-1))
+	}
+}
+
 // Deadline is when the next Tick has work, in ms since 1970, or a little earlier; 0 if there is nothing to wait for.
 func (b *Broker) Deadline() int64 {
 	at := b.wheel.next()
@@ -101,7 +121,12 @@ const maxPerTick = 1000
 // tick serves what is due.
 func (b *Broker) tick() {
 	for n := 0; n < maxPerTick && len(b.timers) > 0 && b.timers[0].at <= b.now; n++ {
-		c := heap.Pop(&b.timers).(timer).consumer
+		t := heap.Pop(&b.timers).(timer)
+		if t.sweep != nil {
+			b.sweepPiece(t.sweep.conn, t.sweep.ref)
+			continue
+		}
+		c := t.consumer
 		c.pulls = 0
 		b.tell(Effect{Conn: c.conn.id, Kind: PullEmpty, Consumer: c.id})
 	}

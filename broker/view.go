@@ -24,22 +24,23 @@ type View struct {
 
 // DestinationView is a queue or topic with its counters since the broker's start, but for Size and InFlight, which are now.
 type DestinationView struct {
-	Destination message.Destination `json:"-"`
-	Kind        string              `json:"kind"` // queue, topic, temp-queue, temp-topic
-	Name        string              `json:"name"`
-	Size        int64               `json:"size"`     // messages that wait or are at consumers
-	InFlight    int64               `json:"inFlight"` // of those, at consumers
-	Bytes       int64               `json:"bytes"`
-	Enqueued    uint64              `json:"enqueued"`
-	Dequeued    uint64              `json:"dequeued"`
-	Dispatched  uint64              `json:"dispatched"`
-	Expired     uint64              `json:"expired"`
-	DeadLetters uint64              `json:"deadLetters"`
-	Routes      []string            `json:"routes,omitempty"`   // where else its messages go by configuration, up to 100: virtual topics' queues, composites' destinations, mirrors
-	Replaced    uint64              `json:"replaced,omitempty"` // by newer messages, in a last-value queue or a ring
-	Consumers   int                 `json:"consumers"`
-	Producers   int                 `json:"producers"`
-	Paused      bool                `json:"paused,omitempty"` // its consumers get nothing
+	Destination     message.Destination `json:"-"`
+	Kind            string              `json:"kind"` // queue, topic, temp-queue, temp-topic
+	Name            string              `json:"name"`
+	DeadLetterQueue bool                `json:"deadLetterQueue,omitempty"` // some policy sends dead letters here
+	Size            int64               `json:"size"`                      // messages that wait or are at consumers
+	InFlight        int64               `json:"inFlight"`                  // of those, at consumers
+	Bytes           int64               `json:"bytes"`
+	Enqueued        uint64              `json:"enqueued"`
+	Dequeued        uint64              `json:"dequeued"`
+	Dispatched      uint64              `json:"dispatched"`
+	Expired         uint64              `json:"expired"`
+	DeadLetters     uint64              `json:"deadLetters"`
+	Routes          []string            `json:"routes,omitempty"`   // where else its messages go by configuration, up to 100: virtual topics' queues, composites' destinations, mirrors
+	Replaced        uint64              `json:"replaced,omitempty"` // by newer messages, in a last-value queue or a ring
+	Consumers       int                 `json:"consumers"`
+	Producers       int                 `json:"producers"`
+	Paused          bool                `json:"paused,omitempty"` // its consumers get nothing
 }
 
 // ConnectionView is one client connection.
@@ -111,7 +112,7 @@ func (b *Broker) view() *View {
 	v := &View{CachedBytes: b.cached, LiveBytes: b.log.live, LogBytes: int64(b.log.used())}
 	v.Prepared, v.PreparedSince = b.preparedSince()
 	for _, d := range b.sortedDestinations() {
-		dv := DestinationView{Destination: d.name, Kind: kindName(d.name.Kind), Name: d.name.Name, Consumers: d.consumers, Producers: d.producers}
+		dv := DestinationView{Destination: d.name, Kind: kindName(d.name.Kind), Name: d.name.Name, DeadLetterQueue: d.dlq, Consumers: d.consumers, Producers: d.producers}
 		c := d.counters
 		if q := d.queue; q != nil {
 			c = q.counters

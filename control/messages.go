@@ -208,12 +208,17 @@ func (s *Server) submit(r *http.Request, messages []*message.Message, mayCreate 
 	}
 	defer l.close()
 	sent := &api.Sent{IDs: make([]string, len(messages))}
+	schedules := make([]*broker.Schedule, len(messages))
 	for i, m := range messages {
 		sent.IDs[i] = m.ID.String()
+		var refused *broker.Error
+		if schedules[i], refused = broker.ScheduleOf(m.Properties); refused != nil {
+			return nil, refused
+		}
 	}
 	if len(messages) == 1 {
 		ref := l.ref()
-		_, err := l.ask(ref, &broker.Send{Conn: l.id(), Ref: ref, Message: messages[0], MayCreate: mayCreate})
+		_, err := l.ask(ref, &broker.Send{Conn: l.id(), Ref: ref, Message: messages[0], MayCreate: mayCreate, Schedule: schedules[0]})
 		return sent, err
 	}
 	ref := l.ref()
@@ -222,7 +227,7 @@ func (s *Server) submit(r *http.Request, messages []*message.Message, mayCreate 
 	}
 	events := make([]broker.Event, len(messages))
 	for i, m := range messages {
-		events[i] = &broker.Send{Conn: l.id(), Tx: theTx, Message: m, MayCreate: mayCreate}
+		events[i] = &broker.Send{Conn: l.id(), Tx: theTx, Message: m, MayCreate: mayCreate, Schedule: schedules[i]}
 	}
 	l.conn.Submit(events...)
 	ref = l.ref()

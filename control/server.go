@@ -138,6 +138,13 @@ func (s *Server) routes() http.Handler {
 	on(reader, "GET "+v1+"transactions", s.transactions)
 	on(admin, "POST "+v1+"transactions/{xid}/commit", s.settleTransaction(true))
 	on(admin, "POST "+v1+"transactions/{xid}/rollback", s.settleTransaction(false))
+	on(admin, "GET "+v1+"schedules", s.schedules)
+	on(admin, "DELETE "+v1+"schedules", s.removeSchedules)
+	on(admin, "POST "+v1+"schedules/{id}", s.editSchedule)
+	on(admin, "DELETE "+v1+"schedules/{id}", s.removeSchedules)
+	on(admin, "GET "+v1+"retries", s.retries)
+	on(admin, "POST "+v1+"retries/{batch}/undo", s.undoRetry)
+	on(admin, "POST "+v1+"queues/{name}/retry", s.sweep(message.Queue, broker.SweepRetry)) // it writes wherever messages died
 	on(admin, "GET "+v1+"config", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Config()) })
 	on(admin, "GET "+v1+"refusals", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Refusals()) })
 	on(admin, "POST "+v1+"reload", s.reload)

@@ -57,7 +57,12 @@ func sweepEvent(r *http.Request, kind message.Kind, do broker.SweepKind) (ev *br
 	if err := allowed(r, right, from); err != nil {
 		return nil, false, err
 	}
-	if do != broker.SweepRemove {
+	if do == broker.SweepRetry {
+		if err := retryOf(r, &request, ev); err != nil {
+			return nil, false, err
+		}
+	}
+	if do == broker.SweepMove || do == broker.SweepCopy {
 		if ev.To, err = message.ParseDestination(request.To, message.Queue); err != nil {
 			return nil, false, malformed(r, "to: %v", err)
 		}
@@ -108,7 +113,7 @@ func (s *Server) swept(w http.ResponseWriter, l *link, ev *broker.Sweep, progres
 }
 
 func sweptOf(state *broker.Swept) api.Swept {
-	line := api.Swept{Total: state.Total, Examined: state.Examined, Affected: state.Affected, Done: state.Done}
+	line := api.Swept{Total: state.Total, Examined: state.Examined, Affected: state.Affected, Done: state.Done, Batch: state.Batch}
 	if state.Err != nil {
 		line.Error = problem(state.Err)
 	}

@@ -147,6 +147,9 @@ func (c *cli) runSweep(ctx context.Context, verb client.Sweep, from message.Dest
 		word = words.would
 	}
 	fmt.Fprintf(c.out, "%s %d messages%s\n", word, done.Affected, where)
+	if done.Batch != 0 {
+		fmt.Fprintf(c.out, "godwit dead-letters undo %d undoes it\n", done.Batch)
+	}
 	if f.request.DryRun {
 		for i := range done.First {
 			m := &done.First[i]

@@ -139,6 +139,11 @@ type SweepRequest struct {
 	DryRun   bool     `json:"dryRun,omitempty"`   // change nothing
 	First    int      `json:"first,omitempty"`    // how many messages a dry run shows, at most 1000
 	Progress bool     `json:"progress,omitempty"` // lines while it works; else only the last
+
+	// Of a retry of dead letters:
+	Origin string `json:"origin,omitempty"` // only those that died there: queue://NAME, topic://NAME, or a pattern
+	Cause  string `json:"cause,omitempty"`  // only those whose cause contains this text
+	Rate   int    `json:"rate,omitempty"`   // messages a second at most; 0: as fast as it goes
 }
 
 // Swept is how far a sweep is. The numbers are from its beginning.
@@ -147,8 +152,24 @@ type Swept struct {
 	Examined int       `json:"examined"` // of those, how many it has looked at
 	Affected int       `json:"affected"` // of those, how many it has moved, copied, removed, or would have
 	Done     bool      `json:"done"`
+	Batch    uint64    `json:"batch,omitempty"` // of a retry: names it for its undo
 	Error    *Error    `json:"error,omitempty"` // why it ended early; what was affected stays so
 	First    []Message `json:"first,omitempty"` // of a dry run, without bodies
+}
+
+// Retries answers GET retries.
+type Retries struct {
+	Retries []broker.RetryView `json:"retries"`
+}
+
+// Undone answers the undo of a retry.
+type Undone struct {
+	Messages int `json:"messages"` // dead letters again
+}
+
+// ScheduleEdit changes a scheduled message.
+type ScheduleEdit struct {
+	Next time.Time `json:"next"` // when it is due next
 }
 
 // Purged answers a purge.

@@ -21,6 +21,7 @@ const (
 	Move   Sweep = "move"
 	Copy   Sweep = "copy"
 	Remove Sweep = "remove"
+	Retry  Sweep = "retry" // of dead letters
 )
 
 // maxLine bounds one line of progress.
