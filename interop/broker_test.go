@@ -56,6 +56,7 @@ type brokerOptions struct {
 	// disk is the size of a file system of its own for the data; "" is none.
 	disk    string
 	shipped bool // ActiveMQ as it is without configuration, not as Godwit behaves
+	routes  bool // have the destinations that routes_test.go is about
 }
 
 // startBroker starts the broker that GODWIT_INTEROP_BROKER names, Godwit by default, and stops it when the test ends.
@@ -190,7 +191,7 @@ func (b *broker) useActiveMQ(t *testing.T, options brokerOptions) {
 	args := []string{
 		"-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 		"-Djavax.net.ssl.keyStore=" + filepath.Join(tlsDir, "broker.p12"), "-Djavax.net.ssl.keyStorePassword=" + storePassword,
-		fmt.Sprintf("-DpersistRedelivered=%t", options.crash), fmt.Sprintf("-Dshipped=%t", options.shipped),
+		fmt.Sprintf("-DpersistRedelivered=%t", options.crash), fmt.Sprintf("-Dshipped=%t", options.shipped), fmt.Sprintf("-Droutes=%t", options.routes),
 		"-cp", classes, "ActiveMQ", t.TempDir(), account,
 	}
 	for i, connector := range []string{"openwire=tcp", "openwires=ssl", "stomp=stomp", "stomps=stomp+ssl"} {

@@ -34,6 +34,7 @@ public final class Main {
       case "ring-first" -> suite.add("ring-first", Ring::first);
       case "ring-last" -> suite.add("ring-last", Ring::last);
       case "xa" -> XA.addTo(suite);
+      case "routes" -> Routes.addTo(suite);
       case "advisories" -> Advisories.addTo(suite);
       case "consumers" -> Consumers.addTo(suite);
       case "consumer-policies" -> Consumers.addPoliciesTo(suite);

@@ -30,6 +30,9 @@ public final class ActiveMQ {
     if (!Boolean.getBoolean("shipped")) {
       broker.setDestinationPolicy(policies());
     }
+    if (Boolean.getBoolean("routes")) {
+      broker.setDestinationInterceptors(Routes.all());
+    }
     broker.setSchedulerSupport(Boolean.getBoolean("shipped")); // what Godwit has is compared too
     List<BrokerPlugin> plugins = new ArrayList<>(List.of(new StatisticsBrokerPlugin()));
     if (!args[1].equals("-")) {
