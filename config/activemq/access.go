@@ -146,6 +146,7 @@ const groupPrincipal = "org.apache.activemq.jaas.GroupPrincipal"
 // leaveRight takes over an authorizationEntry, whose attributes belong together.
 func leaveRight(im *importer, n *node, item *Item) {
 	var names []string
+	temporary := false
 	for _, a := range n.attrs {
 		value, err := im.properties.expand(a.value)
 		if err != nil {
@@ -162,14 +163,16 @@ func leaveRight(im *importer, n *node, item *Item) {
 			for name := range strings.SplitSeq(value, ",") {
 				names = append(names, a.name+"://"+strings.TrimSpace(name))
 			}
-		case "tempQueue":
-			names = append(names, "temp-queue://>")
-		case "tempTopic":
-			names = append(names, "temp-topic://>")
+		case "tempQueue", "tempTopic":
+			temporary = true
 		}
 	}
-	if n.name == "tempDestinationAuthorizationEntry" {
+	switch {
+	case n.name == "tempDestinationAuthorizationEntry":
 		names = []string{"temp://>"}
+	case temporary && len(names) == 0: // tried: users without the right may use temporary queues all the same
+		item.Verdict, item.Key, item.Words = NotNeeded, "", "ActiveMQ does not heed it: only a tempDestinationAuthorizationEntry speaks for temporary destinations"
+		return
 	}
 	if len(names) == 0 {
 		item.fail("names no destinations; expected queue, topic, tempQueue or tempTopic")

@@ -46,8 +46,11 @@ func accessRules() []rule {
 		if entry == "authorizationEntry" {
 			list = append(list, rule{on: entry, verdict: Mapped, key: "credentials.rights[]", words: "rights of all entries that fit are joined, as in ActiveMQ", leave: leaveRight})
 		}
-		for _, name := range []string{"queue", "topic", "tempQueue", "tempTopic"} {
+		for _, name := range []string{"queue", "topic"} {
 			list = append(list, rule{on: entry + "@" + name, verdict: Mapped, key: "credentials.rights[].destination"})
+		}
+		for _, name := range []string{"tempQueue", "tempTopic"} {
+			list = append(list, rule{on: entry + "@" + name, verdict: NotNeeded, words: "ActiveMQ does not heed it: only a tempDestinationAuthorizationEntry speaks for temporary destinations, for all of them"})
 		}
 		for _, name := range []string{"read", "write", "admin"} {
 			list = append(list,

@@ -128,17 +128,17 @@ func policyRules() []rule {
 			rule{on: s + "@brokerService", verdict: NotNeeded, words: "a matter of how ActiveMQ works inside"},
 			rule{on: s + "@name", verdict: NotNeeded, words: "a name for JMX"})
 	}
-	return append(list, pendingPolicyRules()...)
+	return append(list, flowRules()...)
 }
 
-// pendingPolicyRules are for what has no key.
-func pendingPolicyRules() []rule {
-	const flow = "there is no such limit yet; limits.memory and journal.maxSize bound the broker"
+// flowRules are about how much may wait. memoryLimit bounds what is in memory: a queue of ActiveMQ that pages to its store takes more without end
+// (4 MB into a queue with memoryLimit="1mb" do not block, with a vmQueueCursor they do), as Godwit's do.
+func flowRules() []rule {
 	return []rule{
-		{on: "policyEntry@memoryLimit", verdict: NotSupported, harmless: true, usual: "0", words: flow},
-		{on: "policyEntry@producerFlowControl", verdict: NotSupported, harmless: true, usual: "true", words: flow},
-		{on: "policyEntry@sendFailIfNoSpace", verdict: NotSupported, harmless: true, words: "a send without room is refused when the journal is full"},
-		{on: "policyEntry@sendFailIfNoSpaceAfterTimeout", verdict: NotSupported, harmless: true, words: "a send without room is refused when the journal is full"},
+		{on: "policyEntry@memoryLimit", verdict: NotNeeded, words: "what does not fit into memory waits in the journal, as in ActiveMQ it does in the store but with a vmQueueCursor"},
+		{on: "policyEntry@producerFlowControl", verdict: NotNeeded, words: "what does not fit into memory waits in the journal; nobody is held up for it"},
+		{on: "policyEntry@sendFailIfNoSpace", verdict: NotSupported, harmless: true, usual: "true", words: "a send without room is refused with the reason, not kept waiting"},
+		{on: "policyEntry@sendFailIfNoSpaceAfterTimeout", verdict: NotSupported, harmless: true, usual: "0", words: "a send without room is refused at once"},
 	}
 }
 
