@@ -56,6 +56,7 @@ type Broker struct {
 	Name       string `yaml:"name" doc:"The name that clients see in BrokerInfo and people in the console: letters, digits, '.', '_' and '-'."`
 	Advisories bool   `yaml:"advisories" live:"yes" doc:"Whether there are advisories at all. Without them Java clients that use temporary destinations need watchTopicAdvisories=false."`
 	Statistics bool   `yaml:"statistics" live:"yes" doc:"Whether messages sent to ActiveMQ.Statistics.Broker, ActiveMQ.Statistics.Destination.NAME and ActiveMQ.Statistics.Subscription are answered."`
+	UserID     bool   `yaml:"userID" doc:"Whether receivers are told who sent a message, in JMSXUserID: the name under which the sender logged in. (ActiveMQ: populateJMSXUserID.)"`
 }
 
 // Advisories say which advisories about messages there are.

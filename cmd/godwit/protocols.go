@@ -33,13 +33,13 @@ func brokerID(begun time.Time) string {
 
 // handlers are the protocols that are served.
 func (n *node) handlers() map[listen.Protocol]listen.Handler {
-	limit := int(n.config().Limits.FrameSize)
+	limit, userID := int(n.config().Limits.FrameSize), n.config().Broker.UserID
 	return map[listen.Protocol]listen.Handler{
 		listen.OpenWire: n.handler("openwire", func(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.Deps) error {
-			return openwire.Serve(ctx, conn, peer, deps, openwire.Options{MaxFrameSize: limit})
+			return openwire.Serve(ctx, conn, peer, deps, openwire.Options{MaxFrameSize: limit, UserID: userID})
 		}),
 		listen.STOMP: n.handler("stomp", func(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.Deps) error {
-			return stomp.Serve(ctx, conn, peer, deps, stomp.Options{MaxFrameSize: limit})
+			return stomp.Serve(ctx, conn, peer, deps, stomp.Options{MaxFrameSize: limit, UserID: userID})
 		}),
 	}
 }

@@ -108,8 +108,8 @@ func brokerRules() []rule {
 func pendingBrokerRules() []rule {
 	return []rule{
 		{on: "broker@anonymousProducerAdvisorySupport", verdict: NotSupported, harmless: true, usual: "false", words: "these advisories are not sent"},
-		{on: "broker@populateJMSXUserID", verdict: NotSupported, usual: "false", words: "receivers are not told who sent a message"},
-		{on: "broker@useAuthenticatedPrincipalForJMSXUserID", verdict: NotSupported, usual: "false", words: "receivers are not told who sent a message"},
+		{on: "broker@populateJMSXUserID", verdict: Mapped, key: "broker.userID", as: asYes},
+		{on: "broker@useAuthenticatedPrincipalForJMSXUserID", verdict: Same, words: "with broker.userID the name is that of the user who logged in, with a certificate too"},
 		{on: "broker@useTempMirroredQueues", verdict: NotSupported, harmless: true, usual: "false", words: "temporary queues are not mirrored"},
 	}
 }

@@ -171,6 +171,9 @@ func (c *connection) send(h stomp.Headers, body []byte, receipt string) error {
 		return &refusal{text: denied.Detail}
 	}
 	o.MayCreate = mayCreate
+	if c.opt.UserID {
+		m.UserID = c.identity.Name()
+	}
 	m.Received = time.Now().UnixMilli()
 	if seen&hasTimestamp == 0 {
 		m.Timestamp = m.Received

@@ -24,6 +24,8 @@ type Options struct {
 	Server string
 	// MaxFrameSize bounds a frame's body, in bytes. 0 means stomp.DefaultMaxFrameSize.
 	MaxFrameSize int
+	// UserID fills JMSXUserID with the name of the authenticated user; otherwise messages keep none.
+	UserID bool
 	// MaxSubscriptions bounds the subscriptions of one connection. 0 means 10,000.
 	MaxSubscriptions int
 	// MaxTransactions bounds the open transactions of one connection. 0 means 1,000.
