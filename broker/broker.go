@@ -149,6 +149,7 @@ type Broker struct {
 	policyCounts map[*Policy]int // destinations of the policies that bound them
 	sweepAt      int64           // when inactive destinations are looked for, ms since 1970; 0 is never
 
+	flow   flow
 	log    space
 	replay *replay // while replaying
 }
@@ -184,6 +185,56 @@ func New(opt Options) *Broker {
 // appended in one batch.
 func (b *Broker) Step(now int64, event Event, out *Effects) {
 	b.now, b.out, b.actor = now, out, 0
+	b.do(event)
+	if b.flow.waiting > 0 {
+		b.flow.budget = max(1, b.opt.SegmentBytes/admitPart)
+		b.refuseLate()
+	}
+	if b.wheel.size > 0 || len(b.timers) > 0 && b.timers[0].at <= now {
+		b.tick()
+	}
+	if b.sweepAt != 0 && b.sweepAt <= now {
+		b.removeInactive()
+	}
+	if b.patrolAt != 0 && b.patrolAt <= now {
+		b.patrol()
+	}
+	b.dispatchDirty()
+	for b.flow.waiting > 0 && b.takeWaiting() {
+		b.tick() // some may have waited for longer than they live
+		b.dispatchDirty()
+	}
+	b.askLate()
+	b.relieve()
+	b.packLong()
+	b.clean()
+	b.out = nil
+}
+
+// dispatchDirty dispatches what has to be looked at.
+func (b *Broker) dispatchDirty() {
+	for len(b.dirty) > 0 {
+		q := b.dirty[len(b.dirty)-1]
+		b.dirty = b.dirty[:len(b.dirty)-1]
+		q.dirty = false
+		if q.keeping == nil {
+			b.dispatch(q)
+		} else {
+			b.settleReplaced(q)
+			b.dispatch(q)
+			b.settleOldest(q)
+		}
+		if q.bounded {
+			b.bound(q)
+		}
+		if b.messageAdvisories {
+			b.adviseSlow(q)
+		}
+	}
+}
+
+// do does what an event asks for.
+func (b *Broker) do(event Event) {
 	switch ev := event.(type) {
 	case *Send:
 		b.send(ev)
@@ -247,44 +298,14 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 		b.configure(ev)
 	case *Spoil, *XABegin, *XAEnd, *XAPrepare, *XACommit, *XARollback, *XARecover, *XAForget, *ListTransactions, *SettleTransaction:
 		b.distributed(ev)
+	case *Pressure:
+		b.pressure(ev)
 	case Stop:
 		b.stop()
 	case Tick:
 	default:
 		panic(fmt.Sprintf("broker: unknown event %T", event))
 	}
-	if b.wheel.size > 0 || len(b.timers) > 0 && b.timers[0].at <= now {
-		b.tick()
-	}
-	if b.sweepAt != 0 && b.sweepAt <= now {
-		b.removeInactive()
-	}
-	if b.patrolAt != 0 && b.patrolAt <= now {
-		b.patrol()
-	}
-	for len(b.dirty) > 0 {
-		q := b.dirty[len(b.dirty)-1]
-		b.dirty = b.dirty[:len(b.dirty)-1]
-		q.dirty = false
-		if q.keeping == nil {
-			b.dispatch(q)
-		} else {
-			b.settleReplaced(q)
-			b.dispatch(q)
-			b.settleOldest(q)
-		}
-		if q.bounded {
-			b.bound(q)
-		}
-		if b.messageAdvisories {
-			b.adviseSlow(q)
-		}
-	}
-	b.askLate()
-	b.relieve()
-	b.packLong()
-	b.clean()
-	b.out = nil
 }
 
 // tell adds an effect.

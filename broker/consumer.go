@@ -356,8 +356,10 @@ const loadPatience = 5000
 func (b *Broker) unsubscribe(ev *Unsubscribe) {
 	if c := b.consumer(ev.Conn, ev.Consumer); c != nil {
 		b.removeConsumer(c, ev.LastDelivered)
+		b.answer(ev.Conn, ev.Ref, nil)
+		return
 	}
-	b.answer(ev.Conn, ev.Ref, nil)
+	b.barrier(ev.Conn, ev.Ref)
 }
 
 // removeConsumer ends a consumer; what it has goes back.

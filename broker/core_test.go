@@ -698,7 +698,7 @@ func TestPurge(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	r := newRig(t, Options{MaxDestinations: 2, MaxProducers: 2})
+	r := newRig(t, Options{MaxDestinations: 2, MaxProducers: 2, Policies: Policies{Default: Policy{Limit: LimitPolicy{Wait: -1}}}})
 	c := r.connect("a", "")
 	r.send(c, r.msg(tq("1"), "x"))
 	r.send(c, r.msg(tq("2"), "x"))

@@ -29,7 +29,9 @@ type destination struct {
 	hidesTopic    bool        // as VirtualTopic.HidesTopic says of a queue
 	remembers     bool        // as VirtualTopic.RememberSelectors says of a queue
 	remembered    *remembered // with it, the selectors of the queue's consumers
-	counters                  // of a topic; a queue counts in its backlog
+	room          *room       // if sends wait for room here
+	sendsRefused  uint64
+	counters      // of a topic; a queue counts in its backlog
 }
 
 // connection is one client.
@@ -43,6 +45,12 @@ type connection struct {
 	temporaries  []*destination
 	throttled    bool // by Throttle
 	sweep        *sweep
+
+	// What waits for room; see flow.
+	line         []*waitingSend // in the order in which they came
+	waitingBytes int64
+	held         bool  // its reader is stopped
+	barriers     []Ref // to be answered when nothing waits
 }
 
 func (b *Broker) connect(ev *Connect) {
@@ -98,6 +106,7 @@ func (b *Broker) disconnect(id ConnID) {
 	for _, consumer := range sortedKeys(c.consumers) {
 		b.removeConsumer(c.consumers[consumer], Unknown)
 	}
+	b.leaveWaiting(c)
 	for _, id := range sortedKeys(c.producers) {
 		b.endProducer(c, id)
 	}

@@ -9,10 +9,13 @@ import (
 
 // send takes a message in: into a transaction, or at once.
 func (b *Broker) send(ev *Send) {
-	conn := b.connections[ev.Conn]
-	if conn == nil {
-		return
+	if conn := b.connections[ev.Conn]; conn != nil {
+		b.take(conn, ev, nil)
 	}
+}
+
+// take is send for a message that may have waited for room: then it has a place, and its connection may be gone.
+func (b *Broker) take(conn *connection, ev *Send, waited *waitingSend) {
 	b.actor = ev.Conn
 	m := ev.Message
 	if m.ReplyTo.Kind != message.NoDestination && b.asksStatistics(m) {
@@ -23,7 +26,10 @@ func (b *Broker) send(ev *Send) {
 		return
 	}
 	var tx *transaction
-	if ev.Tx != 0 {
+	switch {
+	case waited != nil:
+		tx = waited.tx
+	case ev.Tx != 0:
 		var done bool
 		var err *Error
 		if tx, done, err = b.work(conn, ev.Tx); done || err != nil {
@@ -51,24 +57,33 @@ func (b *Broker) send(ev *Send) {
 			err = b.admit(parts, op)
 		}
 	}
-	if err == nil && (m.Persistent || later) && !b.log.roomFor(int64(m.Size()*len(parts))) {
-		err = b.noRoom(op)
-	}
-	if err == nil && !m.Persistent && !later && b.transient > b.opt.MemoryBytes && !b.log.roomFor(int64(m.Size()*len(parts))) {
-		err = &Error{Code: Full, Op: op, Detail: fmt.Sprintf("non-persistent messages take %d bytes of memory, their limit is %d, and the journal has no room to relieve it; consume or purge messages", b.transient, b.opt.MemoryBytes)}
-	}
 	if err == nil && tx != nil && tx.length()+len(parts) > b.opt.MaxTransaction {
 		err = &Error{Code: Full, Op: op, Detail: fmt.Sprintf("the transaction has %d operations, its limit", tx.length())}
+	}
+	if err == nil && tx != nil && tx.end != nil && waited == nil {
+		err = &Error{Code: IllegalState, Op: op, Detail: "the transaction is being ended"}
+	}
+	known := err == nil && ev.Resent && b.producers.seen(m.ID)
+	if err == nil && !known {
+		if err = b.waitForRoom(conn, tx, ev, to, parts, waited); err == errWaits {
+			b.forgetParts()
+			return
+		}
 	}
 	if err != nil {
 		if tx != nil {
 			tx.fail(err)
 		}
-		b.answer(ev.Conn, ev.Ref, err)
+		if waited != nil {
+			b.finish(waited, err)
+		} else {
+			b.answer(ev.Conn, ev.Ref, err)
+		}
 		return
 	}
-	if ev.Resent && b.producers.seen(m.ID) {
+	if known {
 		b.answer(ev.Conn, ev.Ref, nil)
+		b.finish(waited, nil)
 		return
 	}
 	hold := false
@@ -92,10 +107,9 @@ func (b *Broker) send(ev *Send) {
 	if ev.Ref != 0 {
 		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: hold})
 	}
-}
-
-func (b *Broker) noRoom(op string) *Error {
-	return &Error{Code: Full, Op: op, Detail: fmt.Sprintf("the journal has no room for more messages (%d bytes are in use, %d of them live); consume or purge messages, or give it more space", b.log.used(), b.log.live)}
+	if waited != nil {
+		b.finish(waited, nil)
+	}
 }
 
 // resolve appends the destinations that a name stands for, making them if that is allowed.

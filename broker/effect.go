@@ -20,6 +20,10 @@ const (
 	// Closed says that the broker has ended the connection; Err says why. The session sends what the protocol has
 	// for that and closes the socket. Nothing follows.
 	Closed
+	// Hold says that nothing more is to be read from the connection: it has no consumers, and very many of its messages wait for room. Resume
+	// ends that. They are for the engine; sessions do not see them.
+	Hold
+	Resume
 )
 
 // Effect is what the broker tells one connection. It may be shown to the client as soon as the engine hands it out: what

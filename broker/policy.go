@@ -42,6 +42,7 @@ type Policy struct {
 	// MaxDestinations bounds the destinations for which the policy holds. 0 is no bound.
 	MaxDestinations int
 	Advisories      AdvisoryPolicy
+	Limit           LimitPolicy
 }
 
 func (p Policy) filled() Policy {

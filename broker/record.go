@@ -63,6 +63,7 @@ func (b *Broker) emit(start int, r Record) *Record {
 	r.Size = len(r.Head) + len(r.Body)
 	b.out.Records = append(b.out.Records, r)
 	b.log.emitted++
+	b.log.unplaced += int64(r.Size)
 	return &b.out.Records[len(b.out.Records)-1]
 }
 

@@ -115,7 +115,7 @@ func (b *Broker) admit(parts []part, op string) *Error {
 
 // hasNoRoom says whether a queue would refuse a message.
 func (b *Broker) hasNoRoom(d *destination, m *message.Message, op string) bool {
-	return d.queue.keeping != nil && b.admitKey(d, m, op) != nil
+	return d.room != nil || d.full() || d.queue.keeping != nil && b.admitKey(d, m, op) != nil
 }
 
 // forgetParts lets go of what parts gave.

@@ -27,6 +27,7 @@ type space struct {
 	room        int64  // bytes that new messages may still take
 	lastCommit  uint64 // position of the newest commit record, 0 while it has none yet
 
+	unplaced        int64  // bytes of records that have no position yet
 	emitted, placed uint64 // how many records were made, and how many of them have a position
 
 	target  uint64 // end of the extents being cleaned; 0: none are
@@ -48,7 +49,7 @@ func (l *space) used() uint64 { return l.tail - l.head }
 // Progress tells the core how far the log is: all records before durable are durable, room is how many bytes new messages may take.
 func (b *Broker) Progress(durable uint64, room int64) {
 	b.log.durable = max(b.log.durable, durable)
-	b.log.room = room
+	b.log.room = room - b.log.unplaced // which the log has not seen yet
 }
 
 // Place tells the core the position that a record of the last Step got.
@@ -59,6 +60,7 @@ func (b *Broker) Place(r *Record, position uint64) {
 		*r.home = position
 	}
 	l.newest = position
+	l.unplaced -= int64(r.Size)
 	if l.placed++; l.placed <= l.fence {
 		l.barrier = position
 	}

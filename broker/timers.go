@@ -112,6 +112,11 @@ func (b *Broker) Deadline() int64 {
 	if b.patrolAt != 0 && (at == 0 || b.patrolAt < at) {
 		at = b.patrolAt
 	}
+	if b.flow.waiting > 0 {
+		if due := b.flow.deadline(b.now); at == 0 || due < at {
+			at = due
+		}
+	}
 	return at
 }
 

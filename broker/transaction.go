@@ -17,6 +17,9 @@ type transaction struct {
 	sends  []txSend
 	acks   []*entry
 	failed *Error
+	// waiting are its sends that wait for room, end is what ends it when none does any more.
+	waiting []*waitingSend
+	end     Event
 	// All records of acks are at or after acksFrom, and were written after so many moves (space.moves): when one of the messages has been moved
 	// since, its acknowledgement must be written again behind it, or trimming could leave the message without.
 	acksFrom uint64
@@ -188,6 +191,9 @@ func (b *Broker) commit(ev *Commit) {
 		b.answer(ev.Conn, ev.Ref, err)
 		return
 	}
+	if b.defers(tx, ev) {
+		return
+	}
 	if tx.failed != nil {
 		b.undo(tx)
 		b.answer(ev.Conn, ev.Ref, &Error{Code: TransactionRolledBack, Op: "commit", Detail: tx.failed.Error(), Err: tx.failed})
@@ -313,6 +319,7 @@ func (b *Broker) undoFor(tx *transaction, by *connection) {
 	} else {
 		tx.part()
 	}
+	b.forgetWaiting(tx)
 	b.forgetPending(tx)
 	if tx.logged || prepared {
 		b.emitID(recordRollback, tx.serial, !prepared)

@@ -20,6 +20,9 @@ type View struct {
 	LogBytes      int64              `json:"logBytes"`      // between the log's head and tail
 	Prepared      int                `json:"prepared"`      // transactions; ListTransactions lists them
 	PreparedSince int64              `json:"preparedSince"` // ms since 1970, of the one that was prepared first; 0: none is
+	SendsWaiting  int                `json:"sendsWaiting"`  // for room at a destination, in the journal or in memory
+	SendsRefused  uint64             `json:"sendsRefused"`  // for want of it, since the start
+	MemoryShort   bool               `json:"memoryShort"`   // nothing is taken in because the process has used its memory
 }
 
 // DestinationView is a queue or topic with its counters since the broker's start, but for Size and InFlight, which are now.
@@ -41,6 +44,10 @@ type DestinationView struct {
 	Consumers       int                 `json:"consumers"`
 	Producers       int                 `json:"producers"`
 	Paused          bool                `json:"paused,omitempty"` // its consumers get nothing
+	// SendsWaiting is how many messages wait for room at the destination, SendsRefused how many found none in time. What waits for the journal or
+	// memory is counted in View.
+	SendsWaiting int    `json:"sendsWaiting,omitempty"`
+	SendsRefused uint64 `json:"sendsRefused,omitempty"`
 }
 
 // ConnectionView is one client connection.
@@ -55,7 +62,8 @@ type ConnectionView struct {
 	Consumers    int    `json:"consumers"`
 	Producers    int    `json:"producers"`
 	Transactions int    `json:"transactions"`
-	Since        int64  `json:"since"` // ms since 1970
+	SendsWaiting int    `json:"sendsWaiting,omitempty"` // for room
+	Since        int64  `json:"since"`                  // ms since 1970
 }
 
 // ConsumerView is one consumer.
@@ -109,10 +117,13 @@ func (s *subscription) view() SubscriptionView {
 
 // view makes a View, sorted by name or id.
 func (b *Broker) view() *View {
-	v := &View{CachedBytes: b.cached, LiveBytes: b.log.live, LogBytes: int64(b.log.used())}
+	v := &View{CachedBytes: b.cached, LiveBytes: b.log.live, LogBytes: int64(b.log.used()), SendsWaiting: b.flow.waiting, SendsRefused: b.flow.refused, MemoryShort: b.flow.short}
 	v.Prepared, v.PreparedSince = b.preparedSince()
 	for _, d := range b.sortedDestinations() {
-		dv := DestinationView{Destination: d.name, Kind: kindName(d.name.Kind), Name: d.name.Name, DeadLetterQueue: d.dlq, Consumers: d.consumers, Producers: d.producers}
+		dv := DestinationView{Destination: d.name, Kind: kindName(d.name.Kind), Name: d.name.Name, DeadLetterQueue: d.dlq, Consumers: d.consumers, Producers: d.producers, SendsRefused: d.sendsRefused}
+		if d.room != nil {
+			dv.SendsWaiting = d.room.waiting()
+		}
 		c := d.counters
 		if q := d.queue; q != nil {
 			c = q.counters
@@ -132,7 +143,7 @@ func (b *Broker) view() *View {
 	for _, id := range sortedKeys(b.connections) {
 		c := b.connections[id]
 		v.Connections = append(v.Connections, ConnectionView{Conn: id, Name: c.about.Name, ClientID: c.about.ClientID, User: c.about.User, Protocol: c.about.Protocol,
-			Listener: c.about.Listener, Remote: c.about.Remote, Consumers: len(c.consumers), Producers: len(c.producers), Transactions: len(c.transactions), Since: c.since})
+			Listener: c.about.Listener, Remote: c.about.Remote, Consumers: len(c.consumers), Producers: len(c.producers), Transactions: len(c.transactions), SendsWaiting: len(c.line), Since: c.since})
 		for _, id := range sortedKeys(c.consumers) {
 			x := c.consumers[id]
 			v.Consumers = append(v.Consumers, ConsumerView{Conn: c.id, Consumer: id, ClientID: c.about.ClientID, Destination: x.about.Destination.String(), Selector: strings.TrimPrefix(x.about.Selector, "convert_string_expressions:"),

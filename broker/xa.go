@@ -274,6 +274,8 @@ func (b *Broker) xaPrepare(ev *XAPrepare) {
 	case tx == nil:
 		b.answer(ev.Conn, ev.Ref, notKnown(ev.XID))
 		return
+	case b.defers(tx, ev):
+		return
 	case tx.failed != nil:
 		err := tx.failed
 		b.undoFor(tx, conn)
@@ -349,6 +351,7 @@ func (b *Broker) xaCommit(ev *XACommit) {
 		b.answer(ev.Conn, ev.Ref, xaFailed(XAHeuristicRollback, "Transaction "+ev.XID.told()+" was rolled back by an operator."))
 	case tx == nil:
 		b.answer(ev.Conn, ev.Ref, notKnown(ev.XID))
+	case ev.OnePhase && b.defers(tx, ev):
 	case tx.failed != nil:
 		err := tx.failed
 		b.undoFor(tx, conn)

@@ -32,6 +32,7 @@ type Config struct {
 	Expiry      Expiry      `yaml:"expiry" live:"yes" doc:"What happens to a message whose time is over."`
 	Consumers   Consumers   `yaml:"consumers" live:"yes" doc:"How queues deal with their consumers and with message groups."`
 	Subscribers Subscribers `yaml:"subscribers" live:"yes" doc:"How topics deal with subscribers that do not keep up, come late, or stay away."`
+	Flow        Flow        `yaml:"flow" live:"yes" doc:"How much may be at a destination, and what becomes of a message for which there is no room."`
 	Slow        Slow        `yaml:"slowConsumers" live:"yes" doc:"When a consumer loses its place because messages wait for it and its window is full. By default never."`
 	Advisories  Advisories  `yaml:"advisories" live:"yes" doc:"What subscribers of the topics ActiveMQ.Advisory.> are told of messages. They are always told of connections, consumers, producers, destinations, expired messages and dead letters, unless broker.advisories is false."`
 	Policies    []Policy    `yaml:"policies" live:"yes" doc:"What holds for some destinations. Of the entries that fit a destination the most specific one holds alone: a name before *, * before >."`
@@ -197,6 +198,7 @@ type Policy struct {
 	Keep                Keep     `yaml:"keep" doc:"Which messages wait. For queues; all, if nothing is said."`
 	Inactive            Inactive `yaml:"inactive" doc:"Instead of the section inactive."`
 	MaximumDestinations int      `yaml:"maximumDestinations" doc:"How many destinations may be there for which this entry holds. 0 is no bound but limits.destinations."`
+	Flow                Flow     `yaml:"flow" doc:"Instead of the section flow."`
 }
 
 // Journal is the log on disk.
@@ -249,6 +251,7 @@ func Default() *Config {
 		Consumers:   defaultConsumers(),
 		Subscribers: defaultSubscribers(),
 		Slow:        defaultSlow(),
+		Flow:        defaultFlow(),
 		Journal:     Journal{SegmentSize: 16 << 20},
 		Shutdown:    Shutdown{Grace: 10 * time.Second},
 		Log:         Log{Level: "info", Format: "text"},

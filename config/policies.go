@@ -80,6 +80,7 @@ func (k checker) policies() {
 	c := k.config
 	k.redelivery(c.Redelivery, "redelivery")
 	k.deadLetter(c.DeadLetter, "deadLetter")
+	k.flow(c.Flow, "")
 	k.consumption(c.Consumers, c.Subscribers, c.Slow, "")
 	k.check(c.Scheduler.MaxRepeat >= 1, "scheduler.maxRepeat", "%d is out of range; expected 1 or more", c.Scheduler.MaxRepeat)
 	k.check(c.Scheduler.MaxJobs >= 1, "scheduler.maxJobs", "%d is out of range; expected 1 or more", c.Scheduler.MaxJobs)
@@ -97,6 +98,7 @@ func (k checker) policies() {
 		places[d] = key
 		k.redelivery(p.Redelivery, key+".redelivery")
 		k.deadLetter(p.DeadLetter, key+".deadLetter")
+		k.flow(p.Flow, key+".")
 		k.consumption(p.Consumers, p.Subscribers, p.Slow, key+".")
 		k.keep(p.Keep, d.Kind.IsTopic(), key+".keep")
 		k.inactive(p.Inactive, key+".inactive")

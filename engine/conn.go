@@ -217,6 +217,10 @@ func (c *Conn) put(effect *broker.Effect) bool {
 	if c.closed {
 		return false
 	}
+	if effect.Kind == broker.Hold || effect.Kind == broker.Resume {
+		c.stop(effect.Kind == broker.Hold)
+		return false
+	}
 	c.outbox = append(c.outbox, *effect)
 	c.queued(effect)
 	if waiting := c.pressure.answers; waiting > c.engine.opt.MaxOutbox {

@@ -19,6 +19,7 @@ type pressure struct {
 	answers   int   // other effects in the outbox
 	said      int   // those that were taken last
 	throttled bool
+	stopped   bool // the core wants nothing to be read
 	held      bool // Hold waits
 }
 
@@ -73,12 +74,20 @@ func (c *Conn) release() {
 	}
 }
 
-// Hold waits while the client has very many answers to read, and returns when the connection has ended: who asks and does not listen is not listened
+// stop is the core's Hold and Resume. The caller holds mu.
+func (c *Conn) stop(on bool) {
+	c.pressure.stopped = on
+	if !on {
+		c.release()
+	}
+}
+
+// Hold waits while the client has very many answers to read, or very many messages that wait for room, and returns when the connection has ended: who asks and does not listen is not listened
 // to either. It is for the goroutine that reads, which must not be the one that writes.
 func (c *Conn) Hold() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.closed && c.pressure.answers+c.pressure.said > mostAnswers {
+	for !c.closed && (c.pressure.stopped || c.pressure.answers+c.pressure.said > mostAnswers) {
 		c.pressure.held = true
 		c.room.Wait()
 	}

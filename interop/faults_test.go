@@ -107,7 +107,7 @@ func TestKilledUnderLoad(t *testing.T) {
 // TestJournalFull fills the space that the journal may take: sends are refused and say why, acknowledgements work, and sends do again once there is
 // room, without anybody's help.
 func TestJournalFull(t *testing.T) {
-	b := startOwn(t, "journal:\n  segmentSize: 1 MiB\n  maxSize: 16 MiB\n", brokerOptions{})
+	b := startOwn(t, "journal:\n  segmentSize: 1 MiB\n  maxSize: 16 MiB\nflow:\n  wait: 0s\n", brokerOptions{})
 	c := loginStomp(t, b)
 	body := strings.Repeat("x", 10<<10)
 	send := func() error {

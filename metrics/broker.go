@@ -77,7 +77,15 @@ func (b *Broker) Write(e *Exposition, v *broker.View) {
 	} {
 		e.One(t.name, Counter, t.help, float64(t.value))
 	}
+	e.One("godwit_sends_refused_total", Counter, "Messages refused for want of room at their destination, in the journal or in memory.", float64(v.SendsRefused))
 	b.writeTop(e, v)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // writeNow adds what is now.
@@ -121,6 +129,8 @@ func writeNow(e *Exposition, v *broker.View) {
 		{"godwit_messages_in_flight", "Messages at consumers, not acknowledged.", float64(inFlight)},
 		{"godwit_message_bytes", "Bytes of the messages that wait or are at consumers.", float64(bytes)},
 		{"godwit_cached_bytes", "Bytes of waiting messages that are held in memory.", float64(v.CachedBytes)},
+		{"godwit_sends_waiting", "Messages that wait for room at their destination, in the journal or in memory.", float64(v.SendsWaiting)},
+		{"godwit_memory_short", "1 while nothing is taken in because the process has used its memory.", truth(v.MemoryShort)},
 		{"godwit_journal_bytes", "Bytes between the journal's head and tail.", float64(v.LogBytes)},
 		{"godwit_journal_live_bytes", "Bytes of the journal that are still needed.", float64(v.LiveBytes)},
 	} {
@@ -164,6 +174,7 @@ func (b *Broker) writeTop(e *Exposition, v *broker.View) {
 		{"godwit_destination_in_flight", Gauge, "Messages at consumers, not acknowledged.", func(d *broker.DestinationView) float64 { return float64(d.InFlight) }},
 		{"godwit_destination_bytes", Gauge, "Bytes of the destination's messages.", func(d *broker.DestinationView) float64 { return float64(d.Bytes) }},
 		{"godwit_destination_consumers", Gauge, "Consumers.", func(d *broker.DestinationView) float64 { return float64(d.Consumers) }},
+		{"godwit_destination_sends_waiting", Gauge, "Messages that wait for room at the destination.", func(d *broker.DestinationView) float64 { return float64(d.SendsWaiting) }},
 		{"godwit_destination_producers", Gauge, "Producers.", func(d *broker.DestinationView) float64 { return float64(d.Producers) }},
 		{"godwit_destination_enqueued_total", Counter, "Messages taken in.", func(d *broker.DestinationView) float64 { return float64(d.Enqueued) }},
 		{"godwit_destination_dequeued_total", Counter, "Messages settled.", func(d *broker.DestinationView) float64 { return float64(d.Dequeued) }},

@@ -23,7 +23,6 @@ type client struct {
 	temp      string
 	tx        *tx
 	lastTx    broker.TxID
-	lastRef   broker.Ref
 	numbers   [2]int64 // of the last message: of the plain and of the transacted producer
 	waiting   []*pending
 	inDoubt   []*broker.Send // sends of a transaction whose commit was not answered
@@ -74,6 +73,7 @@ type tx struct {
 	acks   []*delivery
 	failed bool
 	again  bool // of sends that were sent before
+	ending bool // its commit waits
 	events []*broker.Send
 }
 
@@ -96,7 +96,8 @@ func (w *world) consumer(conn broker.ConnID, id broker.ConsumerID) *consumer {
 
 func (c *client) name() string { return fmt.Sprintf("client-%d", c.index) }
 
-func (c *client) ref() broker.Ref { c.lastRef++; return c.lastRef }
+// ref is unique among all clients.
+func (c *client) ref() broker.Ref { c.w.lastRef++; return c.w.lastRef }
 
 // hear is called when the broker tells the client something.
 func (c *client) hear(e broker.Effect) {
@@ -282,7 +283,7 @@ func (w *world) destination(inTx bool) message.Destination {
 		if slices.Contains(copies, d.String()) {
 			d = named(virtualTopic)
 		}
-		if !inTx || d.String() != ring {
+		if !inTx && w.limit == 0 || d.String() != ring { // where the journal may be full, several may have waited for it
 			return d
 		}
 	}
@@ -360,12 +361,15 @@ func (c *client) transact() {
 		c.begin()
 		return
 	}
-	switch w.rnd.IntN(5) {
-	case 0:
-		c.commit(c.tx.events)
-	case 1:
+	if c.tx.ending && !w.chance(10) {
+		return
+	}
+	switch x := w.rnd.IntN(5); {
+	case c.tx.ending || x == 1:
 		w.note("client %d rolls back %d", c.index, c.tx.id)
 		w.step(&broker.Rollback{Conn: c.conn, Ref: c.ref(), Tx: c.tx.id})
+	case x == 0:
+		c.commit(c.tx.events)
 	default:
 		c.tx.events = append(c.tx.events, c.send(c.tx.id))
 	}
@@ -506,7 +510,7 @@ func (c *client) ack() {
 		ev.Kind = broker.Released
 	case k == 5:
 		ev.Kind = broker.Expired
-	case k < 12 && c.tx != nil && !x.about.Browser:
+	case k < 12 && c.tx != nil && !c.tx.ending && !x.about.Browser:
 		ev.Tx = c.tx.id
 	}
 	if ev.First == ev.Last { // that would be all so far

@@ -58,6 +58,7 @@ type world struct {
 	groups   []*group
 	loads    []broker.Load // to be answered
 	broken   bool
+	faulty   bool // the disk was told to fail
 	lastBody *message.Message
 
 	model
@@ -109,6 +110,7 @@ func (w *world) start() {
 		w.limit = int64(4+w.rnd.IntN(2)) * w.segmentBytes
 		w.opt.SegmentBytes = w.segmentBytes
 	}
+	w.limitMessages()
 	w.model.init()
 	for i := range 4 {
 		w.clients = append(w.clients, &client{w: w, index: i})
@@ -125,7 +127,7 @@ func (w *world) boot() {
 		w.fail("the journal does not open: %v", err)
 	}
 	w.log, w.broken = log, false
-	w.core = broker.New(w.opt)
+	w.core = broker.New(w.coreOptions())
 	last := uint64(0)
 	err = log.Read(0, func(r journal.Record) error {
 		last = uint64(r.Position)
@@ -314,6 +316,9 @@ func (w *world) put() {
 	b := w.batch
 	w.batch = nil
 	if err := w.log.Append(b, true); err != nil {
+		if w.faulty && errors.Is(err, journal.ErrFull) {
+			w.broken = true // it could not make a new file; the engine gives up then
+		}
 		if !w.broken {
 			w.fail("append: %v", err)
 		}
@@ -488,6 +493,7 @@ func (w *world) cleanStop() {
 
 // breakSoon lets the disk fail at one of its next operations.
 func (w *world) breakSoon() {
+	w.faulty = true
 	at := w.mem.Ops() + 1 + w.rnd.IntN(8)
 	switch w.rnd.IntN(3) {
 	case 0:
@@ -536,8 +542,10 @@ func (w *world) powerless() bool {
 func (w *world) again() {
 	w.mem.SetFault(nil)
 	w.mem.CutPower(0)
+	w.faulty = false
 	w.out.Reset()
 	w.batch, w.records, w.groups, w.loads, w.lastBody = nil, w.records[:0], nil, nil, nil
+	w.inLine = nil
 	for _, c := range w.clients {
 		c.cutOff()
 	}

@@ -34,10 +34,14 @@ func (w *world) expect(ev broker.Event, effects []broker.Effect, d *due) {
 	case *broker.Ack:
 		w.expectAck(ev, effects, d)
 	case *broker.Send:
-		w.expectSend(ev, effects, d)
+		w.lineUp(ev.Conn, ev.Ref, ev)
 	case *broker.Commit:
-		w.expectCommit(ev, effects, d)
+		w.lineUp(ev.Conn, ev.Ref, ev)
 	case *broker.Rollback:
+		w.forgetWaiting(ev.Conn, true)
+		if c := w.connected(ev.Conn); c != nil && c.tx != nil {
+			c.tx.ending = false
+		}
 		w.expectRollback(w.connected(ev.Conn))
 	case *broker.RemoveDestination:
 		if answered(effects, ev.Ref) {
@@ -115,6 +119,7 @@ func (w *world) expectConnect(ev *broker.Connect, effects []broker.Effect, d *du
 
 // expectClosed ends all that a connection had.
 func (w *world) expectClosed(c *client, d *due) {
+	w.forgetWaiting(c.conn, false)
 	w.expectRollback(c)
 	for len(c.consumers) > 0 {
 		w.expectConsumerClosed(c.consumers[0], broker.Unknown, d)
@@ -207,7 +212,7 @@ func (w *world) expectAck(ev *broker.Ack, effects []broker.Effect, d *due) {
 		return
 	}
 	for _, e := range effects {
-		if e.Kind == broker.Answer && e.Err != nil {
+		if e.Kind == broker.Answer && e.Err != nil && e.Ref == ev.Ref {
 			w.fail("acknowledgement %+v of deliveries that the consumer has: %v", *ev, e.Err)
 		}
 	}
@@ -284,6 +289,12 @@ func (t target) isLogged() bool {
 		return t.sub.durable()
 	}
 	return t.backlog[:6] == "queue:"
+}
+
+// known says whether a copy of a message is in the log already.
+func (w *world) known(id message.ID) bool {
+	l, known := w.lasts[id.Producer]
+	return known && id.Sequence <= l.sequence
 }
 
 func (w *world) expectSend(ev *broker.Send, effects []broker.Effect, d *due) {
@@ -366,7 +377,8 @@ func (w *world) expectCommit(ev *broker.Commit, effects []broker.Effect, d *due)
 			}
 		}
 		if s.tracked {
-			w.lasts[s.id.Producer] = last{s.id.Sequence, w.batches}
+			// Those that had waited for room stand behind later ones.
+			w.lasts[s.id.Producer] = last{max(s.id.Sequence, w.lasts[s.id.Producer].sequence), w.batches}
 			w.need = w.batches
 		}
 	}
@@ -378,7 +390,7 @@ func (w *world) expectRollback(c *client) {
 		return
 	}
 	for _, s := range c.tx.sends {
-		if !c.tx.again { // what is sent again may have been committed before
+		if !c.tx.again && !c.tx.ending { // what is sent again may have been committed before, or will be
 			w.messages[s.id].rolledBack = true
 		}
 	}

@@ -102,8 +102,12 @@ type model struct {
 	batches     int             // number of the batch being filled
 	told        int             // the newest batch that a client relies on
 	states      []*state
-	before      *state // of the step at work
-	need        int    // the batch that the answer of the step at work needs
+	before      *state              // of the step at work
+	need        int                 // the batch that the answer of the step at work needs
+	needOf      map[broker.Ref]int  // of answers of the step to what had waited
+	late        map[message.ID]bool // came in the step after others were given out: what had waited
+	inLine      []*waitingEvent     // in the order in which they came
+	lastRef     broker.Ref
 }
 
 func (m *model) init() {
@@ -163,9 +167,11 @@ func (w *world) judge(ev broker.Event, effects []broker.Effect) {
 	d := &due{gone: map[key]bool{}, removed: map[string]bool{}, mayGo: map[key]bool{}}
 	w.expect(ev, effects, d)
 	w.learnQueues(ev, effects)
+	w.expectAnswers(ev, effects, d)
 	w.keepNewest(d)
 	w.compare(d, w.observe())
 	w.sweepAnswered(effects)
+	w.judgeWaiting()
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
 		case broker.Delivery:
@@ -303,7 +309,8 @@ func (w *world) compare(d *due, now map[key]*place) {
 			continue
 		}
 		p.batch = w.batches
-		here := func(a arrival) bool { return a.backlog == k.backlog }
+		written, known := ids[k.sequence] // what had waited for room may come together with a sweep's
+		here := func(a arrival) bool { return a.backlog == k.backlog && (!known || a.msg.id == written) }
 		if i := slices.IndexFunc(postponed, here); i >= 0 && !p.Ready && !p.Dispatched {
 			p.msg = postponed[i].msg
 			dead[p.msg.id]--
@@ -442,7 +449,7 @@ func (w *world) judgeOrder(c *consumer, p *place) {
 		if x.Backlog != p.Backlog || !x.Ready || x.Priority < p.Priority || x.Priority == p.Priority && x.Sequence > p.Sequence {
 			continue
 		}
-		if w.together(p.Backlog, x.msg, p.msg) && (c.sub != nil || c.selects(x.msg.n)) {
+		if !w.late[x.msg.id] && w.together(p.Backlog, x.msg, p.msg) && (c.sub != nil || c.selects(x.msg.n)) {
 			w.fail("message %s was given to consumer %d/%d before %s", p.msg.id, c.client.conn, c.id, x.msg.id)
 		}
 	}
@@ -452,6 +459,9 @@ func (w *world) judgeOrder(c *consumer, p *place) {
 func (w *world) needs(e *broker.Effect) int {
 	switch e.Kind {
 	case broker.Answer:
+		if need, waited := w.needOf[e.Ref]; waited && e.Err == nil {
+			return need
+		}
 		if e.Err == nil {
 			return w.need
 		}

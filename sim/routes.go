@@ -71,6 +71,11 @@ func (w *world) keepNewest(d *due) {
 	for _, a := range d.arrivals {
 		if a.backlog == lastValues {
 			w.fresh[a.msg.n] = a.msg
+			for k, p := range w.places { // all of which it replaces, though it may be too late to be seen itself
+				if k.backlog == lastValues && p.msg.n == a.msg.n {
+					w.newest[a.msg.n] = max(w.newest[a.msg.n], k.sequence+1)
+				}
+			}
 		}
 	}
 	d.arrivals = slices.DeleteFunc(d.arrivals, func(a arrival) bool {

@@ -46,12 +46,15 @@ const (
 	ForgetMoved         // that a message has left the queue from which it was moved is not written
 	ForgetPause         // that a queue is paused is not written
 	LoseGroup           // the core is not told of the group of some messages
+	BeyondLimit         // a destination is full one message too late
+	BelowLimit          // it is one too early
+	WaitLonger          // what waits for room does so for too long
 	bugs
 )
 
 var bugNames = [...]string{"none", "confirm early", "drop place", "forget ack", "forget tx ack", "forget tx message", "forget removal", "no mark", "skip redelivered",
 	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body", "wrong key", "no copies", "wide ring",
-	"forget moved", "forget pause", "lose group"}
+	"forget moved", "forget pause", "lose group", "beyond limit", "below limit", "wait longer"}
 
 // String is the bug's name.
 func (b Bug) String() string { return bugNames[b] }
@@ -63,6 +66,7 @@ type Result struct {
 	DeadLetters, Loads, Resent, Browsed, Refused, Grouped int
 	Copied, LetGo                                         int // of a virtual topic; by queues that do not keep all
 	Sweeps                                                int
+	Waited                                                int // sends and commits
 }
 
 // failure carries a violation up through the run.

@@ -11,11 +11,11 @@ import (
 // A key that the core is not told of would be a setting without effect.
 func TestEveryKeyOfAPolicyReachesTheCore(t *testing.T) {
 	def := config.Default()
-	base := config.Policy{Destination: "queue://a", Redelivery: def.Redelivery, DeadLetter: def.DeadLetter, Expiry: def.Expiry, Consumers: def.Consumers, Subscribers: def.Subscribers, Slow: def.Slow}
+	base := config.Policy{Destination: "queue://a", Redelivery: def.Redelivery, DeadLetter: def.DeadLetter, Expiry: def.Expiry, Consumers: def.Consumers, Subscribers: def.Subscribers, Slow: def.Slow, Flow: def.Flow}
 	base.Redelivery.MaximumDelay, base.DeadLetter.Strategy, base.Expiry.BrokerTime = time.Hour, "individual", true
 	other := map[string]string{"evict": "uniqueProperty", "recovery": "timed", "to": "drop", "then": "drop",
 		"strategy": "shared", "queueMessagesTo": "topic", "topicMessagesTo": "topic"} // of settings with allowed values
-	for _, section := range []string{"Redelivery", "DeadLetter", "Expiry", "Consumers", "Subscribers", "Slow"} {
+	for _, section := range []string{"Redelivery", "DeadLetter", "Expiry", "Consumers", "Subscribers", "Slow", "Flow"} {
 		fields := reflect.ValueOf(base).FieldByName(section).Type()
 		for i := range fields.NumField() {
 			changed := base

@@ -49,6 +49,7 @@ func destinationColumns() []column[broker.DestinationView] {
 		{"dead", func(d row) any { return int64(d.DeadLetters) }},
 		{"consumers", func(d row) any { return int64(d.Consumers) }},
 		{"producers", func(d row) any { return int64(d.Producers) }},
+		{"waiting sends", func(d row) any { return int64(d.SendsWaiting) }},
 		{"paused", func(d row) any {
 			if d.Paused {
 				return "paused"

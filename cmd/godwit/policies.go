@@ -9,7 +9,7 @@ import (
 // brokerPolicies gives the core what the configuration says of destinations.
 func brokerPolicies(cfg *config.Config) broker.Policies {
 	p := broker.Policies{Default: brokerPolicy(config.Policy{Redelivery: cfg.Redelivery, DeadLetter: cfg.DeadLetter, Expiry: cfg.Expiry,
-		Consumers: cfg.Consumers, Subscribers: cfg.Subscribers, Slow: cfg.Slow, Inactive: cfg.Inactive, Advisories: cfg.Advisories})}
+		Consumers: cfg.Consumers, Subscribers: cfg.Subscribers, Slow: cfg.Slow, Flow: cfg.Flow, Inactive: cfg.Inactive, Advisories: cfg.Advisories})}
 	p.NoAdvisories, p.NoStatistics = !cfg.Broker.Advisories, !cfg.Broker.Statistics
 	p.Scheduler = broker.SchedulerPolicy{Off: !cfg.Scheduler.Enabled, MaxRepeat: cfg.Scheduler.MaxRepeat, MaxJobs: cfg.Scheduler.MaxJobs}
 	for _, entry := range cfg.Policies {
@@ -31,6 +31,7 @@ func brokerPolicy(p config.Policy) broker.Policy {
 		Subscribers: subscriberPolicy(p.Subscribers),
 		Slow:        slowPolicy(p.Slow),
 		Advisories:  broker.AdvisoryPolicy(p.Advisories),
+		Limit:       limitPolicy(p.Flow),
 
 		Keep:            broker.KeepPolicy{LastValueKey: p.Keep.LastValueKey, MaxKeys: p.Keep.MaximumKeys, Ring: p.Keep.Ring},
 		Inactive:        broker.InactivePolicy{Remove: p.Inactive.Remove, After: p.Inactive.After},
@@ -55,4 +56,12 @@ func expiryPolicy(e config.Expiry) *broker.ExpiryPolicy {
 		return nil
 	}
 	return &broker.ExpiryPolicy{Default: e.Default, Ceiling: e.Ceiling, BrokerTime: e.BrokerTime, FutureOnly: e.FutureOnly}
+}
+
+func limitPolicy(f config.Flow) broker.LimitPolicy {
+	l := broker.LimitPolicy{Messages: f.Messages, Bytes: int64(f.Size), Wait: f.Wait}
+	if f.Wait == 0 {
+		l.Wait = -1 // to the core 0 is its default
+	}
+	return l
 }

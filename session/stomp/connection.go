@@ -200,6 +200,7 @@ func (c *connection) submit() {
 		return
 	}
 	c.core.Submit(c.burst...)
+	c.core.Hold()
 	c.bursts++
 	clear(c.burst)
 	if c.burst = c.burst[:0]; cap(c.burst) > keepList && !c.frames.HasFrame() {
