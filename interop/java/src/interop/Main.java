@@ -36,6 +36,7 @@ public final class Main {
       case "xa" -> XA.addTo(suite);
       case "routes" -> Routes.addTo(suite);
       case "advisories" -> Advisories.addTo(suite);
+      case "scheduled" -> Scheduled.addTo(suite);
       case "consumers" -> Consumers.addTo(suite);
       case "consumer-policies" -> Consumers.addPoliciesTo(suite);
       case "crash" -> Crash.addTo(suite);
