@@ -279,8 +279,7 @@ func (b *broker) ready(ctx context.Context) bool {
 			return false
 		}
 		conn.Close()
-		// A dial of a port that nobody listens on yet may, once in a while, be given that very port and reach itself.
-		return conn.LocalAddr().String() != conn.RemoteAddr().String()
+		return b.greets()
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.readyURL, nil)
 	if err != nil {
@@ -292,6 +291,21 @@ func (b *broker) ready(ctx context.Context) bool {
 	}
 	response.Body.Close()
 	return response.StatusCode == http.StatusOK
+}
+
+// greets says whether the broker sends its WireFormatInfo to a new connection: an ActiveMQ that has just opened its ports may leave those who
+// come first without.
+func (b *broker) greets() bool {
+	conn, err := net.DialTimeout("tcp", b.openwireAddress(), time.Second)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		return false
+	}
+	_, err = conn.Read(make([]byte, 1))
+	return err == nil
 }
 
 // kill ends the process as a crash would.
