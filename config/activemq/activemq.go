@@ -146,15 +146,16 @@ type importer struct {
 	shared     *Item  // the element whose verdict all that follows shares
 	within     string // path of the element whose verdict all that follows shares, or ""
 
-	policies   []*policyDraft
-	policy     *policyDraft // the policyEntry being read
-	redelivery *redeliveryDraft
-	deliveries []*redeliveryDraft
-	access     access
-	transports transports
-	routes     routes
-	sweeps     bool     // inactive destinations are looked for
-	reading    []string // files being read, so that none imports itself
+	policies    []*policyDraft
+	policy      *policyDraft // the policyEntry being read
+	redelivery  *redeliveryDraft
+	deliveries  []*redeliveryDraft
+	access      access
+	transports  transports
+	routes      routes
+	sweeps      bool     // inactive destinations are looked for
+	failsAtOnce bool     // the element being read has sendFailIfNoSpace
+	reading     []string // files being read, so that none imports itself
 }
 
 func newImporter(folder string, o Options) *importer {

@@ -16,6 +16,10 @@ type policyDraft struct {
 	byDefault    bool
 	item         *Item
 	outer        *policyDraft
+	inMemory     bool // its cursor keeps all in memory
+	unheld       bool // it has no producerFlowControl
+	memory       config.Size
+	memoryItem   *Item
 	set          map[string]*Item // key within the policy -> who gave it its value
 }
 
@@ -38,6 +42,7 @@ func enterPolicy(im *importer, n *node, item *Item) {
 
 func leavePolicy(im *importer, _ *node, item *Item) {
 	p := im.policy
+	im.leaveMemory()
 	im.policy = p.outer
 	if len(p.destinations) == 0 && !p.byDefault {
 		item.fail("names no destinations; expected queue, topic, tempQueue or tempTopic")

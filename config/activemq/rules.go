@@ -151,6 +151,7 @@ func (im *importer) element(n *node, path string) {
 		im.within = path
 		im.shared = item
 	}
+	im.failsAtOnce = false
 	for _, a := range n.attrs {
 		im.attribute(n, a, path)
 	}
@@ -163,21 +164,14 @@ func (im *importer) element(n *node, path string) {
 	}
 }
 
-// inOrder gives a broker's plugins first: what they say holds for all destinations, and policies build on it.
+// inOrder gives a broker's plugins and limits first: what they say holds for all destinations, and policies build on it.
 func inOrder(n *node) []*node {
 	if n.name != "broker" {
 		return n.children
 	}
 	list := slices.Clone(n.children)
-	slices.SortStableFunc(list, func(a, b *node) int {
-		switch {
-		case a.name == "plugins" && b.name != "plugins":
-			return -1
-		case b.name == "plugins" && a.name != "plugins":
-			return 1
-		}
-		return 0
-	})
+	rank := func(n *node) int { return slices.Index([]string{"", "systemUsage", "plugins"}, n.name) }
+	slices.SortStableFunc(list, func(a, b *node) int { return rank(b) - rank(a) })
 	return list
 }
 

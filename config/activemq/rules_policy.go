@@ -96,12 +96,11 @@ func policyRules() []rule {
 		{"sendAdvisoryIfNoConsumers", "noConsumer"}, {"includeBodyForAdvisory", "bodies"}} {
 		list = append(list, rule{on: "policyEntry@" + a.name, verdict: Mapped, key: "policies[].advisories." + a.key, as: asYes})
 	}
-	for _, name := range []string{"pendingQueuePolicy", "pendingSubscriberPolicy", "pendingDurableSubscriberPolicy", "messageGroupMapFactory"} {
-		words := paging
-		if name == "messageGroupMapFactory" {
-			words = "each message group has its owner exactly"
-		}
-		list = append(list, rule{on: "policyEntry/" + name, verdict: NotNeeded, whole: true, words: words}, rule{on: "policyEntry@" + name, verdict: NotNeeded, words: words})
+	for _, name := range []string{"pendingQueuePolicy", "pendingSubscriberPolicy", "pendingDurableSubscriberPolicy"} {
+		list = append(list, rule{on: "policyEntry/" + name, verdict: NotNeeded, whole: true, words: paging, enter: pendingPolicy}, rule{on: "policyEntry@" + name, verdict: NotNeeded, words: paging})
+	}
+	for _, on := range []string{"policyEntry/messageGroupMapFactory", "policyEntry@messageGroupMapFactory"} {
+		list = append(list, rule{on: on, verdict: NotNeeded, whole: true, words: "each message group has its owner exactly"})
 	}
 	for _, name := range []string{"cursorMemoryHighWaterMark", "storeUsageHighWaterMark", "maxPageSize", "maxExpirePageSize", "lazyDispatch", "optimizedDispatch", "messageGroupMapFactoryType",
 		"minimumMessageSize", "maxProducersToAudit", "maxAuditDepth", "maxQueueAuditDepth", "doOptimzeMessageStorage", "optimizeMessageStoreInFlightLimit", "reduceMemoryFootprint", "useCache",
@@ -134,11 +133,12 @@ func policyRules() []rule {
 // flowRules are about how much may wait. memoryLimit bounds what is in memory: a queue of ActiveMQ that pages to its store takes more without end
 // (4 MB into a queue with memoryLimit="1mb" do not block, with a vmQueueCursor they do), as Godwit's do.
 func flowRules() []rule {
+	const paged = "what does not fit into memory waits in the journal; with a vmQueueCursor it is flow.size"
 	return []rule{
-		{on: "policyEntry@memoryLimit", verdict: NotNeeded, words: "what does not fit into memory waits in the journal, as in ActiveMQ it does in the store but with a vmQueueCursor"},
-		{on: "policyEntry@producerFlowControl", verdict: NotNeeded, words: "what does not fit into memory waits in the journal; nobody is held up for it"},
-		{on: "policyEntry@sendFailIfNoSpace", verdict: NotSupported, harmless: true, usual: "true", words: "a send without room is refused with the reason, not kept waiting"},
-		{on: "policyEntry@sendFailIfNoSpaceAfterTimeout", verdict: NotSupported, harmless: true, usual: "0", words: "a send without room is refused at once"},
+		{on: "policyEntry@memoryLimit", verdict: NotNeeded, words: paged, attribute: memoryLimit},
+		{on: "policyEntry@producerFlowControl", verdict: NotNeeded, words: "false lets memory fill up and then spill; here what does not fit into memory waits in the journal anyway", attribute: flowControl},
+		{on: "policyEntry@sendFailIfNoSpace", verdict: Mapped, key: "policies[].flow.wait", words: "0s", attribute: failAtOnce("policies[].flow.wait")},
+		{on: "policyEntry@sendFailIfNoSpaceAfterTimeout", verdict: Mapped, key: "policies[].flow.wait", words: "unless sendFailIfNoSpace", attribute: failAfter("policies[].flow.wait")},
 	}
 }
 
