@@ -156,6 +156,10 @@ func TestRedeliveriesEnd(t *testing.T) {
 				if len(got) != 1 || got[0].Redeliveries != i {
 					t.Fatalf("delivery %d is %v, want one redelivered %d times", i+1, texts(got), i)
 				}
+				// Clients of ActiveMQ take what the broker redelivers for that by this property, and else refuse it unseen.
+				if _, told := got[0].Message.Properties.Get("redeliveryDelay"); told != (i > 0) {
+					t.Errorf("delivery %d says that the broker redelivers: %v", i+1, told)
+				}
 				got = deliveries(r.ack(c, 1, kind, got[0]), 0, 0)
 			}
 			if q, dead := r.look(tq("Q")).Size, r.look(tq("ActiveMQ.DLQ")).Size; q != tt.queue || dead != tt.dead {

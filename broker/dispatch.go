@@ -318,6 +318,9 @@ func (b *Broker) give(c *consumer, e *entry) {
 		return
 	}
 	m := q.seen(s.message)
+	if e.redeliveries > 0 {
+		m = b.redelivered(e, m)
+	}
 	if b.messageAdvisories {
 		b.adviseGiven(c, e, m)
 	}

@@ -3,6 +3,8 @@ package broker
 import (
 	"math"
 	"time"
+
+	"github.com/godwitmq/godwit/message"
 )
 
 // RedeliveryPolicy says how often the broker itself tries again. ActiveMQ's clients redeliver by themselves and tell the broker at the end
@@ -78,6 +80,18 @@ func (b *Broker) poison(e *entry, cause string) {
 	}
 	e.state = delayed
 	b.delay(e, b.now+wait)
+}
+
+// redelivered gives a message as its consumer gets it again. Where the broker's policy brings it back, it carries the property redeliveryDelay (ms) as with
+// ActiveMQ: without it a client that has given the message up before refuses it unseen, because its own redeliveries are used up.
+func (b *Broker) redelivered(e *entry, m *message.Message) *message.Message {
+	p := &b.policy(e.backlog).Redelivery
+	if p.Maximum == 0 {
+		return m
+	}
+	c := m.Copy()
+	c.Properties = m.Properties.Change(nil, message.Property{Name: "redeliveryDelay", Value: p.wait(int(e.redeliveries)-1, e.stored.sequence)})
+	return c
 }
 
 // exhausted ends an entry that has had all its redeliveries.
