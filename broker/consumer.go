@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,8 +39,9 @@ type consumer struct {
 
 // deque holds the entries at a consumer in the order of their dispatch.
 type deque struct {
-	buf  []*entry
-	head int
+	buf       []*entry
+	head      int
+	unordered bool // their sequences do not just grow, as they do but for priorities, redeliveries and several destinations
 }
 
 func (d *deque) all() []*entry { return d.buf[d.head:] }
@@ -51,20 +53,24 @@ func (d *deque) push(e *entry) {
 		clear(d.buf[n:])
 		d.buf, d.head = d.buf[:n], 0
 	}
+	if n := len(d.buf); n > d.head && d.buf[n-1].stored.sequence >= e.stored.sequence {
+		d.unordered = true
+	}
 	d.buf = append(d.buf, e)
 }
 
 // cut takes out the entries from i up to j, counted from the oldest.
 func (d *deque) cut(i, j int) {
-	if i == 0 {
-		clear(d.buf[d.head : d.head+j])
-		d.head += j
+	live := d.buf[d.head:]
+	if i < len(live)-j || j == len(live) && i == 0 { // there are fewer before than behind
+		copy(live[j-i:j], live[:i])
+		clear(live[:j-i])
+		d.head += j - i
 		if d.head == len(d.buf) {
-			d.buf, d.head = d.buf[:0], 0
+			d.buf, d.head, d.unordered = d.buf[:0], 0, false
 		}
 		return
 	}
-	live := d.buf[d.head:]
 	n := copy(live[i:], live[j:])
 	clear(live[i+n:])
 	d.buf = d.buf[:d.head+i+n]
@@ -72,9 +78,20 @@ func (d *deque) cut(i, j int) {
 
 // index finds the delivery with a sequence; -1 if it is not there.
 func (d *deque) index(sequence uint64) int {
-	for i, e := range d.all() {
-		if e.stored.sequence == sequence {
+	all := d.all()
+	if !d.unordered {
+		i, found := slices.BinarySearchFunc(all, sequence, func(e *entry, sequence uint64) int { return cmp.Compare(e.stored.sequence, sequence) })
+		if found {
 			return i
+		}
+		return -1
+	}
+	for i, j := 0, len(all)-1; i <= j; i, j = i+1, j-1 { // most are acknowledged from one end
+		if all[i].stored.sequence == sequence {
+			return i
+		}
+		if all[j].stored.sequence == sequence {
+			return j
 		}
 	}
 	return -1
@@ -96,11 +113,13 @@ func (c *consumer) credit() int {
 
 // forget takes an entry from the consumer.
 func (c *consumer) forget(e *entry) {
-	for i, x := range c.dispatched.all() {
-		if x == e {
-			c.dispatched.cut(i, i+1)
-			break
-		}
+	all := c.dispatched.all()
+	i := c.dispatched.index(e.stored.sequence)
+	if i >= 0 && all[i] != e { // one message in two of its queues
+		i = slices.Index(all, e)
+	}
+	if i >= 0 {
+		c.dispatched.cut(i, i+1)
 	}
 	c.gone(e)
 }

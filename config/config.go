@@ -134,6 +134,7 @@ type Limits struct {
 	LoginTimeout          time.Duration `yaml:"loginTimeout" doc:"Time a client has to log in."`
 	LoginBytes            Size          `yaml:"loginBytes" doc:"Bytes a client may send before it is logged in."`
 	Cache                 Size          `yaml:"cache" doc:"Memory for bodies of waiting persistent messages. What does not fit is read back from the journal when its turn comes."`
+	Process               Size          `yaml:"process" doc:"Memory that the whole process may take. When most of it is in use, messages wait and are then refused (see flow.wait), while consuming goes on. 0 is no limit."`
 	Memory                Size          `yaml:"memory" doc:"Memory for waiting non-persistent messages. What does not fit waits in the journal; it does not survive a restart there either."`
 	Destinations          int           `yaml:"destinations" doc:"Queues and topics at a time."`
 	Transaction           int           `yaml:"transaction" doc:"Messages and acknowledgements in one transaction."`

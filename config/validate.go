@@ -217,6 +217,7 @@ func (k checker) limits() {
 	k.check(l.LoginTimeout >= time.Second && l.LoginTimeout <= time.Hour, "limits.loginTimeout", "%s is out of range; expected 1s to 1h", l.LoginTimeout)
 	k.check(l.LoginBytes >= 4<<10, "limits.loginBytes", "%s is too little for a login; expected 4 KiB or more", l.LoginBytes)
 	k.check(l.Cache >= 1<<20, "limits.cache", "%s is too little; expected 1 MiB or more", l.Cache)
+	k.check(l.Process == 0 || l.Process >= 64<<20, "limits.process", "%s is too little; expected 0 for no limit, or 64 MiB or more", l.Process)
 	k.check(l.Memory >= 1<<20, "limits.memory", "%s is too little; expected 1 MiB or more", l.Memory)
 	k.check(l.Destinations > 0, "limits.destinations", "%d is out of range; expected 1 or more", l.Destinations)
 	k.check(l.Transaction > 0, "limits.transaction", "%d is out of range; expected 1 or more", l.Transaction)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,8 @@ type Options struct {
 	MaxInbox int
 	// MaxInboxBytes bounds the bytes of the messages among them. 0 means 16 MiB.
 	MaxInboxBytes int64
+	// MemoryLimit is how many bytes the process may take; when most of it is used, messages wait or are refused. 0 means no limit.
+	MemoryLimit int64
 	// MaxOutbox bounds the answers that wait for one connection; a client that lets more pile up by not reading is
 	// cut off. Deliveries do not count: no more are made while many wait. 0 means 200,000.
 	MaxOutbox int
@@ -158,6 +161,10 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 	e.progress()
 	for _, d := range e.core.Recovered(e.nowMillis(), &e.out) {
 		opt.Logger.Error("the journal has messages of a queue or subscription whose name it has lost; they wait in a queue of their own", "queue", d)
+	}
+	if opt.MemoryLimit > 0 {
+		debug.SetMemoryLimit(int64(float64(opt.MemoryLimit) * goPart))
+		go e.watchMemory(opt.MemoryLimit, used)
 	}
 	go e.run()
 	go e.write()

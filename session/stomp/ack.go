@@ -1,7 +1,9 @@
 package stomp
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,8 +21,9 @@ type delivery struct {
 
 // deliveries are those of one subscription, oldest first.
 type deliveries struct {
-	list []delivery
-	head int
+	list      []delivery
+	head      int
+	unordered bool // their sequences do not just grow
 }
 
 func (d *deliveries) all() []delivery { return d.list[d.head:] }
@@ -30,6 +33,9 @@ func (d *deliveries) push(x delivery) {
 		n := copy(d.list, d.list[d.head:])
 		clear(d.list[n:])
 		d.list, d.head = d.list[:n], 0
+	}
+	if n := len(d.list); n > d.head && d.list[n-1].sequence >= x.sequence {
+		d.unordered = true
 	}
 	d.list = append(d.list, x)
 }
@@ -62,9 +68,23 @@ func (d *deliveries) drop(i, j int, tx broker.TxID) {
 
 // find gives the place of a delivery that can be acknowledged, or -1.
 func (d *deliveries) find(sequence uint64, id message.ID) int {
-	for i, x := range d.all() {
-		if x.tx == 0 && (sequence != 0 && x.sequence == sequence || sequence == 0 && x.id == id) {
+	all := d.all()
+	if sequence != 0 && !d.unordered {
+		i, found := slices.BinarySearchFunc(all, sequence, func(x delivery, sequence uint64) int { return cmp.Compare(x.sequence, sequence) })
+		if found && all[i].tx == 0 {
 			return i
+		}
+		return -1
+	}
+	is := func(x *delivery) bool {
+		return x.tx == 0 && (sequence != 0 && x.sequence == sequence || sequence == 0 && x.id == id)
+	}
+	for i, j := 0, len(all)-1; i <= j; i, j = i+1, j-1 { // most are acknowledged from one end
+		if is(&all[i]) {
+			return i
+		}
+		if is(&all[j]) {
+			return j
 		}
 	}
 	return -1

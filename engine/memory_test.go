@@ -1,0 +1,51 @@
+package engine
+
+import (
+	"sync/atomic"
+	"testing"
+
+	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/segment"
+)
+
+// The core hears when memory is short, and when it is not any more; in between nothing changes.
+func TestMemoryWatch(t *testing.T) {
+	e, err := Open(func(n journal.Notify) (journal.Log, error) { return segment.Open(t.TempDir(), segment.Options{}, n) }, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var now atomic.Int64
+	go e.watchMemory(100, now.Load)
+	c := e.Connect()
+	c.Submit(&broker.Connect{Conn: c.ID()})
+	short := func() bool {
+		c.Submit(&broker.List{Conn: c.ID(), Ref: 2})
+		for {
+			effects, err := c.Wait(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range effects {
+				if v, ok := x.Value.(*broker.View); ok {
+					return v.MemoryShort
+				}
+			}
+		}
+	}
+	for _, step := range []struct {
+		used int64
+		want bool
+	}{{81, true}, {75, true}, {69, false}, {79, false}, {100, true}} {
+		now.Store(step.used)
+		for deadline := t.Context(); short() != step.want; {
+			if deadline.Err() != nil {
+				t.Fatalf("with %d of 100 used, memory is short: %v", step.used, !step.want)
+			}
+		}
+	}
+	if n := used(); n < 1<<20 || n > 1<<40 {
+		t.Errorf("the process uses %d bytes", n)
+	}
+}
