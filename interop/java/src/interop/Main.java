@@ -38,6 +38,7 @@ public final class Main {
       case "advisories" -> Advisories.addTo(suite);
       case "scheduled" -> Scheduled.addTo(suite);
       case "consumers" -> Consumers.addTo(suite);
+      case "limits" -> Limits.addTo(suite);
       case "consumer-policies" -> Consumers.addPoliciesTo(suite);
       case "crash" -> Crash.addTo(suite);
       default -> throw new IllegalArgumentException("no suite " + args[0]);
