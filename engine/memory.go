@@ -11,10 +11,10 @@ import (
 // Of the memory that the process may take, so much is for what is needed at a time: above shortAbove nothing more is taken in, until it is
 // below enoughBelow again. The rest is for what the collector has not found yet, and for the program itself.
 const (
-	shortAbove  = 0.80
-	enoughBelow = 0.70
+	shortAbove  = 0.75
+	enoughBelow = 0.65
 	goPart      = 0.92 // of it the runtime is to stay below
-	memoryPulse = 200 * time.Millisecond
+	memoryPulse = 20 * time.Millisecond
 	collectIdle = 2 * time.Second // while nothing is taken in there may be nobody who makes the collector run
 )
 

@@ -37,7 +37,7 @@ func TestMemoryWatch(t *testing.T) {
 	for _, step := range []struct {
 		used int64
 		want bool
-	}{{81, true}, {75, true}, {69, false}, {79, false}, {100, true}} {
+	}{{76, true}, {70, true}, {64, false}, {74, false}, {100, true}} {
 		now.Store(step.used)
 		for deadline := t.Context(); short() != step.want; {
 			if deadline.Err() != nil {
