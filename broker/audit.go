@@ -295,7 +295,15 @@ func (a *audit) keeping(q *backlog, name string) {
 		a.check(v.key == key && k.of[v.entry] == v, "%s: the last value of %q is not known by its message", name, key)
 		a.check(v.entry.state != gone && v.entry.backlog == q && !v.entry.is(replaced), "%s: the last value of %q is of a message in state %d", name, key, v.entry.state)
 	}
-	a.check(len(k.newest) == len(k.of), "%s: %d keys, %d messages with one", name, len(k.newest), len(k.of))
+	newest := 0
+	for e, v := range k.of {
+		if k.newest[v.key] == v {
+			newest++
+			continue
+		}
+		a.check(v.entry == e && e.state != gone && e.is(replaced), "%s: message %d has a key, and is neither the newest with it nor replaced", name, e.stored.sequence)
+	}
+	a.check(len(k.newest) == newest, "%s: %d keys, %d messages that are the newest with one", name, len(k.newest), newest)
 	for e := q.front(); e != nil; e = q.following(e) {
 		a.check(!e.is(replaced), "%s: message %d was replaced and waits", name, e.stored.sequence)
 	}

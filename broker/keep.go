@@ -31,11 +31,11 @@ func (p KeepPolicy) maxKeys() int {
 // keeping is what a queue knows that does not keep all messages.
 type keeping struct {
 	newest   map[string]*lastValue // by key
-	of       map[*entry]*lastValue
+	of       map[*entry]*lastValue // of those that were replaced while they are at a consumer, too: after a crash they wait
 	replaced []*entry // to be settled before the next dispatch, if they wait
 }
 
-// lastValue is the newest message with a key.
+// lastValue is a message with its key.
 type lastValue struct {
 	key   string
 	entry *entry
@@ -101,16 +101,12 @@ func (b *Broker) keep(q *backlog, e *entry) {
 	switch {
 	case key == "" || v == nil && len(k.newest) >= b.policy(q).Keep.maxKeys():
 		return
-	case v == nil:
-		v = &lastValue{key: key}
-		k.newest[key] = v
-	default:
-		delete(k.of, v.entry)
+	case v != nil:
 		v.entry.marks |= replaced
 		k.replaced = append(k.replaced, v.entry)
 	}
-	v.entry, v.home = e, 0
-	k.of[e] = v
+	v = &lastValue{key: key, entry: e}
+	k.newest[key], k.of[e] = v, v
 	if q.id != 0 && e.stored.flags&logged != 0 {
 		b.emitLastValue(q, v)
 	}
@@ -130,7 +126,9 @@ func headless(m *message.Message, targets []*backlog) *message.Message {
 func (k *keeping) forget(e *entry) {
 	if v := k.of[e]; v != nil {
 		delete(k.of, e)
-		delete(k.newest, v.key)
+		if k.newest[v.key] == v {
+			delete(k.newest, v.key)
+		}
 	}
 }
 
@@ -185,8 +183,8 @@ func (b *Broker) emitLastValue(q *backlog, v *lastValue) {
 
 // carryLastValues writes again what keys the messages have whose records are before the position, and gives about the size of all.
 func (b *Broker) carryLastValues(q *backlog, before uint64) (size int64) {
-	all := make([]*lastValue, 0, len(q.keeping.newest))
-	for _, v := range q.keeping.newest {
+	all := make([]*lastValue, 0, len(q.keeping.of))
+	for _, v := range q.keeping.of {
 		if v.entry.stored.flags&logged != 0 {
 			all = append(all, v)
 			size += int64(len(v.key)) + recordBytes
@@ -237,7 +235,6 @@ func (b *Broker) recoverKeep(q *replayBacklog) {
 			continue
 		}
 		if old := k.newest[key.key]; old != nil {
-			delete(k.of, old.entry)
 			k.replaced = append(k.replaced, old.entry)
 		}
 		v := &lastValue{key: key.key, entry: e, home: key.home}
