@@ -32,7 +32,7 @@ func (p KeepPolicy) maxKeys() int {
 type keeping struct {
 	newest   map[string]*lastValue // by key
 	of       map[*entry]*lastValue // of those that were replaced while they are at a consumer, too: after a crash they wait
-	replaced []*entry // to be settled before the next dispatch, if they wait
+	replaced []*entry              // to be settled before the next dispatch, if they wait
 }
 
 // lastValue is a message with its key.
