@@ -25,6 +25,7 @@ LOADS = {
                                                       "--topic", "--count=60000", "--warm-count=10000"]),
     "F": ("non-persistent queue, 4 sync producers, 10 consumers with selectors",
           ["--producers=4", "--consumers=10", "--non-persistent", "--always-sync", "--selectors"]),
+    "X": ("persistent queue, 4/4, XA: begin, 10 sends, prepare, commit", ["--producers=4", "--consumers=4", "--xa", "--batch=10"]),
 }
 TITLES = {**{key: title for key, (title, _) in LOADS.items()},
           "G": "backlog of persistent messages: restart, drain", "H": "exec to accepting a client, empty store",
@@ -86,7 +87,7 @@ class Profile:
 
 
 def load(broker, data, key, opt):
-    """A to F: figures are of the measured phase only."""
+    """A to F, X: figures are of the measured phase only."""
     broker.start(data)
     at = {}
     wanted = opt.profile and broker.name == "godwit"

@@ -204,11 +204,7 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 	case recordRemoved:
 		b.replayRemoved(f.number())
 	case recordStart:
-		for serial, tx := range b.replay.transactions {
-			if tx.branch == nil {
-				b.replayRollback(serial)
-			}
-		}
+		// Transactions of before are over unless they are prepared, which may be said behind this record, where cleaning has put it: Recovered looks.
 	case recordLastValue:
 		b.replayLastValue(position, &f)
 	case recordSelectors:

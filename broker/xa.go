@@ -560,6 +560,9 @@ func (b *Broker) recoverPrepared(serial uint64, r *replayTx, wanted map[*backlog
 			continue
 		}
 		b.clearEntryTimer(e)
+		if e.group != 0 { // which waits until this is settled
+			q.backlog.groups.sent(e)
+		}
 		q.backlog.remove(e)
 		e.state = settling
 		tx.acks = append(tx.acks, e)

@@ -415,6 +415,46 @@ func TestPreparedIsCarried(t *testing.T) {
 	}
 }
 
+// TestPreparedIsCarriedInParts: a start of the broker lies between what the transaction sent, which was moved before, and what says that it is prepared.
+func TestPreparedIsCarriedInParts(t *testing.T) {
+	r := newRig(t, Options{SegmentBytes: 16 << 10})
+	conn := r.connect("c", "")
+	churn := func(until func() bool) {
+		t.Helper()
+		for range 10_000 {
+			if until() {
+				return
+			}
+			r.send(conn, r.msg(tq("other"), strings.Repeat("x", 100)))
+			r.do(&Purge{Conn: conn, Ref: 2, Destination: tq("other")})
+		}
+		t.Fatal("the log is never trimmed so far")
+	}
+	restart := func() *transaction {
+		r.crash()
+		conn = r.connect("c", "")
+		return r.b.branches.prepared.Front().Value.(*transaction)
+	}
+	r.xa(&XABegin{Conn: conn, Tx: dtx, XID: xid(1)})
+	r.sendTx(conn, dtx, r.msg(tq("Q"), "a"))
+	tx := r.b.branches.byXID[xid(1)]
+	churn(func() bool { return r.end/r.b.log.extentBytes > tx.sends[0].stored.position/r.b.log.extentBytes })
+	r.send(conn, r.msg(tq("stays"), "x")) // or the extent with the prepare record would go at once
+	r.xa(&XAPrepare{Conn: conn, XID: xid(1)})
+	prepared := r.end
+	churn(func() bool { return tx.sends[0].stored.position > prepared })
+	if tx.branch.home >= prepared {
+		t.Fatal("both were carried at once")
+	}
+	tx = restart()
+	churn(func() bool { return tx.branch.home > prepared && r.head >= prepared })
+	restart()
+	if got := r.xa(&XACommit{Conn: conn, XID: xid(1)}); got != "ok" {
+		t.Fatalf("commit: %s", got)
+	}
+	r.want(r.consume(conn, 1, tq("Q"), 10), "a")
+}
+
 func TestXAIDs(t *testing.T) {
 	for text, want := range map[string]string{
 		"4660:67747801:6201": "4660:67747801:6201",

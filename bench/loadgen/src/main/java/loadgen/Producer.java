@@ -7,6 +7,8 @@ import jakarta.jms.JMSException;
 import jakarta.jms.Message;
 import jakarta.jms.MessageProducer;
 import jakarta.jms.Session;
+import jakarta.jms.XAConnection;
+import jakarta.jms.XASession;
 
 /** One connection, session and producer. Each message carries run, producer, sequence number and time. */
 final class Producer {
@@ -19,6 +21,7 @@ final class Producer {
     long lastSend;
     private final Settings settings;
     private final Session session;
+    private final Branch branch; // of a producer that works in distributed transactions, else null
     private final MessageProducer producer;
     private final byte[] body;
 
@@ -29,8 +32,17 @@ final class Producer {
         for (int i = 0; i < body.length; i++) {
             body[i] = (byte) (i * 31 + id);
         }
-        connection = settings.connect();
-        session = settings.session(connection, settings.transactedSends);
+        if (settings.xa) {
+            XAConnection xa = settings.connectXA();
+            XASession xaSession = xa.createXASession();
+            connection = xa;
+            session = xaSession;
+            branch = new Branch(xaSession.getXAResource(), id);
+        } else {
+            connection = settings.connect();
+            session = settings.session(connection, settings.transactedSends);
+            branch = null;
+        }
         producer = session.createProducer(settings.destination(session));
         producer.setDeliveryMode(settings.persistent ? DeliveryMode.PERSISTENT : DeliveryMode.NON_PERSISTENT);
     }
@@ -50,12 +62,20 @@ final class Producer {
         return m;
     }
 
+    private void commit() throws JMSException {
+        if (branch != null) {
+            branch.prepareAndCommit();
+        } else {
+            session.commit();
+        }
+    }
+
     /**
      * Sends until count messages are sent or the seconds are over (0: no limit), and answers how many it sent. In transactions
      * the latency is that of a whole one: its sends and its commit.
      */
     int send(boolean measured, int count, double seconds, Tally tally) throws JMSException {
-        boolean transacted = session.getTransacted();
+        boolean transacted = branch != null || session.getTransacted();
         int run = measured ? Tally.RUN + 1 : Tally.RUN;
         long until = seconds > 0 ? System.nanoTime() + (long) (seconds * 1e9) : Long.MAX_VALUE;
         long begin = System.nanoTime();
@@ -68,9 +88,12 @@ final class Producer {
                     break;
                 }
             }
+            if (branch != null && n % settings.batch == 0) {
+                branch.begin();
+            }
             producer.send(message(run, n++));
             if (transacted && n % settings.batch == 0) {
-                session.commit();
+                commit();
             }
             if (!transacted || n % settings.batch == 0) {
                 lastSend = System.nanoTime();
@@ -80,7 +103,7 @@ final class Producer {
             }
         }
         if (transacted && n % settings.batch != 0) {
-            session.commit();
+            commit();
             lastSend = System.nanoTime();
         }
         if (measured) {

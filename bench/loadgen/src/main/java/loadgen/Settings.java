@@ -4,9 +4,11 @@ import jakarta.jms.Connection;
 import jakarta.jms.Destination;
 import jakarta.jms.JMSException;
 import jakarta.jms.Session;
+import jakarta.jms.XAConnection;
 import java.util.HashMap;
 import java.util.Map;
 import org.apache.activemq.ActiveMQConnectionFactory;
+import org.apache.activemq.ActiveMQXAConnectionFactory;
 
 /** What the command line asks for; README.md lists the options. */
 final class Settings {
@@ -21,6 +23,7 @@ final class Settings {
     final boolean selectors;
     final boolean transactedAcks;
     final boolean transactedSends;
+    final boolean xa;
     final int batch;
     final int sizeBytes;
     final int producers;
@@ -47,6 +50,7 @@ final class Settings {
         selectors = flag("selectors");
         transactedAcks = flag("transacted");
         transactedSends = transactedAcks || mode.equals("backlog");
+        xa = flag("xa");
         batch = number("batch", 100);
         sizeBytes = number("size", 1024);
         producers = number("producers", 1);
@@ -77,6 +81,15 @@ final class Settings {
         factory.setAlwaysSyncSend(alwaysSync);
         factory.setWatchTopicAdvisories(false);
         Connection connection = factory.createConnection();
+        connection.start();
+        return connection;
+    }
+
+    /** A connection whose sessions take part in distributed transactions. */
+    XAConnection connectXA() throws JMSException {
+        ActiveMQXAConnectionFactory factory = new ActiveMQXAConnectionFactory(url);
+        factory.setWatchTopicAdvisories(false);
+        XAConnection connection = factory.createXAConnection();
         connection.start();
         return connection;
     }
