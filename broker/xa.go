@@ -523,6 +523,11 @@ func (b *Broker) replayPrepare(position uint64, f *fields) {
 // recoverTransactions keeps the prepared ones and rolls the others back. It gives the backlogs in which prepared ones will put messages.
 func (b *Broker) recoverTransactions() map[*backlog]bool {
 	wanted := map[*backlog]bool{}
+	for _, q := range b.backlogs {
+		if q.destination != nil { // else it is made a shared queue
+			q.tidyGroups()
+		}
+	}
 	for _, serial := range sortedKeys(b.replay.transactions) {
 		if r := b.replay.transactions[serial]; r.branch != nil {
 			b.recoverPrepared(serial, r, wanted)
