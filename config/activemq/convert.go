@@ -20,12 +20,6 @@ func asYes(value string) (string, error) {
 	return strconv.FormatBool(b), err
 }
 
-// asNo is for a setting whose opposite has the key.
-func asNo(value string) (string, error) {
-	b, err := parseBool(value)
-	return strconv.FormatBool(!b), err
-}
-
 func asNumber(value string) (string, error) {
 	n, err := parseNumber(value)
 	return strconv.FormatInt(n, 10), err

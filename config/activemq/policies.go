@@ -77,21 +77,6 @@ func fixed(key, value string) func(*importer, *node, *Item) {
 	}
 }
 
-// fixedAll is fixed for several keys, as "key=value".
-func fixedAll(pairs ...string) func(*importer, *node, *Item) {
-	return func(im *importer, n *node, item *Item) {
-		var keys []string
-		for _, pair := range pairs {
-			key, value, _ := strings.Cut(pair, "=")
-			fixed(key, value)(im, n, item)
-			keys = append(keys, "policies[]."+key)
-		}
-		if item.Verdict == Mapped || item.Verdict == Same {
-			item.Verdict, item.Key, item.Words = Mapped, strings.Join(keys, ", "), ""
-		}
-	}
-}
-
 func enterRedelivery(im *importer, n *node, item *Item) {
 	if n.parent == nil || n.parent.name != "redeliveryPolicyEntries" && n.parent.name != "defaultEntry" {
 		item.fail("stands outside of a redeliveryPlugin: it is a client's; set it in the client")

@@ -13,7 +13,6 @@ type routes struct {
 	virtual      []config.VirtualTopic
 	remember     bool
 	mirrored     *Item // who wants all queues mirrored
-	unmirrored   bool  // the interceptor for it says how
 	off          *Item // who switches virtual topics off
 }
 
