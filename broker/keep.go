@@ -235,6 +235,7 @@ func (b *Broker) recoverKeep(q *replayBacklog) {
 			continue
 		}
 		if old := k.newest[key.key]; old != nil {
+			old.entry.marks |= replaced // it may be acknowledged in a prepared transaction, and come back
 			k.replaced = append(k.replaced, old.entry)
 		}
 		v := &lastValue{key: key.key, entry: e, home: key.home}

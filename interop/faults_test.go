@@ -148,7 +148,7 @@ func TestJournalFull(t *testing.T) {
 
 // TestDiskFull is the same on a file system that somebody else fills.
 func TestDiskFull(t *testing.T) {
-	b := startOwn(t, "journal: {segmentSize: 1 MiB}\n", brokerOptions{disk: "24m"})
+	b := startOwn(t, "journal: {segmentSize: 1 MiB}\nflow: {wait: 0s}\n", brokerOptions{disk: "24m"})
 	c := loginStomp(t, b)
 	body := strings.Repeat("x", 10<<10)
 	send := func() error {
