@@ -23,10 +23,11 @@ type client struct {
 	temp      string
 	tx        *tx
 	lastTx    broker.TxID
-	numbers   [2]int64 // of the last message: of the plain and of the transacted producer
+	numbers   [3]int64 // of the last message: of the plain producer, of that in local and of that in distributed transactions
 	waiting   []*pending
 	inDoubt   []*broker.Send // sends of a transaction whose commit was not answered
 	sweeping  *sweeping
+	inDoubtTx broker.TxID // its number; 0: it was begun again since
 }
 
 // pending is what the client waits for.
@@ -34,6 +35,7 @@ type pending struct {
 	ref    broker.Ref
 	send   *broker.Send
 	commit []*broker.Send // the sends of a transaction
+	tx     broker.TxID    // of commit
 }
 
 type consumer struct {
@@ -69,6 +71,7 @@ func (c *consumer) window() (n int) {
 
 type tx struct {
 	id     broker.TxID
+	xid    broker.XID // of a distributed one
 	sends  []txSend
 	acks   []*delivery
 	failed bool
@@ -135,12 +138,12 @@ func (c *client) hear(e broker.Effect) {
 func (c *client) cutOff() {
 	for _, p := range c.waiting {
 		if p.commit != nil {
-			c.inDoubt = p.commit
+			c.inDoubt, c.inDoubtTx = p.commit, p.tx
 		}
 	}
 	c.waiting = slices.DeleteFunc(c.waiting, func(p *pending) bool { return p.send == nil || !p.send.Tracked })
 	if c.tx != nil && c.tx.again {
-		c.inDoubt = c.tx.events
+		c.inDoubt, c.inDoubtTx = c.tx.events, 0
 	}
 	c.w.expectRollback(c)
 	c.sweeping = nil
@@ -170,6 +173,10 @@ func (w *world) act() {
 	}
 	if c.sweeping != nil && c.sweeping.ready && w.chance(4) {
 		c.sweepStep()
+		return
+	}
+	if w.chance(33) {
+		c.settle()
 		return
 	}
 	switch x := w.rnd.IntN(1000); {
@@ -245,6 +252,9 @@ func (c *client) connect() {
 		w.note("client %d sends %s again", c.index, send.Message.ID)
 		w.step(&send)
 	}
+	if c.inDoubt != nil && c.inDoubtTx != 0 && w.chance(2) && c.askAgain() {
+		c.inDoubt = nil
+	}
 	if sends := c.inDoubt; sends != nil {
 		c.inDoubt = nil
 		c.begin()
@@ -308,7 +318,10 @@ func (w *world) anywhere() message.Destination {
 func (c *client) send(in broker.TxID) *broker.Send {
 	w := c.w
 	producer := 0
-	if in != 0 {
+	switch {
+	case in.IsDistributed():
+		producer = 2
+	case in != 0:
 		producer = 1
 	}
 	c.numbers[producer]++
@@ -327,7 +340,11 @@ func (c *client) send(in broker.TxID) *broker.Send {
 	case w.chance(20):
 		size = w.rnd.IntN(6000)
 	}
-	m := &message.Message{ID: x.id, Destination: w.destination(in != 0), Priority: []uint8{4, 4, 4, 0, 9}[w.rnd.IntN(5)], Persistent: x.persistent, Expiration: x.expiration,
+	to := w.destination(in != 0)
+	if in.IsDistributed() && to.String() == lastValues { // after a start nothing is known of the key of what is prepared
+		to = named("queue://q.0")
+	}
+	m := &message.Message{ID: x.id, Destination: to, Priority: []uint8{4, 4, 4, 0, 9}[w.rnd.IntN(5)], Persistent: x.persistent, Expiration: x.expiration,
 		Timestamp: w.now, Type: message.Text, Content: []byte(strings.Repeat("x", size))}
 	m.Properties = m.Properties.With("n", int32(x.n))
 	w.joinGroup(x, m)
@@ -335,7 +352,7 @@ func (c *client) send(in broker.TxID) *broker.Send {
 		m.Encode()
 	}
 	w.messages[x.id] = x
-	ev := &broker.Send{Conn: c.conn, Ref: c.ref(), Tx: in, Message: m, Tracked: in != 0 || w.chance(2), MayCreate: true}
+	ev := &broker.Send{Conn: c.conn, Ref: c.ref(), Tx: in, Message: m, Tracked: producer == 1 || producer == 0 && w.chance(2), MayCreate: true}
 	if in == 0 {
 		c.waiting = append(c.waiting, &pending{ref: ev.Ref, send: ev})
 	}
@@ -358,13 +375,22 @@ func (c *client) begin() {
 func (c *client) transact() {
 	w := c.w
 	if c.tx == nil {
+		if w.chance(2) {
+			c.beginDistributed()
+			return
+		}
 		c.begin()
 		return
 	}
 	if c.tx.ending && !w.chance(10) {
 		return
 	}
+	if c.tx.id.IsDistributed() && w.inLineOf(c.conn) {
+		return
+	}
 	switch x := w.rnd.IntN(5); {
+	case x < 2 && c.tx.id.IsDistributed():
+		c.endDistributed(x == 0 || w.chance(2))
 	case c.tx.ending || x == 1:
 		w.note("client %d rolls back %d", c.index, c.tx.id)
 		w.step(&broker.Rollback{Conn: c.conn, Ref: c.ref(), Tx: c.tx.id})
@@ -379,10 +405,10 @@ func (c *client) commit(sends []*broker.Send) {
 	ref := c.ref()
 	failed := c.tx.failed
 	if !failed && len(sends) > 0 {
-		c.waiting = append(c.waiting, &pending{ref: ref, commit: sends})
+		c.waiting = append(c.waiting, &pending{ref: ref, commit: sends, tx: c.tx.id})
 	}
 	c.w.note("client %d commits %d", c.index, c.tx.id)
-	c.w.step(&broker.Commit{Conn: c.conn, Ref: ref, Tx: c.tx.id})
+	c.w.step(&broker.Commit{Conn: c.conn, Ref: ref, Tx: c.tx.id, Tracked: true})
 }
 
 var selectors = []struct {

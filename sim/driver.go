@@ -145,6 +145,7 @@ func (w *world) boot() {
 	}
 	w.collect()
 	w.checkFlags()
+	w.checkPrepared()
 }
 
 // step gives one event to the core, and hands on what comes of it.
@@ -203,6 +204,10 @@ func (w *world) drops(kind byte) bool {
 		return kind == 7 && w.sweepAtWork()
 	case ForgetPause:
 		return kind == 31
+	case ForgetPrepare:
+		return kind == 17
+	case ForgetOutcome:
+		return kind == 18 || kind == 19
 	}
 	return false
 }

@@ -36,7 +36,13 @@ func (w *world) expect(ev broker.Event, effects []broker.Effect, d *due) {
 	case *broker.Send:
 		w.lineUp(ev.Conn, ev.Ref, ev)
 	case *broker.Commit:
+		if c := w.connected(ev.Conn); c != nil && ev.Resent {
+			w.expectAgain(c, ev, effects)
+			return
+		}
 		w.lineUp(ev.Conn, ev.Ref, ev)
+	case *broker.XAPrepare, *broker.XACommit, *broker.XARollback, *broker.XAForget, *broker.SettleTransaction:
+		w.expectDistributed(ev, effects, d)
 	case *broker.Rollback:
 		w.forgetWaiting(ev.Conn, true)
 		if c := w.connected(ev.Conn); c != nil && c.tx != nil {
@@ -276,11 +282,11 @@ func (w *world) targets(c *client, m *message.Message, part message.Destination)
 }
 
 // stillThere says whether a target has not been removed.
-func (w *world) stillThere(t target) bool {
+func (m *model) stillThere(t target) bool {
 	if t.sub != nil {
 		return !t.sub.removed
 	}
-	return w.generations[t.backlog] == t.generation
+	return m.generations[t.backlog] == t.generation
 }
 
 // isLogged says whether the backlog survives a crash.
@@ -368,7 +374,7 @@ func (w *world) expectCommit(ev *broker.Commit, effects []broker.Effect, d *due)
 		}
 	}
 	for _, k := range c.consumers {
-		k.has = slices.DeleteFunc(k.has, func(x *delivery) bool { return x.inTx })
+		k.has = slices.DeleteFunc(k.has, func(x *delivery) bool { return slices.Contains(tx.acks, x) })
 	}
 	for _, s := range tx.sends {
 		for _, t := range s.to {
@@ -381,6 +387,9 @@ func (w *world) expectCommit(ev *broker.Commit, effects []broker.Effect, d *due)
 			w.lasts[s.id.Producer] = last{max(s.id.Sequence, w.lasts[s.id.Producer].sequence), w.batches}
 			w.need = w.batches
 		}
+	}
+	if ev.Tracked {
+		w.completed[doubt{c.name(), ev.Tx}] = map[bool]completion{true: inLog, false: inMemory}[w.need == w.batches]
 	}
 }
 

@@ -48,6 +48,7 @@ type state struct {
 	subs   []*sub
 	queues map[string]bool
 	paused map[string]bool
+	settlements
 }
 
 func (s *state) at(end uint64, batch int) *state {
@@ -108,6 +109,7 @@ type model struct {
 	late        map[message.ID]bool // came in the step after others were given out: what had waited
 	inLine      []*waitingEvent     // in the order in which they came
 	lastRef     broker.Ref
+	settlements
 }
 
 func (m *model) init() {
@@ -116,6 +118,7 @@ func (m *model) init() {
 	m.queues, m.newest, m.fresh = map[string]bool{}, map[int]uint64{}, map[int]*sent{}
 	m.paused = map[string]bool{}
 	m.batches = 1
+	m.settlements = newSettlements()
 }
 
 // state gives the state as the log would tell it.
@@ -130,6 +133,7 @@ func (m *model) state() *state {
 		s.lasts[k] = v
 	}
 	s.queues = maps.Clone(m.queues)
+	s.settlements = m.durableSettlements()
 	for _, x := range m.subs {
 		if x.durable() {
 			s.subs = append(s.subs, x)
@@ -388,6 +392,9 @@ func (w *world) judgeDelivery(e *broker.Effect) {
 	if w.paused[p.Backlog] && !c.about.Browser {
 		w.fail("message %s was given out of %s, which is paused", p.msg.id, p.Backlog)
 	}
+	if w.isPrepared(p.key()) && !c.about.Browser {
+		w.fail("message %s is acknowledged in a prepared transaction and is given", p.msg.id)
+	}
 	if p.msg.rolledBack {
 		w.fail("message %s was rolled back and is shown", p.msg.id)
 	}
@@ -477,7 +484,7 @@ func (w *world) needs(e *broker.Effect) int {
 
 // recovered compares what the log told the core with what it must be. newest is the position of the newest record.
 func (w *world) recovered(newest uint64) {
-	base := &state{lasts: map[string]last{}, paused: map[string]bool{}}
+	base := &state{lasts: map[string]last{}, paused: map[string]bool{}, settlements: newSettlements()}
 	if newest != 0 {
 		i := slices.IndexFunc(w.states, func(s *state) bool { return s.end > newest })
 		if i < 0 {
@@ -528,6 +535,7 @@ func (w *world) recovered(newest uint64) {
 		kept.conn, kept.consumers, kept.removed = 0, 0, false
 		w.subs = append(w.subs, &kept)
 	}
+	w.recoverSettlements(base.settlements)
 	w.states = []*state{base}
 	w.told = base.batch
 	w.note("recovered %d messages of batch %d", len(now), base.batch)
@@ -539,7 +547,7 @@ func (w *world) checkFlags() {
 	for _, k := range sorted(now) {
 		p := now[k]
 		p.msg, p.batch = w.places[k].msg, w.places[k].batch
-		if p.Redeliveries == 0 && w.shown[shown{k, p.msg.id}] {
+		if p.Redeliveries == 0 && w.shown[shown{k, p.msg.id}] && !w.isPrepared(k) { // that will be when it is rolled back
 			w.fail("message %s in %s was shown before the crash and is not flagged as redelivered", p.msg.id, k.backlog)
 		}
 	}

@@ -49,12 +49,14 @@ const (
 	BeyondLimit         // a destination is full one message too late
 	BelowLimit          // it is one too early
 	WaitLonger          // what waits for room does so for too long
+	ForgetPrepare       // that a transaction is prepared is not written
+	ForgetOutcome       // what operators decided, and which commits took place, is not written
 	bugs
 )
 
 var bugNames = [...]string{"none", "confirm early", "drop place", "forget ack", "forget tx ack", "forget tx message", "forget removal", "no mark", "skip redelivered",
 	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body", "wrong key", "no copies", "wide ring",
-	"forget moved", "forget pause", "lose group", "beyond limit", "below limit", "wait longer"}
+	"forget moved", "forget pause", "lose group", "beyond limit", "below limit", "wait longer", "forget prepare", "forget outcome"}
 
 // String is the bug's name.
 func (b Bug) String() string { return bugNames[b] }
@@ -67,6 +69,7 @@ type Result struct {
 	Copied, LetGo                                         int // of a virtual topic; by queues that do not keep all
 	Sweeps                                                int
 	Waited                                                int // sends and commits
+	Prepared, Repeated                                    int
 }
 
 // failure carries a violation up through the run.

@@ -73,6 +73,8 @@ func (w *world) sweepAnswered(effects []broker.Effect) {
 		}
 		s := c.sweeping
 		switch {
+		case e.Kind == broker.Answer && e.Ref == s.about.Ref && e.Err != nil: // it was not begun
+			c.sweeping = nil
 		case ok && s.about.Kind != broker.SweepShow && !s.unsure && state.Affected != s.affected:
 			w.fail("a sweep says that it has affected %d messages, and %d were", state.Affected, s.affected)
 		case ok && s.about.Limit > 0 && state.Affected > s.about.Limit:
