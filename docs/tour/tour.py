@@ -15,7 +15,8 @@ class Service(stomp.ConnectionListener):
         connection.ack(frame.headers["ack"])
 
 
-connection = stomp.Connection12([("127.0.0.1", port)])
+# Without content-length a body is text to JMS clients, as with ActiveMQ; with it, bytes.
+connection = stomp.Connection12([("127.0.0.1", port)], auto_content_length=False)
 connection.set_listener("", Service())
 connection.connect(wait=True)
 connection.subscribe("/queue/orders", id="1", ack="client-individual", headers={"selector": "customer LIKE 'C-%'"})
