@@ -30,7 +30,7 @@ func FuzzImport(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if strings.Count(text, "password") > 20 {
+		if strings.Contains(text, "assword") {
 			t.Skip("hashes take their time")
 		}
 		root, err := parseXML("activemq.xml", []byte(text))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/godwitmq/godwit/config"
+	"github.com/godwitmq/godwit/message"
 )
 
 // policyDraft is a policyEntry.
@@ -53,21 +54,30 @@ func leavePolicy(im *importer, _ *node, item *Item) {
 
 // policyFor is for the attributes of a policyEntry that name destinations.
 func policyFor(scheme string) func(*importer, string, *Item) {
-	return func(im *importer, value string, _ *Item) {
-		im.policy.destinations = append(im.policy.destinations, destinations(scheme, value)...)
+	return func(im *importer, value string, item *Item) {
+		names, err := destinations(scheme, value)
+		if err != nil {
+			item.fail("%v", err)
+		}
+		im.policy.destinations = append(im.policy.destinations, names...)
 	}
 }
 
-// destinations are the patterns of an attribute: several, divided by commas, or for temporary ones just true.
-func destinations(scheme, value string) []string {
+// destinations are the patterns of an attribute: several, divided by commas, or for temporary ones just true. The error is about one that names
+// nothing; the others are given all the same.
+func destinations(scheme, value string) (list []string, err error) {
 	if strings.HasPrefix(scheme, "temp") && strings.EqualFold(value, "true") {
 		value = ">"
 	}
-	var list []string
 	for name := range strings.SplitSeq(value, ",") {
-		list = append(list, scheme+strings.TrimSpace(name))
+		pattern := scheme + strings.TrimSpace(name)
+		if _, wrong := message.ParseDestination(pattern, message.NoDestination); wrong != nil || strings.Contains(name, "?") {
+			err = fmt.Errorf("%q names no destinations", name)
+			continue
+		}
+		list = append(list, pattern)
 	}
-	return list
+	return list, err
 }
 
 // fixed sets a key of the policy being read to a value that an element stands for by its name.

@@ -61,8 +61,9 @@ func pluginRules() []rule {
 func redeliveryRules() []rule {
 	to := func(scheme string) func(*redeliveryDraft, string) error {
 		return func(r *redeliveryDraft, value string) error {
-			r.destinations = append(r.destinations, destinations(scheme, value)...)
-			return nil
+			names, err := destinations(scheme, value)
+			r.destinations = append(r.destinations, names...)
+			return err
 		}
 	}
 	millis := func(field func(*redeliveryDraft) *time.Duration) func(*redeliveryDraft, string) error {
