@@ -138,17 +138,9 @@ func (c *connection) send(h stomp.Headers, body []byte, receipt string) error {
 	if m.Destination.IsZero() {
 		return &refusal{text: "SEND received without a destination"}
 	}
-	switch {
-	case seen&hasMessageType != 0 && strings.EqualFold(messageType, "text"):
-		m.Type = message.Text
-	case seen&hasMessageType != 0 && strings.EqualFold(messageType, "bytes"):
-		m.Type = message.Bytes
-	case seen&hasMessageType != 0:
-		return &refusal{text: fmt.Sprintf("Unsupported message type '%s'", messageType)}
-	case seen&hasLength != 0:
-		m.Type = message.Bytes
-	default:
-		m.Type = message.Text
+	var err error
+	if m.Type, err = bodyType(seen, messageType); err != nil {
+		return err
 	}
 	if seen&hasMessageType != 0 && seen&hasLength != 0 {
 		if err := c.property("content-length", length); err != nil {
@@ -193,6 +185,21 @@ func (c *connection) send(h stomp.Headers, body []byte, receipt string) error {
 	o.Ref = c.confirmation(receipt)
 	c.event(&o.Send)
 	return nil
+}
+
+// bodyType is the JMS type of a body, as ActiveMQ takes it: what amq-msg-type says, else bytes with a content-length and text without.
+func bodyType(seen uint, messageType string) (message.Type, error) {
+	switch {
+	case seen&hasMessageType != 0 && strings.EqualFold(messageType, "text"):
+		return message.Text, nil
+	case seen&hasMessageType != 0 && strings.EqualFold(messageType, "bytes"):
+		return message.Bytes, nil
+	case seen&hasMessageType != 0:
+		return message.Plain, &refusal{text: fmt.Sprintf("Unsupported message type '%s'", messageType)}
+	case seen&hasLength != 0:
+		return message.Bytes, nil
+	}
+	return message.Text, nil
 }
 
 // property sets a property of the message at hand; the first of a name counts.
