@@ -147,6 +147,16 @@ func (q *backlog) joinGroup(e *entry, name string) {
 	e.group = g.number
 }
 
+// joinShared puts an entry in the group of all names with a hash.
+func (q *backlog) joinShared(e *entry, hash uint64) {
+	if q.groups == nil {
+		q.groups = newGroups(q)
+	}
+	g := q.groups.shared(hash % hashedNames)
+	g.size++
+	e.group = g.number
+}
+
 // hash is the same in each run: which names share a group must not depend on chance.
 func hash(name string) uint64 {
 	h := uint64(14695981039346656037)

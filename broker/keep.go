@@ -172,31 +172,40 @@ func (q *backlog) oldest(n int) []*entry {
 	return list
 }
 
-func (b *Broker) emitLastValue(q *backlog, v *lastValue) {
+func (b *Broker) writeLastValue(q *backlog, v *lastValue) int {
 	start := b.begin(recordLastValue)
 	b.number(q.id)
 	b.number(v.entry.stored.sequence)
 	b.text(v.key)
-	r := b.emit(start, Record{Lazy: true, home: &v.home})
+	return start
+}
+
+func (b *Broker) emitLastValue(q *backlog, v *lastValue) {
+	r := b.emit(b.writeLastValue(q, v), Record{Lazy: true, home: &v.home})
 	b.log.room -= int64(r.Size)
 }
 
 // carryLastValues writes again what keys the messages have whose records are before the position, and gives about the size of all.
 func (b *Broker) carryLastValues(q *backlog, before uint64) (size int64) {
-	all := make([]*lastValue, 0, len(q.keeping.of))
-	for _, v := range q.keeping.of {
-		if v.entry.stored.flags&logged != 0 {
-			all = append(all, v)
-			size += int64(len(v.key)) + recordBytes
-		}
-	}
-	slices.SortFunc(all, func(x, y *lastValue) int { return int(int64(x.entry.stored.sequence) - int64(y.entry.stored.sequence)) })
-	for _, v := range all {
+	for _, v := range q.keeping.loggedValues() {
+		size += int64(len(v.key)) + recordBytes
 		if v.home < before {
 			b.emitLastValue(q, v)
 		}
 	}
 	return size
+}
+
+// loggedValues gives those that have a record, in the order of their messages.
+func (k *keeping) loggedValues() []*lastValue {
+	all := make([]*lastValue, 0, len(k.of))
+	for _, v := range k.of {
+		if v.entry.stored.flags&logged != 0 {
+			all = append(all, v)
+		}
+	}
+	slices.SortFunc(all, func(x, y *lastValue) int { return int(int64(x.entry.stored.sequence) - int64(y.entry.stored.sequence)) })
+	return all
 }
 
 // replayedKey is what the log says of a message's key. The message may come later: it is moved to the tail by itself.

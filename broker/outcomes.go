@@ -148,7 +148,7 @@ func (b *Broker) completeTx(tx *transaction) {
 	b.outcomes.complete(tx.conn.about.Name, tx.id, home)
 }
 
-func (b *Broker) emitCompleted(name string, commits ...commitOf) {
+func (b *Broker) writeCompleted(name string, commits ...commitOf) int {
 	start := b.begin(recordCompleted)
 	b.text(name)
 	for _, c := range commits {
@@ -156,7 +156,11 @@ func (b *Broker) emitCompleted(name string, commits ...commitOf) {
 			b.number(uint64(c.tx))
 		}
 	}
-	b.emit(start, Record{Lazy: true}) // it comes with its commit, or again
+	return start
+}
+
+func (b *Broker) emitCompleted(name string, commits ...commitOf) {
+	b.emit(b.writeCompleted(name, commits...), Record{Lazy: true}) // it comes with its commit, or again
 }
 
 // What recordOutcome says.
@@ -166,13 +170,20 @@ const (
 	outcomeForgotten
 )
 
-func (b *Broker) emitOutcome(x XID, what uint64) {
+func (b *Broker) writeOutcome(x XID, what uint64) int {
 	start := b.begin(recordOutcome)
 	b.number(what)
 	b.number(uint64(uint32(x.Format)))
 	b.text(x.Global)
 	b.text(x.Branch)
-	b.emit(start, Record{})
+	return start
+}
+
+func (b *Broker) emitOutcome(x XID, what uint64) { b.emit(b.writeOutcome(x, what), Record{}) }
+
+// says is what recordOutcome tells of it.
+func (e *outcome) says() uint64 {
+	return flag(e.committed, outcomeCommitted) | flag(e.heuristic, outcomeHeuristic)
 }
 
 // settleOutcome remembers what an operator decided, or a commit of which no other record tells the id.
@@ -219,7 +230,7 @@ func (b *Broker) carryOutcomes(before uint64) {
 			e := at.Value.(*outcome)
 			if e.home < before {
 				e.home = b.log.tail
-				b.emitOutcome(e.xid, flag(e.committed, outcomeCommitted)|flag(e.heuristic, outcomeHeuristic))
+				b.emitOutcome(e.xid, e.says())
 			}
 			b.log.carried += int64(len(e.xid.Global)+len(e.xid.Branch)) + recordBytes
 		}

@@ -36,8 +36,8 @@ func (b *Broker) pause(ev *Pause) {
 	b.answer(ev.Conn, ev.Ref, nil)
 }
 
-// emitPaused writes whether a queue is paused.
-func (b *Broker) emitPaused(q *backlog) {
+// writePaused writes whether a queue is paused.
+func (b *Broker) writePaused(q *backlog) int {
 	on := uint64(0)
 	if q.paused {
 		on = 1
@@ -45,8 +45,10 @@ func (b *Broker) emitPaused(q *backlog) {
 	start := b.begin(recordPaused)
 	b.number(q.id)
 	b.number(on)
-	b.emit(start, Record{home: &q.pausedHome})
+	return start
 }
+
+func (b *Broker) emitPaused(q *backlog) { b.emit(b.writePaused(q), Record{home: &q.pausedHome}) }
 
 func (b *Broker) replayPaused(position uint64, f *fields) {
 	id, on := f.number(), f.number()

@@ -80,12 +80,16 @@ func (b *Broker) nameRetained(q *backlog) {
 	b.emitRetained(q)
 }
 
-func (b *Broker) emitRetained(q *backlog) {
+func (b *Broker) writeRetained(q *backlog) int {
 	start := b.begin(recordRetained)
 	b.number(q.id)
 	b.number(uint64(q.destination.name.Kind))
 	b.text(q.destination.name.Name)
-	b.emit(start, Record{Lazy: true, home: &q.home})
+	return start
+}
+
+func (b *Broker) emitRetained(q *backlog) {
+	b.emit(b.writeRetained(q), Record{Lazy: true, home: &q.home})
 }
 
 func (b *Broker) replayRetained(position uint64, f *fields) {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"iter"
 
 	"github.com/godwitmq/godwit/message"
 )
@@ -67,15 +68,19 @@ func (b *Broker) emit(start int, r Record) *Record {
 	return &b.out.Records[len(b.out.Records)-1]
 }
 
-func (b *Broker) emitDestination(q *backlog) {
+func (b *Broker) writeDestination(q *backlog) int {
 	start := b.begin(recordDestination)
 	b.number(q.id)
 	b.number(uint64(q.destination.name.Kind))
 	b.text(q.destination.name.Name)
-	b.emit(start, Record{Lazy: true, home: &q.home})
+	return start
 }
 
-func (b *Broker) emitSubscription(s *subscription) {
+func (b *Broker) emitDestination(q *backlog) {
+	b.emit(b.writeDestination(q), Record{Lazy: true, home: &q.home})
+}
+
+func (b *Broker) writeSubscription(s *subscription) int {
 	start := b.begin(recordSubscription)
 	b.number(s.backlog.id)
 	b.text(s.clientID)
@@ -90,13 +95,21 @@ func (b *Broker) emitSubscription(s *subscription) {
 		flags |= subscriptionShared
 	}
 	b.number(flags)
-	b.emit(start, Record{home: &s.backlog.home})
+	return start
+}
+
+func (b *Broker) emitSubscription(s *subscription) {
+	b.emit(b.writeSubscription(s), Record{home: &s.backlog.home})
+}
+
+func (b *Broker) writeID(kind recordKind, id uint64) int {
+	start := b.begin(kind)
+	b.number(id)
+	return start
 }
 
 func (b *Broker) emitID(kind recordKind, id uint64, lazy bool) {
-	start := b.begin(kind)
-	b.number(id)
-	b.emit(start, Record{Lazy: lazy})
+	b.emit(b.writeID(kind, id), Record{Lazy: lazy})
 }
 
 // messageHead writes what recordMessage and recordTxMessage share.
@@ -129,12 +142,16 @@ func (b *Broker) emitMessage(s *stored, m *message.Message, tracked bool, target
 	return b.emit(start, Record{Body: m.Encode(), stored: s})
 }
 
-func (b *Broker) emitTxMessage(tx *transaction, index uint64, s *stored, m *message.Message, tracked bool, targets []*backlog) *Record {
+func (b *Broker) writeTxMessage(tx *transaction, index uint64, s *stored, tracked bool, targets []*backlog) int {
 	start := b.begin(recordTxMessage)
 	b.number(tx.serial)
 	b.number(index)
 	b.messageHead(s, 0, tracked, targets)
-	return b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
+	return start
+}
+
+func (b *Broker) emitTxMessage(tx *transaction, index uint64, s *stored, m *message.Message, tracked bool, targets []*backlog) *Record {
+	return b.emit(b.writeTxMessage(tx, index, s, tracked, targets), Record{Body: m.Encode(), stored: s, Lazy: true})
 }
 
 // emitMoved writes a live message again. Its targets are what its entries say now.
@@ -144,11 +161,16 @@ func (b *Broker) emitMoved(s *stored, m *message.Message) {
 		b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
 		return
 	}
-	start := b.begin(recordMoved)
+	start, _ := b.writeMoved(s)
+	b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
+}
+
+// writeMoved says for how many backlogs in the log the message is, too.
+func (b *Broker) writeMoved(s *stored) (start, n int) {
+	start = b.begin(recordMoved)
 	b.number(s.sequence)
 	b.number(uint64(s.expiration))
 	b.number(uint64(s.priority))
-	n := 0
 	for e := s.first; e != nil; e = e.sibling {
 		if e.backlog.id != 0 {
 			n++
@@ -161,11 +183,11 @@ func (b *Broker) emitMoved(s *stored, m *message.Message) {
 			b.number(uint64(e.redeliveries))
 		}
 	}
-	b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
+	return start, n
 }
 
-// emitSequences writes recordAck or recordTxAck for entries of one backlog.
-func (b *Broker) emitSequences(kind recordKind, tx *transaction, q *backlog, entries []*entry) *Record {
+// writeSequences writes recordAck or recordTxAck for entries of one backlog.
+func (b *Broker) writeSequences(kind recordKind, tx *transaction, q *backlog, entries []*entry) int {
 	start := b.begin(kind)
 	if tx != nil {
 		b.number(tx.serial)
@@ -174,7 +196,11 @@ func (b *Broker) emitSequences(kind recordKind, tx *transaction, q *backlog, ent
 	for _, e := range entries {
 		b.number(e.stored.sequence)
 	}
-	return b.emit(start, Record{Lazy: true})
+	return start
+}
+
+func (b *Broker) emitSequences(kind recordKind, tx *transaction, q *backlog, entries []*entry) *Record {
+	return b.emit(b.writeSequences(kind, tx, q, entries), Record{Lazy: true})
 }
 
 // emitTxAcks writes all acknowledgements of an open transaction (again).
@@ -185,21 +211,32 @@ func (b *Broker) emitTxAcks(tx *transaction) {
 
 // emitSettling writes acknowledgements of a transaction, one record for each run of a backlog.
 func (b *Broker) emitSettling(tx *transaction, entries []*entry) {
+	for run := range settlingRuns(entries) {
+		b.emitSequences(recordTxAck, tx, run[0].backlog, run)
+		tx.logged = true
+	}
+}
+
+// settlingRuns gives those that a transaction has acknowledged and the log has, in runs of one backlog that a record may hold.
+func settlingRuns(entries []*entry) iter.Seq[[]*entry] {
 	counts := func(e *entry) bool {
 		return e.state == settling && e.backlog.id != 0 && e.stored.flags&logged != 0
 	}
-	for len(entries) > 0 {
-		if !counts(entries[0]) {
-			entries = entries[1:]
-			continue
+	return func(yield func([]*entry) bool) {
+		for rest := entries; len(rest) > 0; {
+			if !counts(rest[0]) {
+				rest = rest[1:]
+				continue
+			}
+			n := 1
+			for n < len(rest) && n < maxSequences && rest[n].backlog == rest[0].backlog && counts(rest[n]) {
+				n++
+			}
+			if !yield(rest[:n]) {
+				return
+			}
+			rest = rest[n:]
 		}
-		n := 1
-		for n < len(entries) && n < maxSequences && entries[n].backlog == entries[0].backlog && counts(entries[n]) {
-			n++
-		}
-		b.emitSequences(recordTxAck, tx, entries[0].backlog, entries[:n])
-		tx.logged = true
-		entries = entries[n:]
 	}
 }
 
@@ -213,17 +250,25 @@ func (b *Broker) emitRedelivered(q *backlog, entries []*entry) {
 	b.emit(start, Record{Lazy: true})
 }
 
-func (b *Broker) emitMark(q *backlog, sequence uint64, lazy bool) {
-	q.mark, q.markHome = sequence, 0
+func (b *Broker) writeMark(q *backlog) int {
 	start := b.begin(recordMark)
 	b.number(q.id)
-	b.number(sequence)
-	b.emit(start, Record{Lazy: lazy, home: &q.markHome})
+	b.number(q.mark)
+	return start
 }
 
-func (b *Broker) emitProducer(p *producer) {
+func (b *Broker) emitMark(q *backlog, sequence uint64, lazy bool) {
+	q.mark, q.markHome = sequence, 0
+	b.emit(b.writeMark(q), Record{Lazy: lazy, home: &q.markHome})
+}
+
+func (b *Broker) writeProducer(p *producer) int {
 	start := b.begin(recordProducer)
 	b.text(p.id)
 	b.number(uint64(p.last))
-	b.emit(start, Record{Lazy: true, home: &p.home})
+	return start
+}
+
+func (b *Broker) emitProducer(p *producer) {
+	b.emit(b.writeProducer(p), Record{Lazy: true, home: &p.home})
 }

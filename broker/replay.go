@@ -18,6 +18,7 @@ type replay struct {
 	group        string // of the message whose entries are being added
 	clean        bool   // the last record was recordStop
 	any          bool
+	restoring    *restoring // nil: no checkpoint was given
 }
 
 // replayBacklog finds the entries of a backlog by their sequence. They come in its order, but for those that were moved.
@@ -354,8 +355,12 @@ func (b *Broker) replayMessage(position uint64, f *fields) {
 	if len(targets) == 0 {
 		return
 	}
-	b.replay.group = message.PeekGroup(f.rest)
-	s := b.replayStored(position, h, len(f.rest), targets)
+	b.replayEnter(b.replayStored(position, h, len(f.rest), targets), targets, message.PeekGroup(f.rest))
+}
+
+// replayEnter makes a message's entries wait in their backlogs.
+func (b *Broker) replayEnter(s *stored, targets []*replayBacklog, group string) {
+	b.replay.group = group
 	b.log.link(s)
 	e := s.first
 	for _, q := range targets {
@@ -404,15 +409,18 @@ func (b *Broker) replayMoved(position uint64, f *fields) {
 		known.position = position
 		b.log.link(known)
 	case len(targets) > 0:
-		b.replay.group = message.PeekGroup(f.rest)
 		s := b.replayStored(position, h, len(f.rest), targets)
-		b.log.link(s)
-		e := s.first
-		for i, q := range targets {
-			e.redeliveries = counts[i]
-			b.replayAdd(q, e)
-			e = e.sibling
-		}
+		s.counted(counts)
+		b.replayEnter(s, targets, message.PeekGroup(f.rest))
+	}
+}
+
+// counted gives the entries their redelivery counts.
+func (s *stored) counted(counts []uint16) {
+	e := s.first
+	for _, n := range counts {
+		e.redeliveries = n
+		e = e.sibling
 	}
 }
 
@@ -438,15 +446,7 @@ func (b *Broker) replayTxAck(position uint64, f *fields) {
 }
 
 func (b *Broker) replayTxMessage(position uint64, f *fields) {
-	tx, index := b.replayTx(f.number()), f.number()
-	h := f.head()
-	if f.failed {
-		return
-	}
-	send := &replaySend{}
-	for range h.targets {
-		send.targets = append(send.targets, b.replayTarget(f.number()).backlog.id)
-	}
+	tx, index, h, send := b.replayTxHead(f)
 	if f.failed {
 		return
 	}
@@ -455,15 +455,30 @@ func (b *Broker) replayTxMessage(position uint64, f *fields) {
 			send.producer, send.last = string(producer), last
 		}
 	}
+	send.group = message.PeekGroup(f.rest)
+	b.replaySend(tx, index, send, b.replayStored(position, h, len(f.rest), nil))
+}
+
+// replayTxHead reads what recordTxMessage says before the message.
+func (b *Broker) replayTxHead(f *fields) (tx *replayTx, index uint64, h head, send *replaySend) {
+	tx, index = b.replayTx(f.number()), f.number()
+	h, send = f.head(), &replaySend{}
+	for range h.targets {
+		send.targets = append(send.targets, b.replayTarget(f.number()).backlog.id)
+	}
+	return tx, index, h, send
+}
+
+// replaySend keeps a message of a transaction for its commit.
+func (b *Broker) replaySend(tx *replayTx, index uint64, send *replaySend, s *stored) {
 	if tx.sends == nil {
 		tx.sends = map[uint64]*replaySend{}
 	}
 	if old := tx.sends[index]; old != nil {
 		b.log.unlink(old.stored)
 	}
-	send.group = message.PeekGroup(f.rest)
-	send.stored = b.replayStored(position, h, len(f.rest), nil)
-	b.log.link(send.stored)
+	send.stored = s
+	b.log.link(s)
 	tx.sends[index] = send
 }
 
@@ -501,14 +516,8 @@ func (b *Broker) replayCommit(position uint64, f *fields) {
 			continue
 		}
 		old := send.stored
-		b.replay.group = send.group
-		s := b.replayStored(old.position, head{sequence: first + index, expiration: old.expiration, priority: old.priority}, int(old.size), targets)
-		b.log.link(s)
-		e := s.first
-		for _, q := range targets {
-			b.replayAdd(q, e)
-			e = e.sibling
-		}
+		h := head{sequence: first + index, expiration: old.expiration, priority: old.priority}
+		b.replayEnter(b.replayStored(old.position, h, int(old.size), targets), targets, send.group)
 	}
 }
 

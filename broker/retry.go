@@ -164,30 +164,42 @@ func revive(m *message.Message, batch uint64, now int64) *message.Message {
 
 // emitRetry writes the messages of a batch from one on. A batch of which nothing was taken any more, or that was undone, is written without: it is over.
 func (b *Broker) emitRetry(t *retryBatch, from int, over bool) {
+	if over {
+		start := b.writeRetryHead(t)
+		b.number(0)
+		b.emit(start, Record{Lazy: true})
+		return
+	}
 	for first := true; first || from < len(t.items); first = false {
-		n := min(len(t.items)-from, maxSequences)
-		start := b.begin(recordRetry)
-		b.number(t.id)
-		b.number(uint64(t.at))
-		b.number(uint64(t.queue.Kind))
-		b.text(t.queue.Name)
-		if over {
-			b.number(0)
-			b.emit(start, Record{Lazy: true})
-			return
-		}
-		b.number(uint64(from) + 1)
-		for _, x := range t.items[from : from+n] {
-			b.number(x.backlog)
-			b.number(x.sequence)
-		}
 		r := Record{Lazy: true}
 		if from == 0 {
 			r.home = &t.home
 		}
+		start, n := b.writeRetry(t, from)
 		b.emit(start, r)
 		from += n
 	}
+}
+
+func (b *Broker) writeRetryHead(t *retryBatch) int {
+	start := b.begin(recordRetry)
+	b.number(t.id)
+	b.number(uint64(t.at))
+	b.number(uint64(t.queue.Kind))
+	b.text(t.queue.Name)
+	return start
+}
+
+// writeRetry writes as many messages of a batch from one on as a record takes, and says how many.
+func (b *Broker) writeRetry(t *retryBatch, from int) (start, n int) {
+	n = min(len(t.items)-from, maxSequences)
+	start = b.writeRetryHead(t)
+	b.number(uint64(from) + 1)
+	for _, x := range t.items[from : from+n] {
+		b.number(x.backlog)
+		b.number(x.sequence)
+	}
+	return start, n
 }
 
 // carryRetries writes again what the log's head passes.

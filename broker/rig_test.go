@@ -2,6 +2,8 @@ package broker
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/godwitmq/godwit/message"
@@ -28,6 +30,8 @@ type rig struct {
 	orphans []message.Destination
 	conns   ConnID
 	number  int64
+	summary summary
+	steps   int
 }
 
 type line struct {
@@ -49,6 +53,9 @@ func (r *rig) boot() {
 	r.loads = nil
 	r.b.Progress(r.durable, r.room)
 	r.orphans = r.b.Recovered(r.now, &r.out)
+	if r.summary.made != nil && r.summary.end >= r.head {
+		r.bootFromCheckpoint()
+	}
 	r.write()
 	r.out.Reset()
 }
@@ -80,6 +87,87 @@ func (r *rig) crash() {
 	r.log = kept
 	r.held = false
 	r.boot()
+}
+
+// summary is a checkpoint, and how much of the log it sums up.
+type summary struct {
+	made *Checkpoint
+	end  uint64
+	next int // at which step the next one is made
+}
+
+// summarise makes a checkpoint now and then.
+func (r *rig) summarise() {
+	if r.steps++; r.steps < r.summary.next || r.durable != r.end {
+		return
+	}
+	if r.summary.made = r.b.Checkpoint(); r.summary.made == nil {
+		r.t.Fatalf("no checkpoint is made though all records have their places")
+	}
+	r.summary.end, r.summary.next = r.end, r.steps+3+r.steps/8
+}
+
+// bootFromCheckpoint makes a core of the last checkpoint and of what the log has after it, compares it with the one that was made of all of the log, and
+// puts it in its place.
+func (r *rig) bootFromCheckpoint() {
+	r.t.Helper()
+	b, out := r.restore()
+	got, want := recordsOf(out), recordsOf(&r.out)
+	if !slices.Equal(got, want) {
+		r.t.Fatalf("a core made of the checkpoint up to %d of %d writes at its start\n%q\none made of all of the log\n%q", r.summary.end, r.end, got, want)
+	}
+	got, want = heldBy(r.t, b), heldBy(r.t, r.b)
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) || got[i] != want[i] {
+			r.t.Fatalf("a core made of the checkpoint up to %d of %d has %d messages, one made of all of the log %d; from the first difference on\n%s\nand\n%s",
+				r.summary.end, r.end, len(got), len(want), strings.Join(some(got, i), "\n"), strings.Join(some(want, i), "\n"))
+		}
+	}
+	r.b, out = r.restore() // as its packs are
+	r.out = *out
+}
+
+// restore makes a core of the last checkpoint and of what the log has after it.
+func (r *rig) restore() (*Broker, *Effects) {
+	r.t.Helper()
+	b := New(r.opt)
+	if err := r.summary.made.Write(b.Restore); err != nil || !b.Restored(r.head) {
+		r.t.Fatalf("a checkpoint is not taken in again: %v", err)
+	}
+	for _, x := range r.log {
+		if x.position < r.summary.end {
+			continue
+		}
+		if err := b.Replay(x.position, x.data); err != nil {
+			r.t.Fatalf("replay of the record at %d: %v", x.position, err)
+		}
+	}
+	out := &Effects{}
+	b.Progress(r.durable, r.room)
+	b.Recovered(r.now, out)
+	return b, out
+}
+
+func recordsOf(out *Effects) (all []string) {
+	for i := range out.Records {
+		all = append(all, string(out.Records[i].Head)+string(out.Records[i].Body))
+	}
+	return all
+}
+
+// some gives a few from one on.
+func some(all []string, from int) []string { return all[min(from, len(all)):min(from+4, len(all))] }
+
+// heldBy gives all that a core has, whose packs it undoes.
+func heldBy(t testing.TB, b *Broker) (all []string) {
+	t.Helper()
+	for _, q := range b.packs {
+		q.unpackAll()
+	}
+	if err := b.Audit(func(h Held) { all = append(all, fmt.Sprintf("%+v", h)) }); err != nil {
+		t.Fatalf("after a start: %v", err)
+	}
+	return all
 }
 
 func (r *rig) write() {
@@ -129,6 +217,7 @@ func (r *rig) do(events ...Event) []Effect {
 		if err := r.b.Audit(nil); err != nil {
 			r.t.Fatalf("after %T: %v", ev, err)
 		}
+		r.summarise()
 	}
 	return all
 }

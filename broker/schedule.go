@@ -170,9 +170,12 @@ func (b *Broker) emitJobs(q *backlog) {
 
 // emitJob writes what is known of a scheduled message.
 func (b *Broker) emitJob(j *job) {
-	if j.unread {
-		return
+	if !j.unread {
+		b.emit(b.writeJob(j), Record{Lazy: true})
 	}
+}
+
+func (b *Broker) writeJob(j *job) int {
 	s := j.entry.stored
 	start := b.begin(recordJob)
 	b.number(s.sequence)
@@ -184,7 +187,7 @@ func (b *Broker) emitJob(j *job) {
 	} else {
 		b.text("")
 	}
-	b.emit(start, Record{Lazy: true})
+	return start
 }
 
 // enterJob takes an entry in that has come to the backlog of scheduled messages.

@@ -21,11 +21,12 @@ type space struct {
 	segment     int64
 	extents     map[uint64]*extent
 	head, tail  uint64
-	durable     uint64 // all records before it are
-	live        int64  // bytes of live messages
-	carried     int64  // bytes of other live records, as counted when the head last moved
-	room        int64  // bytes that new messages may still take
-	lastCommit  uint64 // position of the newest commit record, 0 while it has none yet
+	durable     uint64        // all records before it are
+	live        int64         // bytes of live messages
+	carried     int64         // bytes of other live records, as counted when the head last moved
+	room        int64         // bytes that new messages may still take
+	commits     []*commitMark // those whose record may not be durable yet, oldest first
+	committed   uint64        // sequence of the newest message whose commit's record is durable
 
 	unplaced        int64  // bytes of records that have no position yet
 	emitted, placed uint64 // how many records were made, and how many of them have a position
@@ -38,6 +39,12 @@ type space struct {
 	moves   uint64 // how many messages were moved that a transaction had acknowledged
 }
 
+// commitMark is a commit on its way to the log.
+type commitMark struct {
+	sequence uint64 // of its last message
+	position uint64 // of its record; 0 while it has none yet
+}
+
 // roomFor says whether new messages of so many bytes may be taken in. What cleaning needs to free a segment, which is at most the segment and an extent
 // moved, is kept back: without it a full log could never become smaller.
 func (l *space) roomFor(size int64) bool {
@@ -48,8 +55,13 @@ func (l *space) used() uint64 { return l.tail - l.head }
 
 // Progress tells the core how far the log is: all records before durable are durable, room is how many bytes new messages may take.
 func (b *Broker) Progress(durable uint64, room int64) {
-	b.log.durable = max(b.log.durable, durable)
-	b.log.room = room - b.log.unplaced // which the log has not seen yet
+	l := &b.log
+	l.durable = max(l.durable, durable)
+	for len(l.commits) > 0 && l.commits[0].position != 0 && l.commits[0].position < l.durable {
+		l.committed = l.commits[0].sequence
+		l.commits = l.commits[1:]
+	}
+	l.room = room - l.unplaced // which the log has not seen yet
 }
 
 // Place tells the core the position that a record of the last Step got.

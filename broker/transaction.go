@@ -219,8 +219,9 @@ func (b *Broker) apply(tx *transaction, always bool) {
 		start := b.begin(recordCommit)
 		b.number(tx.serial)
 		b.number(first)
-		b.log.lastCommit = 0
-		b.emit(start, Record{home: &b.log.lastCommit})
+		mark := &commitMark{sequence: b.sequence}
+		b.log.commits = append(b.log.commits, mark)
+		b.emit(start, Record{home: &mark.position})
 	}
 	for _, e := range tx.acks {
 		if e.state != settling { // its backlog was removed

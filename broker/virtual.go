@@ -205,14 +205,18 @@ func (b *Broker) rememberSelector(d *destination, c *consumer) {
 	}
 }
 
-func (b *Broker) emitSelectors(d *destination) {
+func (b *Broker) writeSelectors(d *destination) int {
 	start := b.begin(recordSelectors)
 	b.number(d.queue.id)
 	b.number(uint64(len(d.remembered.texts)))
 	for _, t := range d.remembered.texts {
 		b.text(t)
 	}
-	b.emit(start, Record{Lazy: true, home: &d.remembered.home})
+	return start
+}
+
+func (b *Broker) emitSelectors(d *destination) {
+	b.emit(b.writeSelectors(d), Record{Lazy: true, home: &d.remembered.home})
 }
 
 func (b *Broker) replaySelectors(position uint64, f *fields) error {

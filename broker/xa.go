@@ -473,8 +473,12 @@ func (b *Broker) relievePrepared(tx *transaction) {
 }
 
 func (b *Broker) emitPrepare(tx *transaction) {
+	tx.branch.home = b.log.tail // or behind it
+	b.emit(b.writePrepare(tx), Record{})
+}
+
+func (b *Broker) writePrepare(tx *transaction) int {
 	x := tx.branch
-	x.home = b.log.tail // or behind it
 	start := b.begin(recordPrepare)
 	b.number(tx.serial)
 	b.number(uint64(uint32(x.xid.Format)))
@@ -484,7 +488,7 @@ func (b *Broker) emitPrepare(tx *transaction) {
 	b.number(uint64(x.prepared))
 	b.text(x.user)
 	b.text(x.clientID)
-	b.emit(start, Record{})
+	return start
 }
 
 // carryPrepared writes again what prepared transactions have in the log before a position, about so many bytes of it, and says how many it was. Their messages
@@ -544,7 +548,7 @@ func (b *Broker) recoverPrepared(serial uint64, r *replayTx, wanted map[*backlog
 	tx.sends = make([]txSend, 0, len(r.sends))
 	for _, index := range sortedKeys(r.sends) {
 		send := r.sends[index]
-		x := txSend{stored: send.stored, index: index, tracked: send.producer != ""}
+		x := txSend{stored: send.stored, index: index, tracked: send.producer != "", group: send.group}
 		x.id.Producer, x.id.Sequence = send.producer, send.last
 		for _, id := range send.targets {
 			if q := b.replay.backlogs[id]; q != nil {

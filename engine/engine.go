@@ -19,6 +19,7 @@ import (
 
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/checkpoint"
 	"github.com/godwitmq/godwit/message"
 )
 
@@ -37,8 +38,10 @@ type Options struct {
 	MaxOutbox int
 	// LazyDelay is how long records that nobody waits for may stay unwritten. 0 means 50 ms.
 	LazyDelay time.Duration
-	Logger    *slog.Logger
-	Now       func() time.Time // nil means time.Now
+	// Checkpoints is where summaries of the log are kept, so that a start need not read all of it. nil means that none are.
+	Checkpoints *checkpoint.Store
+	Logger      *slog.Logger
+	Now         func() time.Time // nil means time.Now
 }
 
 // batchBytes is the size at which a batch is handed to the log although more events wait. In a log of small segments it is less, because the end of a
@@ -66,6 +69,7 @@ type Engine struct {
 	// waitingBytes are those of all deliveries that wait for their clients.
 	waitingBytes atomic.Int64
 	broken       atomic.Pointer[error]
+	failed       chan struct{} // closed when broken is set
 	done         chan struct{} // closed when run has ended
 
 	held heldGroups
@@ -86,6 +90,9 @@ type Engine struct {
 	batches    batchPool
 	loaders    chan struct{}
 
+	checkpoints checkpoints
+	damaged     atomic.Bool // scrub has found something
+
 	released chan []*Conn // from onDurable to write
 }
 
@@ -102,6 +109,7 @@ type group struct {
 	need     journal.Position // 0: the batch is still being filled
 	effects  []broker.Effect
 	loads    []broker.Load
+	then     []func()
 	released bool
 }
 
@@ -132,7 +140,7 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	e := &Engine{opt: opt, core: broker.New(opt.Broker), wake: make(chan struct{}, 1), done: make(chan struct{}), loaders: make(chan struct{}, 2), released: make(chan []*Conn, 16)}
+	e := &Engine{opt: opt, wake: make(chan struct{}, 1), done: make(chan struct{}), failed: make(chan struct{}), loaders: make(chan struct{}, 2), released: make(chan []*Conn, 16)}
 	e.batchBytes = batchBytes
 	if size := opt.Broker.SegmentBytes; size != 0 {
 		e.batchBytes = min(batchBytes, max(4<<10, int(size/16)))
@@ -144,19 +152,11 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 		return nil, err
 	}
 	e.log = log
-	begun := time.Now()
-	n := 0
-	err = log.Read(0, func(r journal.Record) error {
-		n++
-		return e.core.Replay(uint64(r.Position), r.Data)
-	})
-	if err != nil {
+	if err := e.recover(); err != nil {
 		log.Close()
-		return nil, fmt.Errorf("read the journal back: %w", err)
+		return nil, err
 	}
-	if n > 0 {
-		opt.Logger.Info("journal read back", "records", n, "bytes", uint64(log.Tail()-log.Head()), "took", time.Since(begun))
-	}
+	told := e.checkpoints.at
 	e.durable.Store(uint64(log.Tail()))
 	e.progress()
 	for _, d := range e.core.Recovered(e.nowMillis(), &e.out) {
@@ -168,6 +168,9 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 	}
 	go e.run()
 	go e.write()
+	if told > log.Head() {
+		go e.scrub(told)
+	}
 	return e, nil
 }
 
@@ -266,6 +269,7 @@ func (e *Engine) turn() {
 		e.step(event)
 	}
 	e.settle()
+	e.checkpoint()
 	clear(events)
 	e.spare = events[:0]
 	if e.due().Before(e.armed) {
@@ -294,6 +298,7 @@ func (e *Engine) run() {
 		}
 		if e.ended {
 			e.busy.Unlock()
+			e.checkpoints.saves.Wait() // the next engine on this log writes to the same file
 			return
 		}
 		now := e.opt.Now()
@@ -514,6 +519,7 @@ func (e *Engine) append() {
 	end := b.Position(0) - journal.HeaderSize + journal.Position(b.Size())
 	e.batches.give(b, end)
 	e.end = end
+	e.checkpoints.batch = b.Position(0) - journal.HeaderSize
 	h := &e.held
 	h.mu.Lock()
 	if n := len(h.groups); n > 0 && h.groups[n-1].need == 0 {
@@ -576,6 +582,9 @@ func (e *Engine) release(durable journal.Position, touched []*Conn) []*Conn {
 		}
 		for _, l := range g.loads {
 			go e.load(l)
+		}
+		for _, then := range g.then {
+			then()
 		}
 		n++
 	}
@@ -650,6 +659,7 @@ func (e *Engine) read(at journal.Position) (*message.Message, error) {
 // fail ends the engine: what the log holds is unknown, so nothing more may be said to anybody.
 func (e *Engine) fail(err error) {
 	if e.broken.CompareAndSwap(nil, &err) {
+		close(e.failed)
 		e.opt.Logger.Error("the broker stops serving this journal", "error", err)
 	}
 	e.poke()
@@ -696,6 +706,7 @@ func (e *Engine) stop() {
 	}
 	e.step(broker.Stop{})
 	e.append()
+	e.lastCheckpoint()
 	if err := e.log.Close(); err != nil {
 		e.fail(fmt.Errorf("close the journal: %w", err))
 	}

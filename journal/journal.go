@@ -81,6 +81,10 @@ type Log interface {
 	Read(from Position, fn func(Record) error) error
 	// ReadAt returns the data of one durable record, verified, in dst's space if it suffices. Errors: ErrTrimmed, ErrCorrupt.
 	ReadAt(at Position, dst []byte) ([]byte, error)
+	// Header is the header of the durable batch that begins at a position (HeaderSize before its first record). It carries a hash over all before it, so two
+	// logs with the same header there have the same records up to the end of that batch. It is not verified beyond its shape. Errors: ErrTrimmed, ErrCorrupt if
+	// no batch begins there, and one of its own if the position is not durable.
+	Header(at Position) ([HeaderSize]byte, error)
 	// Trim allows the log to forget all records before the position. It frees whole segments, at once or soon, and is
 	// never undone. The caller has made sure that all it needs stands at or after it, durably.
 	Trim(before Position) error

@@ -60,6 +60,10 @@ type world struct {
 	broken   bool
 	faulty   bool // the disk was told to fail
 	lastBody *message.Message
+	summary  *summary // a checkpoint that waits for its batch to be durable
+	stale    *broker.Checkpoint
+	summed   map[journal.Position]uint64 // by the tail of checkpoints: position of the last record that they sum up
+	restored journal.Position            // up to where the last start was told by one
 
 	model
 	clients  []*client
@@ -82,6 +86,7 @@ type told struct {
 
 func (w *world) start() {
 	w.mem = vfs.NewMem()
+	w.summed = map[journal.Position]uint64{}
 	w.opt = broker.Options{
 		CacheBytes:   int64(w.rnd.IntN(3) * 2000),
 		MemoryBytes:  int64(1 + w.rnd.IntN(3)*2000),
@@ -127,9 +132,8 @@ func (w *world) boot() {
 		w.fail("the journal does not open: %v", err)
 	}
 	w.log, w.broken = log, false
-	w.core = broker.New(w.coreOptions())
-	last := uint64(0)
-	err = log.Read(0, func(r journal.Record) error {
+	last := w.restore()
+	err = log.Read(w.restored, func(r journal.Record) error {
 		last = uint64(r.Position)
 		return w.core.Replay(last, r.Data)
 	})
@@ -337,6 +341,7 @@ func (w *world) put() {
 	}
 	w.records = w.records[:0]
 	w.end = uint64(b.Position(0)) - journal.HeaderSize + uint64(b.Size())
+	w.summarise(b.Position(0)-journal.HeaderSize, uint64(b.Position(b.Len()-1)))
 	w.note("append of %d records up to %d", b.Len(), w.end)
 }
 
@@ -390,6 +395,7 @@ func (w *world) notice() {
 		}
 		w.loads = append(w.loads, g.loads...)
 	}
+	w.saveCheckpoint()
 }
 
 // tell brings an effect to its client.
@@ -550,6 +556,7 @@ func (w *world) again() {
 	w.faulty = false
 	w.out.Reset()
 	w.batch, w.records, w.groups, w.loads, w.lastBody = nil, w.records[:0], nil, nil, nil
+	w.summary = nil
 	w.inLine = nil
 	for _, c := range w.clients {
 		c.cutOff()

@@ -389,6 +389,7 @@ func (w *world) expectCommit(ev *broker.Commit, effects []broker.Effect, d *due)
 		}
 	}
 	if ev.Tracked {
+		w.committedIn[doubt{c.name(), ev.Tx}] = w.need
 		w.completed[doubt{c.name(), ev.Tx}] = map[bool]completion{true: inLog, false: inMemory}[w.need == w.batches]
 	}
 }

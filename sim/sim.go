@@ -28,6 +28,7 @@ type Bug int
 const (
 	NoBug           Bug = iota
 	ConfirmEarly        // what waits for the disk is told at once
+	StaleCheckpoint     // a checkpoint says that it sums up more than it does
 	DropPlace           // the core is not told where some messages are in the log
 	ForgetAck           // acknowledgements are not written
 	ForgetTxAck         // acknowledgements in transactions are not written
@@ -70,6 +71,7 @@ type Result struct {
 	Sweeps                                                int
 	Waited                                                int // sends and commits
 	Prepared, Repeated                                    int
+	Restored                                              int // starts from a checkpoint
 }
 
 // failure carries a violation up through the run.

@@ -34,11 +34,13 @@ type settlements struct {
 	prepared  map[broker.XID]*prepared
 	decided   map[broker.XID]bool // by an operator, and the transaction manager has not heard it: committed
 	completed map[doubt]completion
-	lastXID   int32
+	// committedIn is in which batch that was since the last start.
+	committedIn map[doubt]int
+	lastXID     int32
 }
 
 func newSettlements() settlements {
-	return settlements{prepared: map[broker.XID]*prepared{}, decided: map[broker.XID]bool{}, completed: map[doubt]completion{}}
+	return settlements{prepared: map[broker.XID]*prepared{}, decided: map[broker.XID]bool{}, completed: map[doubt]completion{}, committedIn: map[doubt]int{}}
 }
 
 // durable gives them as the log would tell them.
@@ -203,7 +205,7 @@ func (w *world) expectAgain(c *client, ev *broker.Commit, effects []broker.Effec
 		w.fail("commit %d of client %d took place: %v, and its client is told %v", ev.Tx, c.index, known, ok)
 	}
 	if ok {
-		w.need = w.batches
+		w.need = w.committedIn[of] // its own batch's, which may be on its way still; 0 after a start
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/checkpoint"
 	"github.com/godwitmq/godwit/journal/segment"
 	"github.com/godwitmq/godwit/listen"
 	"github.com/godwitmq/godwit/metrics"
@@ -159,7 +160,9 @@ func (n *node) open() (*engine.Engine, error) {
 		return segment.Open(cfg.JournalPath(), segment.Options{
 			FS: n.fs, SegmentSize: int64(cfg.Journal.SegmentSize), MaxBytes: int64(cfg.Journal.MaxSize), Reserve: int64(cfg.Journal.Reserve), Logger: n.log,
 		}, notify)
-	}, engine.Options{Broker: options, MemoryLimit: int64(cfg.Limits.Process), Logger: n.log})
+	}, engine.Options{
+		Broker: options, MemoryLimit: int64(cfg.Limits.Process), Logger: n.log, Checkpoints: &checkpoint.Store{FS: n.fs, Dir: cfg.JournalPath()},
+	})
 }
 
 func brokerOptions(cfg *config.Config) broker.Options {

@@ -193,6 +193,17 @@ func (l *Log) trimmed(at journal.Position) error {
 	return fmt.Errorf("read journal %s at position %d, its head is %d: %w", l.dir, at, l.Head(), journal.ErrTrimmed)
 }
 
+// left says why a segment cannot be entered any more.
+func (l *Log) left(at journal.Position) error {
+	l.mu.Lock()
+	err := l.usable()
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return l.trimmed(at)
+}
+
 // ReadAt implements journal.Log. A record that is not durable yet is an error of its own, neither ErrTrimmed nor ErrCorrupt. It allocates
 // nothing, and asks the system once, if dst has room for the record and 8 bytes more.
 func (l *Log) ReadAt(at journal.Position, dst []byte) ([]byte, error) {
@@ -213,13 +224,7 @@ func (l *Log) ReadAt(at journal.Position, dst []byte) ([]byte, error) {
 		end = min(end, segs[i+1].base)
 	}
 	if !s.enter() {
-		l.mu.Lock()
-		err := l.usable()
-		l.mu.Unlock()
-		if err != nil {
-			return nil, err
-		}
-		return nil, l.trimmed(at)
+		return nil, l.left(at)
 	}
 	defer s.leave()
 	left := int64(end - at)
@@ -252,6 +257,31 @@ func (l *Log) ReadAt(at journal.Position, dst []byte) ([]byte, error) {
 		return nil, s.corrupt(at, fmt.Sprintf("checksum of the record is %08x, computed %08x", got, want))
 	}
 	return buf[:copy(buf, data)], nil
+}
+
+// Header implements journal.Log.
+func (l *Log) Header(at journal.Position) (head [journal.HeaderSize]byte, err error) {
+	if at+headerSize > l.Tail() {
+		return head, fmt.Errorf("read journal %s at position %d: the durable tail is %d", l.dir, at, l.Tail())
+	}
+	segs := *l.segs.Load()
+	i := find(segs, at)
+	if i < 0 {
+		return head, l.trimmed(at)
+	}
+	s := segs[i]
+	if !s.enter() {
+		return head, l.left(at)
+	}
+	defer s.leave()
+	if n, err := s.file.ReadAt(head[:], s.offset(at)); n < headerSize {
+		return head, l.readFailed(s, at, err)
+	}
+	var h header
+	if wrong := h.parse(head[:]); wrong != "" || h.base != at {
+		return head, s.corrupt(at, "no batch begins here")
+	}
+	return head, nil
 }
 
 func (l *Log) readFailed(s *segment, at journal.Position, err error) error {

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/checkpoint"
 	"github.com/godwitmq/godwit/vfs"
 )
 
@@ -154,6 +155,10 @@ func examineAll(dir string, opt Options, apply bool, lost func(Lost)) (Report, e
 			}
 		}
 		if apply {
+			// What is given up must not come back from a summary.
+			if err := (&checkpoint.Store{FS: opt.FS, Dir: dir}).Remove(); err != nil {
+				return fail(err)
+			}
 			if err := d.repair(opt.FS, dir); err != nil {
 				return fail(err)
 			}
