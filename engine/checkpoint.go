@@ -11,13 +11,12 @@ import (
 	"github.com/godwitmq/godwit/journal/checkpoint"
 )
 
-// A checkpoint of the core is written whenever the log has grown by checkpointEvery since the last one, and by checkpointFactor times what the last one took:
-// so a start never reads much more than that, and writing them costs a fixed share of what the log itself writes.
+// A checkpoint of the core is written whenever the log has grown by Options.CheckpointEvery since the last one, and by checkpointFactor times what the last one
+// took: so a start never reads much more than that, and writing them costs a fixed share of what the log itself writes.
 const (
-	checkpointEvery  = 64 << 20
 	checkpointFactor = 4
-	// checkpointAtStop is for how much less a clean stop writes one.
-	checkpointAtStop = 1 << 20
+	// checkpointAtStop is the part of that growth for which a clean stop writes one.
+	checkpointAtStop = 1. / 64
 	// scrubRate is how fast what a start has not read is verified behind it, in bytes a second.
 	scrubRate = 64 << 20
 )
@@ -25,6 +24,7 @@ const (
 // checkpoints is when the next one is due.
 type checkpoints struct {
 	store *checkpoint.Store // nil: none are written
+	every int64
 	batch journal.Position  // of the last append; guarded by Engine.busy
 
 	mu     sync.Mutex
@@ -42,7 +42,7 @@ func (c *checkpoints) grown(end journal.Position) (bytes int64, due bool) {
 		return 0, false
 	}
 	bytes = int64(end - c.at)
-	return bytes, c.saving == nil && bytes >= max(checkpointEvery, checkpointFactor*c.size)
+	return bytes, c.saving == nil && bytes >= max(c.every, checkpointFactor*c.size)
 }
 
 // recover brings a new core up from the log: from its checkpoint and what follows, or from all of it.
@@ -70,7 +70,7 @@ func (e *Engine) recover() error {
 func (e *Engine) restore() (journal.Position, error) {
 	e.core = broker.New(e.opt.Broker)
 	c := &e.checkpoints
-	c.store = e.opt.Checkpoints
+	c.store, c.every = e.opt.Checkpoints, e.opt.CheckpointEvery
 	c.at = e.log.Head()
 	if c.store == nil {
 		return 0, nil
@@ -145,7 +145,7 @@ func (e *Engine) lastCheckpoint() {
 	saving := c.saving
 	c.mu.Unlock()
 	e.await(saving)
-	if grown, _ := c.grown(e.end); grown >= checkpointAtStop {
+	if grown, _ := c.grown(e.end); float64(grown) >= checkpointAtStop*float64(c.every) {
 		e.await(e.begin())
 	}
 }

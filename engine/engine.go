@@ -40,6 +40,8 @@ type Options struct {
 	LazyDelay time.Duration
 	// Checkpoints is where summaries of the log are kept, so that a start need not read all of it. nil means that none are.
 	Checkpoints *checkpoint.Store
+	// CheckpointEvery is by how many bytes the log grows at least between two of them. 0 means 64 MiB.
+	CheckpointEvery int64
 	Logger      *slog.Logger
 	Now         func() time.Time // nil means time.Now
 }
@@ -133,6 +135,9 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 	}
 	if opt.LazyDelay == 0 {
 		opt.LazyDelay = 50 * time.Millisecond
+	}
+	if opt.CheckpointEvery == 0 {
+		opt.CheckpointEvery = 64 << 20
 	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)

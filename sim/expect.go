@@ -332,6 +332,7 @@ func (w *world) expectSend(ev *broker.Send, effects []broker.Effect, d *due) {
 		anyLogged := m.Persistent && slices.ContainsFunc(to, target.isLogged)
 		logged = logged || anyLogged
 		if ev.Tx != 0 {
+			w.messages[m.ID].rolledBack = false // if it was, its client sends it once more
 			c.tx.sends = append(c.tx.sends, txSend{m.ID, to, anyLogged && ev.Tracked})
 			continue
 		}

@@ -34,6 +34,7 @@ func Run(t *testing.T, e Engine) {
 		{"ReadFrom", testReadFrom},
 		{"ReadStops", testReadStops},
 		{"ReadAt", testReadAt},
+		{"Header", testHeader},
 		{"ReadAtWhileAppending", testReadAtWhileAppending},
 		{"Reopen", testReopen},
 		{"Trim", testTrim},
@@ -344,6 +345,42 @@ func testReadAt(t *testing.T, e Engine) {
 	}
 	if data, err := o.log.ReadAt(o.batches[3].positions[2]+1, nil); !errors.Is(err, journal.ErrCorrupt) {
 		t.Errorf("ReadAt(within a record) = %d bytes, %v; want ErrCorrupt", len(data), err)
+	}
+}
+
+// The headers of batches differ, are where they say, stay what they are across a start, and none is given where no batch begins.
+func testHeader(t *testing.T, e Engine) {
+	open := e.New(t)
+	o := newOwner(t)
+	o.open(open)
+	for range 10 {
+		o.mustAppend(1, 500)
+	}
+	o.flush()
+	seen := map[[journal.HeaderSize]byte]bool{}
+	at := func(i int) journal.Position { return o.batches[i].positions[0] - journal.HeaderSize }
+	var heads [10][journal.HeaderSize]byte
+	for i := range heads {
+		var err error
+		if heads[i], err = o.log.Header(at(i)); err != nil || seen[heads[i]] {
+			t.Fatalf("Header(%d) = %x, %v; want one of its own", at(i), heads[i], err)
+		}
+		seen[heads[i]] = true
+	}
+	if head, err := o.log.Header(at(3) + 1); !errors.Is(err, journal.ErrCorrupt) {
+		t.Errorf("Header(where none begins) = %x, %v; want ErrCorrupt", head, err)
+	}
+	if head, err := o.log.Header(o.log.Tail()); err == nil {
+		t.Errorf("Header(tail) = %x; want an error", head)
+	}
+	if err := o.log.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	o.open(open)
+	for i, want := range heads {
+		if got, err := o.log.Header(at(i)); err != nil || got != want {
+			t.Errorf("Header(%d) after a start = %x, %v; want %x", at(i), got, err, want)
+		}
 	}
 }
 
