@@ -25,7 +25,7 @@ const (
 type checkpoints struct {
 	store *checkpoint.Store // nil: none are written
 	every int64
-	batch journal.Position  // of the last append; guarded by Engine.busy
+	batch journal.Position // of the last append; guarded by Engine.busy
 
 	mu     sync.Mutex
 	at     journal.Position // up to which the last one tells

@@ -42,8 +42,8 @@ type Options struct {
 	Checkpoints *checkpoint.Store
 	// CheckpointEvery is by how many bytes the log grows at least between two of them. 0 means 64 MiB.
 	CheckpointEvery int64
-	Logger      *slog.Logger
-	Now         func() time.Time // nil means time.Now
+	Logger          *slog.Logger
+	Now             func() time.Time // nil means time.Now
 }
 
 // batchBytes is the size at which a batch is handed to the log although more events wait. In a log of small segments it is less, because the end of a
