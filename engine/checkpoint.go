@@ -176,6 +176,9 @@ func (e *Engine) afterDurable(then func()) {
 	then()
 }
 
+// Damaged says whether a part of the log that the start did not read has turned out to be damaged. What is in it is missed when its turn comes.
+func (e *Engine) Damaged() bool { return e.damaged.Load() }
+
 // scrub reads, slowly, what the start has left out because a checkpoint told of it, so that damage in there is found before a message is wanted.
 func (e *Engine) scrub(upTo journal.Position) {
 	begun := time.Now()

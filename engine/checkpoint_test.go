@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/engine"
@@ -104,5 +106,41 @@ func TestCheckpoint(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// What the start has not read is verified behind it.
+func TestScrub(t *testing.T) {
+	const n = 3000
+	dir := t.TempDir()
+	e, _ := openWithCheckpoints(t, dir)
+	c := connect(t, e)
+	for i := range n {
+		c.Submit(&broker.Send{Conn: c.ID(), Ref: 2, Message: persistent(queue("Q"), int64(i+1), strings.Repeat("x", 1000)), MayCreate: true})
+		c.answer(2)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	if err != nil || len(segments) < 2 {
+		t.Fatalf("there are %d segments, %v; want several", len(segments), err)
+	}
+	data, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(segments[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, _ = openWithCheckpoints(t, dir)
+	for deadline := time.Now().Add(30 * time.Second); !e.Damaged(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("the damage is not found")
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -406,6 +406,11 @@ func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
 		space := engine.Log().Space()
 		e.One("godwit_journal_disk_bytes", metrics.Gauge, "Bytes of the journal's files.", float64(space.Used))
 		e.One("godwit_journal_free_bytes", metrics.Gauge, "Bytes that may still be written before sends are refused.", float64(space.Free))
+		damaged := 0.0
+		if engine.Damaged() {
+			damaged = 1
+		}
+		e.One("godwit_journal_damaged", metrics.Gauge, "1 when a part of the journal that the start did not read turned out to be damaged.", damaged)
 	}
 	if n.listeners != nil {
 		writeListenStats(&e, n.listeners.Stats())
