@@ -79,16 +79,21 @@ func (l *Log) pump() {
 		}
 		m := l.parts[0]
 		l.parts = l.parts[1:]
-		m.sent = time.Now()
+		m.sent, m.sending = time.Now(), true
 		l.inflight = append(l.inflight, &m)
 		l.overhead++
 		l.mu.Unlock()
 		err := l.pub.publish(m.seq, m.seq-1, m.data)
 		l.mu.Lock()
+		m.sending = false
 		if err != nil {
 			l.suspect(err)
 		}
-		l.pumping = false
+		if l.pumping = false; m.stored { // as can be if it was sent twice
+			l.mu.Unlock()
+			l.settle()
+			l.mu.Lock()
+		}
 	}
 }
 
@@ -200,7 +205,7 @@ func (l *Log) find(seq uint64) *message {
 	return l.inflight[seq-l.inflight[0].seq]
 }
 
-// settle reports what is stored, in order.
+// settle reports what is stored, in order. From then on the memory of a batch is its owner's again.
 func (l *Log) settle() {
 	l.notifying.Lock()
 	defer l.notifying.Unlock()
@@ -208,7 +213,7 @@ func (l *Log) settle() {
 	var end journal.Position
 	report := false
 	n := 0
-	for n < len(l.inflight) && l.inflight[n].stored && l.err == nil {
+	for n < len(l.inflight) && l.inflight[n].stored && !l.inflight[n].sending && l.err == nil {
 		m := l.inflight[n]
 		l.index.add(m.seq, m.base, m.covers)
 		if m.covers > 0 {
@@ -282,36 +287,50 @@ func (l *Log) recover() {
 			return
 		}
 		oldest := l.inflight[0]
-		again := append([]*message(nil), l.inflight...)
 		l.mu.Unlock()
 		stored, err := l.s.get(l.ctx, oldest.seq)
 		if l.ctx.Err() != nil {
 			return
 		}
+		l.mu.Lock()
+		answered := oldest.stored
+		same := !answered && err == nil && bytes.Equal(stored, oldest.data)
+		oldest.stored = answered || same
+		why := l.refusal
+		l.mu.Unlock()
 		switch {
-		case err == nil && bytes.Equal(stored, oldest.data):
-			l.mu.Lock()
-			oldest.stored = true
-			l.mu.Unlock()
+		case answered || same:
 			begun = time.Now()
 			continue
 		case err == nil:
 			l.fail(l.judge(oldest, stored))
 			continue
 		case time.Since(begun) > l.opt.GiveUp:
-			l.mu.Lock()
-			why := l.refusal
-			l.mu.Unlock()
 			l.fail(fmt.Errorf("stream %s: %w: whether message %d is stored is unknown since %v (%w; last refusal: %v)",
 				l.s.name, journal.ErrBroken, oldest.seq, time.Since(begun).Round(time.Millisecond), err, why))
 			continue
 		}
-		for _, m := range again {
-			if l.pub.publish(m.seq, m.seq-1, m.data) != nil {
-				break
-			}
-		}
+		l.again()
 		l.await(oldest)
+	}
+}
+
+// again sends all that has no answer once more. While it does, nothing is settled, so that the memory of the batches stays as it is.
+func (l *Log) again() {
+	l.notifying.Lock()
+	defer l.notifying.Unlock()
+	l.mu.Lock()
+	var list []*message
+	for _, m := range l.inflight {
+		if !m.stored {
+			list = append(list, m)
+		}
+	}
+	l.mu.Unlock()
+	for _, m := range list {
+		if l.pub.publish(m.seq, m.seq-1, m.data) != nil {
+			return
+		}
 	}
 }
 

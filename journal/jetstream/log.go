@@ -80,15 +80,16 @@ type item struct {
 
 // message is one message of the stream on its way.
 type message struct {
-	seq    uint64
-	data   []byte
-	base   journal.Position
-	covers uint64
-	size   int64            // of its batches
-	report bool             // the owner is to be told
-	head   journal.Position // a trim that is durable with it
-	sent   time.Time
-	stored bool
+	seq     uint64
+	data    []byte
+	base    journal.Position
+	covers  uint64
+	size    int64            // of its batches
+	report  bool             // the owner is to be told
+	head    journal.Position // a trim that is durable with it
+	sent    time.Time
+	sending bool // its data is being read
+	stored  bool
 }
 
 const (

@@ -107,8 +107,8 @@ func (s *stream) ensure(ctx context.Context) error {
 				continue // it is looked at as if others had made it
 			}
 		}
-		if errors.As(err, &refused) && refused.Code == 400 {
-			return err // it will not become better
+		if errors.As(err, &refused) && refused.ErrCode == uint16(server.JSStreamInvalidConfigF) {
+			return err // else it will become better when enough nodes are there
 		}
 		select {
 		case <-ctx.Done():
