@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -103,4 +105,40 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 			tb.Fatalf("waited 20 s in vain: %s", what)
 		}
 	}
+}
+
+var common struct {
+	once    sync.Once
+	cluster *cluster
+}
+
+// shared is a cluster for tests that do no harm to it.
+func shared(t *testing.T) *cluster {
+	t.Helper()
+	common.once.Do(func() { common.cluster = newCluster(packageTB{t}, nil) })
+	return common.cluster
+}
+
+// packageTB keeps what a test has made until the process ends.
+type packageTB struct{ testing.TB }
+
+func (p packageTB) Cleanup(func()) {}
+
+func (p packageTB) TempDir() string {
+	dir, err := os.MkdirTemp("", "godwit-jetstream")
+	if err != nil {
+		p.Fatal(err)
+	}
+	return dir
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if c := common.cluster; c != nil {
+		for i := range c.nodes {
+			c.stop(i)
+		}
+		os.RemoveAll(filepath.Dir(c.opts[0].Dir))
+	}
+	os.Exit(code)
 }

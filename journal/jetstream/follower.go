@@ -207,9 +207,9 @@ func (s *stream) state(ctx context.Context) (*server.StreamState, error) {
 // findHead looks from the end for a control, each of which names the head.
 func (s *stream) findHead(ctx context.Context, first, last uint64) (journal.Position, error) {
 	for seq := last; seq >= first; seq-- {
-		data, err := s.get(ctx, seq)
+		data, err := s.find(ctx, seq)
 		if err != nil {
-			return 0, fmt.Errorf("read message %d of stream %s: %w", seq, s.name, err)
+			return 0, err
 		}
 		if isPart(data) {
 			var p part
@@ -252,10 +252,14 @@ func (f *Follower) Next(ctx context.Context, fn func(journal.Record) error) (New
 		if n > 0 {
 			f.quiet, f.enquiry = 0, false
 		}
+		var owner ownerError
 		switch {
+		case errors.As(err, &owner):
+			f.Close()
+			return 0, owner.error
 		case err != nil && ctx.Err() != nil:
 			return 0, ctx.Err()
-		case err != nil && isFinal(err):
+		case err != nil && (isFinal(err) || f.s.node.conn.IsClosed()):
 			return 0, err
 		case err != nil:
 			f.opt.Logger.Debug("the log could not be read just now", "log", f.opt.Name, "error", err)
@@ -301,11 +305,6 @@ func (f *Follower) read(ctx context.Context, fn func(journal.Record) error) (n i
 		} else if f.chain.seq <= f.known && errors.Is(gerr, errNoMessage) {
 			err = f.s.missing(ctx, &f.chain)
 		}
-	}
-	var owner ownerError
-	if errors.As(err, &owner) {
-		err = owner.error
-		f.over = true
 	}
 	return n, err
 }

@@ -28,8 +28,11 @@ func (l *Log) tend() {
 		case <-ticker.C:
 		}
 		l.mu.Lock()
-		to := l.purgeTo
+		to, over := l.purgeTo, l.err != nil
 		l.mu.Unlock()
+		if over {
+			continue // what is to be done is for the next writer to do
+		}
 		if to >= head+purgeStep || to > head && to == l.Head() && l.idle() {
 			l.purge(to)
 			head = to

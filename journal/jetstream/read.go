@@ -96,9 +96,9 @@ func (s *stream) locate(ctx context.Context, x *index, at journal.Position) (uin
 
 // firstPart returns the first part of the batch of which a message is a part, and the message itself if it is none.
 func (s *stream) firstPart(ctx context.Context, seq uint64) (uint64, error) {
-	data, err := s.get(ctx, seq)
+	data, err := s.find(ctx, seq)
 	if err != nil {
-		return 0, fmt.Errorf("read message %d of stream %s: %w", seq, s.name, err)
+		return 0, err
 	}
 	if isPart(data) {
 		var p part
@@ -114,9 +114,9 @@ func (s *stream) firstPart(ctx context.Context, seq uint64) (uint64, error) {
 func (s *stream) search(ctx context.Context, x *index, at journal.Position, low, high uint64) (uint64, error) {
 	for low < high {
 		middle := low + (high-low+1)/2
-		data, err := s.get(ctx, middle)
+		data, err := s.find(ctx, middle)
 		if err != nil {
-			return 0, fmt.Errorf("read message %d of stream %s: %w", middle, s.name, err)
+			return 0, err
 		}
 		base, wrong := beginning(data)
 		if wrong != "" {

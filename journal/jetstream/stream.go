@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/godwitmq/godwit/journal"
 )
 
 // stream is the one stream of a log, and what is asked of its servers. Whatever they answer is only believed as far as the batches prove it.
@@ -205,6 +207,24 @@ func (s *stream) get(ctx context.Context, seq uint64) ([]byte, error) {
 		data, err = s.leaderGet(ctx, seq)
 	}
 	return data, err
+}
+
+// find reads a message that must be there, and asks until it is answered or ctx ends.
+func (s *stream) find(ctx context.Context, seq uint64) ([]byte, error) {
+	for {
+		data, err := s.get(ctx, seq)
+		if errors.Is(err, errNoMessage) {
+			return nil, &journal.CorruptError{File: s.name, Sequence: seq, Reason: "the message is missing"}
+		}
+		if err == nil || s.node.conn.IsClosed() {
+			return data, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("read message %d of stream %s: %w: %w", seq, s.name, ctx.Err(), err)
+		case <-time.After(poll):
+		}
+	}
 }
 
 // fetcher reads runs of messages. It has one inbox for all its requests; one goroutine uses it.

@@ -25,9 +25,17 @@ const (
 	electionMin = 600 * time.Millisecond
 	electionMax = 1200 * time.Millisecond
 	heartbeat   = 150 * time.Millisecond
+
+	serversElectionMin = 4 * time.Second
+	serversHeartbeat   = time.Second
 )
 
-// shortenTimers must come before the first server of the process is made.
-var shortenTimers = sync.OnceFunc(func() {
+// shortenTimers must come before the first server of the process is made. It returns false if the variables are not the server's: then all works, only elections
+// take as long as the server thinks.
+var shortenTimers = sync.OnceValue(func() bool {
+	if minElectionTimeout != serversElectionMin || hbInterval != serversHeartbeat || maxElectionTimeout <= minElectionTimeout {
+		return false
+	}
 	minElectionTimeout, maxElectionTimeout, hbInterval = electionMin, electionMax, heartbeat
+	return true
 })
