@@ -35,14 +35,18 @@ var (
 
 // CorruptError names the damage precisely, so that an operator can decide. It matches ErrCorrupt with errors.Is.
 type CorruptError struct {
-	File   string   // the file, or the stream's name
-	Offset int64    // bytes from the start of File
-	At     Position // of the batch or record
-	Reason string   // "checksum of batch 17 is 1a2b3c4d, computed 5e6f7081"
+	File     string   // the file, or the stream's name
+	Offset   int64    // bytes from the start of File
+	Sequence uint64   // of the stream's message; 0: File is a file
+	At       Position // of the batch or record
+	Reason   string   // "checksum of batch 17 is 1a2b3c4d, computed 5e6f7081"
 }
 
 // Error says what is damaged, where, and what can be done.
 func (e *CorruptError) Error() string {
+	if e.Sequence != 0 {
+		return fmt.Sprintf("journal is damaged: stream %s at message %d: %s", e.File, e.Sequence, e.Reason)
+	}
 	return fmt.Sprintf("journal is damaged: %s at offset %d: %s (see: godwit journal verify, godwit journal repair)", e.File, e.Offset, e.Reason)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/layout"
 )
 
 const (
@@ -285,19 +286,19 @@ var zeros [block]byte
 // seal completes a batch: only the writer knows what comes before it.
 func (l *Log) seal(it *item, durable journal.Position) {
 	h := &l.header
-	*h = header{
-		epoch:    l.epoch,
-		number:   l.number,
-		base:     it.at,
-		length:   uint32(len(it.buf)),
-		unsynced: uint32(it.at - durable),
-		prev:     l.hash,
+	*h = layout.Header{
+		Epoch:    l.epoch,
+		Number:   l.number,
+		Base:     it.at,
+		Length:   uint32(len(it.buf)),
+		Unsynced: uint32(it.at - durable),
+		Prev:     l.hash,
 	}
 	if it.own {
-		h.flags = flagControl
+		h.Flags = layout.FlagControl
 	} else {
-		h.count = it.count
+		h.Count = it.count
 	}
-	l.hash = h.seal(it.buf)
+	l.hash = h.Seal(it.buf)
 	l.number++
 }

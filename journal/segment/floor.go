@@ -20,6 +20,8 @@ const (
 	floorMagic = 0x464a5747
 )
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 func writeFloor(fsys vfs.FS, dir string, at journal.Position) error {
 	b := binary.LittleEndian.AppendUint32(nil, floorMagic)
 	b = binary.LittleEndian.AppendUint64(b, uint64(at))

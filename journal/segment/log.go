@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/layout"
 	"github.com/godwitmq/godwit/vfs"
 )
 
@@ -121,8 +122,8 @@ type Log struct {
 
 	// Only the writer uses these.
 	number uint64
-	hash   digest
-	header header
+	hash   layout.Digest
+	header layout.Header
 	spare  []item
 	group  []byte
 
@@ -197,8 +198,8 @@ func (l *Log) start(files []*segment) error {
 	if err := st.rewrite(); err != nil {
 		return err
 	}
-	l.epoch = st.link.epoch + 1
-	l.number, l.hash = max(1, st.link.number), st.link.hash
+	l.epoch = st.link.Epoch + 1
+	l.number, l.hash = max(1, st.link.Number), st.link.Hash
 	l.head.Store(uint64(st.head))
 	l.durable.Store(uint64(st.tail))
 	l.settled = st.head
@@ -210,7 +211,7 @@ func (l *Log) start(files []*segment) error {
 	if !fresh {
 		l.cur = st.live[len(st.live)-1]
 		if !st.clean {
-			l.log.Warn("journal was not closed; its tail is where the last whole batch ends", "dir", l.dir, "tail", uint64(st.tail), "epoch", st.link.epoch)
+			l.log.Warn("journal was not closed; its tail is where the last whole batch ends", "dir", l.dir, "tail", uint64(st.tail), "epoch", st.link.Epoch)
 		}
 	}
 	c := control{kind: controlOpen, head: st.head}

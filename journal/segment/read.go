@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/layout"
 )
 
 const (
@@ -155,24 +156,24 @@ func (w *walker) segmentTo(s *segment, end journal.Position) error {
 		if batch == nil {
 			return nil
 		}
-		if w.head.flags&flagGap != 0 && w.at > end {
-			return s.corrupt(w.head.base, "the gap reaches into the next segment")
+		if w.head.Flags&layout.FlagGap != 0 && w.at > end {
+			return s.corrupt(w.head.Base, "the gap reaches into the next segment")
 		}
 	}
 }
 
 // deliver calls fn for the records at or after from in verified batches.
 func deliver(batches []byte, from journal.Position, fn func(journal.Record) error) error {
-	var h header
+	var h layout.Header
 	for len(batches) > 0 {
-		h.parse(batches)
-		stored := int(h.stored())
-		if h.count > 0 && h.end() > from {
+		h.Parse(batches)
+		stored := int(h.Stored())
+		if h.Count > 0 && h.End() > from {
 			for at := headerSize; at < stored; {
 				length := int(binary.LittleEndian.Uint32(batches[at:]))
 				r := journal.Record{
-					Position: h.base + journal.Position(at),
-					Epoch:    h.epoch,
+					Position: h.Base + journal.Position(at),
+					Epoch:    h.Epoch,
 					Data:     batches[at+journal.FrameSize:][:length:length],
 				}
 				at += journal.FrameSize + length
@@ -277,8 +278,8 @@ func (l *Log) Header(at journal.Position) (head [journal.HeaderSize]byte, err er
 	if n, err := s.file.ReadAt(head[:], s.offset(at)); n < headerSize {
 		return head, l.readFailed(s, at, err)
 	}
-	var h header
-	if wrong := h.parse(head[:]); wrong != "" || h.base != at {
+	var h layout.Header
+	if wrong := h.Parse(head[:]); wrong != "" || h.Base != at {
 		return head, s.corrupt(at, "no batch begins here")
 	}
 	return head, nil

@@ -8,13 +8,14 @@ import (
 	"slices"
 
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/layout"
 )
 
 // state is what the files say.
 type state struct {
-	live  []*segment // in the order of the log; the last holds the tail
-	free  []*segment // hold nothing of the log
-	link  link       // for the next batch
+	live  []*segment  // in the order of the log; the last holds the tail
+	free  []*segment  // hold nothing of the log
+	link  layout.Link // for the next batch
 	head  journal.Position
 	tail  journal.Position
 	redo  journal.Position // redo..tail may never have been synced: the last group of writes
@@ -22,23 +23,23 @@ type state struct {
 }
 
 // first reads the batch at the start of a file: a control, or a gap made by Repair. Anything else is not of a log, or not any more.
-func first(s *segment) (h header, c control, ok bool, err error) {
+func first(s *segment) (h layout.Header, c control, ok bool, err error) {
 	var buf [controlSize]byte
 	n, err := s.file.ReadAt(buf[:], 0)
 	if err != nil && err != io.EOF {
 		return h, c, false, fmt.Errorf("read %s: %w", s.name, err)
 	}
-	if h.parse(buf[:n]) != "" {
+	if h.Parse(buf[:n]) != "" {
 		return h, c, false, nil
 	}
-	if h.flags&flagGap != 0 {
-		_, wrong := h.verify(buf[:headerSize])
+	if h.Flags&layout.FlagGap != 0 {
+		_, wrong := h.Verify(buf[:headerSize])
 		return h, c, wrong == "", nil
 	}
-	if h.flags&flagControl == 0 || h.length != controlSize || n < controlSize {
+	if h.Flags&layout.FlagControl == 0 || h.Length != controlSize || n < controlSize {
 		return h, c, false, nil
 	}
-	if _, wrong := h.verify(buf[:]); wrong != "" {
+	if _, wrong := h.Verify(buf[:]); wrong != "" {
 		return h, c, false, nil
 	}
 	c, ok = decodeControl(buf[:])
@@ -63,8 +64,8 @@ func examine(dir string, files []*segment) (*state, error) {
 			st.free = append(st.free, s)
 			continue
 		}
-		s.base = h.base
-		known = append(known, candidate{s, h.number})
+		s.base = h.Base
+		known = append(known, candidate{s, h.Number})
 	}
 	// Files that were trimmed away come before the head, in any state; those after it are in the order of both numbers.
 	slices.SortFunc(known, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.base, b.base)) })
@@ -72,7 +73,7 @@ func examine(dir string, files []*segment) (*state, error) {
 		st.live = append(st.live, k.segment)
 	}
 
-	var last header
+	var last layout.Header
 	for i := len(st.live) - 1; i >= 0; i-- {
 		headKnown, err := st.readTail(st.live[i], i == len(st.live)-1, &last)
 		if err != nil {
@@ -102,7 +103,7 @@ func examine(dir string, files []*segment) (*state, error) {
 }
 
 // readTail walks a segment for the newest control and, in the last segment, for the tail.
-func (st *state) readTail(s *segment, isLast bool, last *header) (headKnown bool, err error) {
+func (st *state) readTail(s *segment, isLast bool, last *layout.Header) (headKnown bool, err error) {
 	w := &walker{}
 	w.begin(s, s.base, s.base+journal.Position(s.size))
 	for {
@@ -119,7 +120,7 @@ func (st *state) readTail(s *segment, isLast bool, last *header) (headKnown bool
 		}
 		*last = w.head
 		closed := false
-		if w.head.flags&flagControl != 0 {
+		if w.head.Flags&layout.FlagControl != 0 {
 			if c, ok := decodeControl(batch); ok {
 				st.head, headKnown = c.head, true
 				closed = c.kind == controlClose
@@ -131,7 +132,7 @@ func (st *state) readTail(s *segment, isLast bool, last *header) (headKnown bool
 	}
 	if isLast {
 		st.link, st.tail = w.link, w.at
-		st.redo = max(s.base, last.durable())
+		st.redo = max(s.base, last.Durable())
 	}
 	return headKnown, nil
 }
@@ -140,16 +141,16 @@ func (st *state) readTail(s *segment, isLast bool, last *header) (headKnown bool
 // was written. So a batch anywhere that names a position behind the tail proves that durable batches are gone. Others are what a
 // crash left of writes that were never acknowledged, or what a reused file held before.
 func (st *state) lookBeyond() error {
-	proof := func(h *header) bool { return h.durable() > st.tail }
-	damage := func(s *segment, at int64, by *header, in *segment, off int64) error {
+	proof := func(h *layout.Header) bool { return h.Durable() > st.tail }
+	damage := func(s *segment, at int64, by *layout.Header, in *segment, off int64) error {
 		return &journal.CorruptError{File: s.name, Offset: at, At: st.tail,
-			Reason: fmt.Sprintf("batch %d is not readable, but batch %d is (%s at offset %d)", st.link.number, by.number, in.name, off)}
+			Reason: fmt.Sprintf("batch %d is not readable, but batch %d is (%s at offset %d)", st.link.Number, by.Number, in.name, off)}
 	}
 	if n := len(st.live); n > 0 {
 		s := st.live[n-1]
 		from := s.offset(st.tail)
-		h, off, found, err := evidence(s, from, func(h *header, off int64) bool {
-			return h.base == s.base+journal.Position(off) && proof(h)
+		h, off, found, err := evidence(s, from, func(h *layout.Header, off int64) bool {
+			return h.Base == s.base+journal.Position(off) && proof(h)
 		})
 		if err != nil {
 			return err
@@ -158,19 +159,19 @@ func (st *state) lookBeyond() error {
 			return damage(s, from, &h, s, off)
 		}
 		// A whole batch just here that does not follow is another history, unless it is of an earlier epoch.
-		if h.parse(readHeader(s, from)) == "" && h.base == st.tail && h.number == st.link.number && h.epoch >= st.link.epoch &&
-			h.length >= minBatch && from+h.stored() <= s.size {
-			batch := make([]byte, h.stored())
+		if h.Parse(readHeader(s, from)) == "" && h.Base == st.tail && h.Number == st.link.Number && h.Epoch >= st.link.Epoch &&
+			h.Length >= minBatch && from+h.Stored() <= s.size {
+			batch := make([]byte, h.Stored())
 			if _, err := s.file.ReadAt(batch, from); err == nil {
-				if _, wrong := h.verify(batch); wrong == "" {
-					return s.corrupt(st.tail, st.link.check(&h))
+				if _, wrong := h.Verify(batch); wrong == "" {
+					return s.corrupt(st.tail, st.link.Check(&h))
 				}
 			}
 		}
 	}
 	for _, s := range st.free {
-		h, off, found, err := evidence(s, 0, func(h *header, off int64) bool {
-			return uint64(h.base) >= uint64(off) && proof(h)
+		h, off, found, err := evidence(s, 0, func(h *layout.Header, off int64) bool {
+			return uint64(h.Base) >= uint64(off) && proof(h)
 		})
 		if err != nil {
 			return err

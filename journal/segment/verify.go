@@ -11,6 +11,7 @@ import (
 
 	"github.com/godwitmq/godwit/journal"
 	"github.com/godwitmq/godwit/journal/checkpoint"
+	"github.com/godwitmq/godwit/journal/layout"
 	"github.com/godwitmq/godwit/vfs"
 )
 
@@ -54,7 +55,7 @@ type Damage struct {
 	seg    *segment // nil: no file has it
 	length int64    // of the range in the file
 	atEnd  bool     // nothing follows
-	gap    header
+	gap    layout.Header
 }
 
 // Lost is a record in a damaged range. It belongs to a batch that cannot be proved whole, so it is given up even if it is readable.
@@ -68,7 +69,7 @@ type run struct {
 	seg           *segment
 	base, end     journal.Position
 	first, last   uint64
-	prev, hash    digest
+	prev, hash    layout.Digest
 	begun, epoch  uint64 // of the first and the last batch
 	gap           bool   // begins with a gap
 	durable       journal.Position
@@ -173,20 +174,20 @@ func runsOf(s *segment) (runs []*run, err error) {
 	var r *run
 	for off := int64(0); ; {
 		known := len(runs) > 0
-		h, at, found, err := evidence(s, off, func(h *header, at int64) bool {
-			if uint64(h.base) < uint64(at) {
+		h, at, found, err := evidence(s, off, func(h *layout.Header, at int64) bool {
+			if uint64(h.Base) < uint64(at) {
 				return false
 			}
-			return !known && at == 0 || h.base-journal.Position(at) == s.base || !known
+			return !known && at == 0 || h.Base-journal.Position(at) == s.base || !known
 		})
 		if err != nil || !found {
 			return runs, err
 		}
-		s.base = h.base - journal.Position(at)
-		r = &run{seg: s, base: h.base, first: h.number, prev: h.prev, begun: h.epoch, gap: h.flags&flagGap != 0}
+		s.base = h.Base - journal.Position(at)
+		r = &run{seg: s, base: h.Base, first: h.Number, prev: h.Prev, begun: h.Epoch, gap: h.Flags&layout.FlagGap != 0}
 		runs = append(runs, r)
-		w.link = link{}
-		w.begin(s, h.base, s.base+journal.Position(s.size))
+		w.link = layout.Link{}
+		w.begin(s, h.Base, s.base+journal.Position(s.size))
 		for {
 			batch, err := w.next()
 			if err != nil {
@@ -201,14 +202,14 @@ func runsOf(s *segment) (runs []*run, err error) {
 				break
 			}
 			r.add(&w.head, batch)
-			if r.closed = false; w.head.flags&flagControl != 0 {
+			if r.closed = false; w.head.Flags&layout.FlagControl != 0 {
 				if c, ok := decodeControl(batch); ok {
 					r.head, r.hasHead = c.head, true
 					r.closed = c.kind == controlClose
 				}
 			}
 		}
-		r.end, r.hash = w.at, w.link.hash
+		r.end, r.hash = w.at, w.link.Hash
 		off = s.offset(w.at)
 		if off >= s.size {
 			return runs, nil
@@ -216,15 +217,15 @@ func runsOf(s *segment) (runs []*run, err error) {
 	}
 }
 
-func (r *run) add(h *header, batch []byte) {
-	r.last, r.epoch = h.number, h.epoch
-	r.durable = max(r.durable, h.durable())
-	if h.count > 0 {
+func (r *run) add(h *layout.Header, batch []byte) {
+	r.last, r.epoch = h.Number, h.Epoch
+	r.durable = max(r.durable, h.Durable())
+	if h.Count > 0 {
 		r.data++
-		r.records += uint64(h.count)
+		r.records += uint64(h.Count)
 	}
-	if h.flags&flagGap != 0 {
-		r.gaps = append(r.gaps, Damage{File: r.seg.name, Offset: r.seg.offset(h.base), From: h.base, To: h.end(), LastBatch: h.number, Reason: "given up by an earlier repair"})
+	if h.Flags&layout.FlagGap != 0 {
+		r.gaps = append(r.gaps, Damage{File: r.seg.name, Offset: r.seg.offset(h.Base), From: h.Base, To: h.End(), LastBatch: h.Number, Reason: "given up by an earlier repair"})
 	}
 }
 
@@ -312,7 +313,7 @@ func missing(seg *segment, from, to journal.Position, firstBatch uint64, next *r
 		d.File, d.Offset = seg.name, seg.offset(from)
 		d.length = min(int64(to-from), seg.size-d.Offset)
 	}
-	d.gap = header{flags: flagGap, epoch: next.begun, number: next.first - 1, base: from, prev: next.prev}
+	d.gap = layout.Header{Flags: layout.FlagGap, Epoch: next.begun, Number: next.first - 1, Base: from, Prev: next.prev}
 	return d
 }
 
@@ -363,24 +364,24 @@ func (d *Damage) salvage(lost func(Lost)) error {
 		return fmt.Errorf("read %s at offset %d: %w", d.File, d.Offset, err)
 	}
 	for at := 0; at+headerSize < len(buf); {
-		var h header
+		var h layout.Header
 		end := len(buf)
-		plain := h.parse(buf[at:]) == "" && h.base == d.From+journal.Position(at)
+		plain := h.Parse(buf[at:]) == "" && h.Base == d.From+journal.Position(at)
 		if plain {
-			if h.length >= minBatch && uint64(h.length) <= uint64(len(buf)-at) {
-				end = at + int(h.length)
+			if h.Length >= minBatch && uint64(h.Length) <= uint64(len(buf)-at) {
+				end = at + int(h.Length)
 			}
-			if h.flags&(flagControl|flagGap) != 0 {
+			if h.Flags&(layout.FlagControl|layout.FlagGap) != 0 {
 				at = end
 				continue
 			}
 		}
 		for p := at + headerSize; p+journal.FrameSize <= end; {
-			length := frameLength(buf[p:])
+			length := layout.FrameLength(buf[p:])
 			if length > uint64(end-p-journal.FrameSize) {
 				break
 			}
-			data, wrong := frame(buf[:end], p)
+			data, wrong := layout.Frame(buf[:end], p)
 			if wrong != "" {
 				if !plain || length == 0 {
 					break
@@ -408,9 +409,9 @@ func (d *Damage) repair(fs vfs.FS, dir string) error {
 		}
 		return writeFloor(fs, dir, d.From)
 	}
-	d.gap.length = uint32(d.To - d.From)
+	d.gap.Length = uint32(d.To - d.From)
 	gap := make([]byte, headerSize)
-	d.gap.seal(gap)
+	d.gap.Seal(gap)
 	if d.seg == nil {
 		names, err := fs.ReadDir(dir)
 		if err != nil {

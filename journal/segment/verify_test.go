@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/layout"
 	"github.com/godwitmq/godwit/vfs"
 )
 
@@ -364,8 +365,8 @@ func FuzzRecover(f *testing.F) {
 
 // resealFirst makes the checksum of the first batch right, so that the fuzzer gets behind it.
 func resealFirst(content []byte) {
-	var h header
-	if h.parse(content) == "" && h.length >= headerSize && int64(len(content)) >= h.stored() {
-		h.seal(content[:h.stored()])
+	var h layout.Header
+	if h.Parse(content) == "" && h.Length >= headerSize && int64(len(content)) >= h.Stored() {
+		h.Seal(content[:h.Stored()])
 	}
 }

@@ -8,48 +8,19 @@ import (
 	"io"
 
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/layout"
 )
 
 // chunkSize is how much is read from a file at once.
 const chunkSize = 1 << 20
-
-// link is what the next batch must follow. The zero value follows anything.
-type link struct {
-	known  bool
-	epoch  uint64 // of the last batch
-	number uint64 // of the next
-	hash   digest // of the last batch
-}
-
-// check says why a batch, valid in itself, is not the next one.
-func (l *link) check(h *header) (wrong string) {
-	gap := h.flags&flagGap != 0
-	switch {
-	case !l.known:
-	case h.epoch < l.epoch:
-		return fmt.Sprintf("batch %d is of epoch %d, older than %d before it", h.number, h.epoch, l.epoch)
-	case gap && h.number+1 < l.number:
-		return fmt.Sprintf("a gap up to batch %d follows batch %d", h.number, l.number-1)
-	case gap:
-	case h.number != l.number:
-		return fmt.Sprintf("batch %d stands where %d belongs", h.number, l.number)
-	case h.prev != l.hash:
-		return fmt.Sprintf("batch %d does not follow the batch before it: its chain hash is %x, computed %x", h.number, h.prev, l.hash)
-	}
-	return ""
-}
-
-func (l *link) advance(h *header, hash digest) {
-	*l = link{known: true, epoch: h.epoch, number: h.number + 1, hash: hash}
-}
 
 // walker reads the batches of one segment in order and verifies them.
 type walker struct {
 	seg  *segment
 	at   journal.Position // of the next batch
 	end  journal.Position // where the segment's content ends at most
-	link link
-	head header // of the batch that next returned
+	link layout.Link
+	head layout.Header // of the batch that next returned
 
 	buf  []byte
 	r, n int // buf[r:n] was read and not yet verified
@@ -113,33 +84,33 @@ func (w *walker) next() ([]byte, error) {
 		return nil, err
 	}
 	h := &w.head
-	if wrong := h.parse(w.buf[w.r:]); wrong != "" {
+	if wrong := h.Parse(w.buf[w.r:]); wrong != "" {
 		return nil, w.seg.corrupt(w.at, wrong)
 	}
 	switch {
-	case h.base != w.at:
-		return nil, w.seg.corrupt(w.at, fmt.Sprintf("batch %d of position %d stands at position %d", h.number, h.base, w.at))
-	case h.length < minBatch || h.stored() > int64(left):
-		return nil, w.seg.corrupt(w.at, fmt.Sprintf("length of batch %d is %d, %d are left", h.number, h.length, left))
-	case uint64(h.unsynced) > uint64(h.base):
-		return nil, w.seg.corrupt(w.at, fmt.Sprintf("batch %d claims %d unsynced bytes before it", h.number, h.unsynced))
+	case h.Base != w.at:
+		return nil, w.seg.corrupt(w.at, fmt.Sprintf("batch %d of position %d stands at position %d", h.Number, h.Base, w.at))
+	case h.Length < minBatch || h.Stored() > int64(left):
+		return nil, w.seg.corrupt(w.at, fmt.Sprintf("length of batch %d is %d, %d are left", h.Number, h.Length, left))
+	case uint64(h.Unsynced) > uint64(h.Base):
+		return nil, w.seg.corrupt(w.at, fmt.Sprintf("batch %d claims %d unsynced bytes before it", h.Number, h.Unsynced))
 	}
-	stored := int(h.stored())
+	stored := int(h.Stored())
 	if err := w.fill(stored); err != nil {
 		return nil, err
 	}
 	batch := w.buf[w.r : w.r+stored]
-	hash, wrong := h.verify(batch)
+	hash, wrong := h.Verify(batch)
 	if wrong == "" {
-		wrong = w.link.check(h)
+		wrong = w.link.Check(h)
 	}
 	if wrong != "" {
 		return nil, w.seg.corrupt(w.at, wrong)
 	}
-	w.link.advance(h, hash)
-	w.at = h.end()
+	w.link.Advance(h, hash)
+	w.at = h.End()
 	w.r += stored
-	if h.flags&flagGap != 0 {
+	if h.Flags&layout.FlagGap != 0 {
 		w.end = max(w.end, w.at)
 		w.n = w.r // what was read of the gap is skipped
 	}
@@ -148,8 +119,8 @@ func (w *walker) next() ([]byte, error) {
 
 // evidence looks in a file, from an offset on, for a whole batch that satisfies ok, and returns its header and offset.
 // It is how damage is told from a torn tail, and how Verify finds the log again behind damage.
-func evidence(s *segment, from int64, ok func(h *header, off int64) bool) (h header, off int64, found bool, err error) {
-	mark := binary.LittleEndian.AppendUint32(nil, magic)
+func evidence(s *segment, from int64, ok func(h *layout.Header, off int64) bool) (h layout.Header, off int64, found bool, err error) {
+	mark := binary.LittleEndian.AppendUint32(nil, layout.Magic)
 	buf := make([]byte, min(chunkSize, max(0, s.size-from)))
 	var whole []byte
 	for from+headerSize <= s.size {
@@ -167,20 +138,20 @@ func evidence(s *segment, from int64, ok func(h *header, off int64) bool) (h hea
 			}
 			i += j
 			off := from + int64(i)
-			if h.parse(buf[i:n]) != "" || h.length < minBatch || off+h.stored() > s.size || uint64(h.unsynced) > uint64(h.base) || !ok(&h, off) {
+			if h.Parse(buf[i:n]) != "" || h.Length < minBatch || off+h.Stored() > s.size || uint64(h.Unsynced) > uint64(h.Base) || !ok(&h, off) {
 				continue
 			}
 			batch := buf[i:n]
-			if int64(len(batch)) < h.stored() {
-				if int64(len(whole)) < h.stored() {
-					whole = make([]byte, h.stored())
+			if int64(len(batch)) < h.Stored() {
+				if int64(len(whole)) < h.Stored() {
+					whole = make([]byte, h.Stored())
 				}
 				batch = whole
-				if _, err := s.file.ReadAt(batch[:h.stored()], off); err != nil {
+				if _, err := s.file.ReadAt(batch[:h.Stored()], off); err != nil {
 					return h, 0, false, fmt.Errorf("read %s at offset %d: %w", s.name, off, err)
 				}
 			}
-			if _, wrong := h.verify(batch[:h.stored()]); wrong == "" {
+			if _, wrong := h.Verify(batch[:h.Stored()]); wrong == "" {
 				return h, off, true, nil
 			}
 		}

@@ -1,0 +1,471 @@
+package jetstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/layout"
+)
+
+// Options of a log. The zero value works.
+type Options struct {
+	// Name of the log: letters, digits, - and _. "" means "broker".
+	Name string
+	// Shard is the number of the part of the broker whose log it is.
+	Shard int
+	// Replicas is how many nodes have the log: 1 or 3. 0 means 3 on a node with peers and on an external cluster, else 1.
+	Replicas int
+	// Instance is who this is in the log, at most 255 bytes. "" means the node's name.
+	Instance string
+	// MaxBytes limits what the log takes on each node. 0 means that the disk is the limit; for an external cluster: none.
+	MaxBytes int64
+	// Reserve is what only urgent appends may use, in bytes. 0 means 4 MiB.
+	Reserve int64
+	// MaxPending is how many bytes may wait to become durable before Append blocks. 0 means 64 MiB.
+	MaxPending int64
+	// Heartbeat is how often a writer says in the log that it is there if it has nothing else to say. 0 means 50 ms with more than one replica, and never with
+	// one; negative means never.
+	Heartbeat time.Duration
+	// Silence is how long a follower hears nothing before it says so. 0 means 300 ms.
+	Silence time.Duration
+	// GiveUp is how long an append that is not answered is tried before the log breaks. 0 means 30 s: longer than the nodes need to agree on a new leader.
+	GiveUp time.Duration
+	// LeaderOn names nodes that are to lead the stream, the best first, if they can. Others are taken if they cannot; the node of the log's writer never.
+	LeaderOn []string
+	// Logger gets what an operator should know. nil means slog.Default.
+	Logger *slog.Logger
+}
+
+func (o *Options) complete(node *Node) error {
+	if o.Name == "" {
+		o.Name = "broker"
+	}
+	for _, r := range o.Name {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_') {
+			return fmt.Errorf("name of a log is %q: must be letters, digits, - and _", o.Name)
+		}
+	}
+	if o.Replicas == 0 {
+		o.Replicas = 3
+		if node.server != nil && node.server.ClusterName() == "" {
+			o.Replicas = 1
+		}
+	}
+	if o.Instance == "" {
+		o.Instance = node.name
+	}
+	if len(o.Instance) > maxName {
+		return fmt.Errorf("name of an instance has %d bytes, at most %d are allowed", len(o.Instance), maxName)
+	}
+	if o.Reserve == 0 {
+		o.Reserve = 4 << 20
+	}
+	if o.MaxPending == 0 {
+		o.MaxPending = 64 << 20
+	}
+	if o.Heartbeat == 0 && o.Replicas > 1 {
+		o.Heartbeat = 50 * time.Millisecond
+	}
+	if o.Silence == 0 {
+		o.Silence = 300 * time.Millisecond
+	}
+	if o.GiveUp == 0 {
+		o.GiveUp = 30 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return nil
+}
+
+// poll is how often a follower looks for what is new, once it has read all there is.
+const poll = 20 * time.Millisecond
+
+// News is what a follower has learned.
+type News int
+
+// What Next returns.
+const (
+	// Advanced: the log has grown.
+	Advanced News = iota + 1
+	// Silent: all is read, and for Options.Silence nothing came.
+	Silent
+	// Vacant: all is read, and the log has no writer: it is new, its writer has closed it, or handed it over to this instance.
+	Vacant
+)
+
+func (n News) String() string {
+	return [...]string{"nothing", "advanced", "silent", "vacant"}[n]
+}
+
+// Follower reads a log as it grows, without being its writer, and becomes its writer by Lead. One goroutine uses it.
+type Follower struct {
+	s     *stream
+	opt   Options
+	fetch *fetcher
+	index *index
+	chain chain
+	head  journal.Position
+	from  journal.Position // records before it are not wanted
+
+	leader  string // the instance whose epoch it is
+	vacant  bool
+	first   uint64        // the stream's first message when following began
+	known   uint64        // the stream has this message
+	quiet   time.Duration // for how long nothing has come; a pause of this process does not count
+	polled  time.Time
+	enquiry bool // the stream's leader was asked in this quiet
+	over    bool // Lead has succeeded, or Close was called
+}
+
+// Follow begins to follow a log, which is made if it is not there. Records come from the first at or after `from`; 0 means the head. It waits until most of the
+// nodes are there. Errors: journal.ErrTrimmed, journal.ErrCorrupt, what ctx says, and what the stream's servers say.
+func Follow(ctx context.Context, node *Node, opt Options, from journal.Position) (*Follower, error) {
+	f, err := follow(ctx, node, opt, func(f *Follower) (seq uint64, err error) {
+		if from == 0 {
+			from = f.head
+		}
+		f.from = from
+		if from < f.head {
+			return 0, f.s.trimmed(from, f.head)
+		}
+		if seq, err = f.s.locate(ctx, f.index, from); err != nil {
+			return 0, err
+		}
+		return f.s.firstPart(ctx, seq)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("follow log %s: %w", opt.Name, err)
+	}
+	return f, nil
+}
+
+// follow begins at the message that start says.
+func follow(ctx context.Context, node *Node, opt Options, start func(f *Follower) (seq uint64, err error)) (*Follower, error) {
+	if err := opt.complete(node); err != nil {
+		return nil, err
+	}
+	s := newStream(node, opt.Name, opt.Shard, opt.Replicas)
+	if err := s.ensure(ctx); err != nil {
+		return nil, err
+	}
+	f := &Follower{s: s, opt: opt, index: &index{}, polled: time.Now(), first: 1}
+	f.chain = chain{stream: s.name, seq: 1}
+	var err error
+	if f.fetch, err = s.fetcher(); err != nil {
+		return nil, err
+	}
+	begin := func() error {
+		state, err := s.state(ctx)
+		if err != nil {
+			return err
+		}
+		if state.LastSeq == 0 {
+			f.vacant = true
+			return nil
+		}
+		if state.Msgs == 0 {
+			return &journal.CorruptError{File: s.name, Sequence: state.LastSeq, Reason: "the stream has lost all its messages"}
+		}
+		f.first, f.known = state.FirstSeq, state.LastSeq
+		if f.head, err = s.findHead(ctx, state.FirstSeq, state.LastSeq); err != nil {
+			return err
+		}
+		f.chain.seq, err = start(f)
+		return err
+	}
+	if err := begin(); err != nil {
+		f.fetch.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// state asks for the stream's first and last sequence until it is answered.
+func (s *stream) state(ctx context.Context) (*server.StreamState, error) {
+	for {
+		info, err := s.info(ctx)
+		if err == nil {
+			return &info.State, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ctx.Err(), err)
+		case <-time.After(poll):
+		}
+	}
+}
+
+// findHead looks from the end for a control, each of which names the head.
+func (s *stream) findHead(ctx context.Context, first, last uint64) (journal.Position, error) {
+	for seq := last; seq >= first; seq-- {
+		data, err := s.find(ctx, seq)
+		if err != nil {
+			return 0, err
+		}
+		if isPart(data) {
+			var p part
+			if wrong := p.decode(data); wrong != "" {
+				return 0, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
+			}
+			seq -= min(uint64(p.index), seq-1) // the parts before it have no control either
+			continue
+		}
+		var head journal.Position
+		found := false
+		wrong, _ := eachBatch(data, func(h *layout.Header, batch []byte, _ layout.Digest) error {
+			if c, ok := decodeControl(batch); ok && h.Flags == layout.FlagControl {
+				head, found = c.head, true
+			}
+			return nil
+		})
+		if wrong != "" {
+			return 0, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
+		}
+		if found {
+			return head, nil
+		}
+	}
+	return 0, &journal.CorruptError{File: s.name, Sequence: first, Reason: fmt.Sprintf("messages %d to %d do not say where the log begins", first, last)}
+}
+
+// Next gives fn the records that have come, in order, each proved to continue those before. It waits until something has come, for Options.Silence at most, and
+// then says what there is to know. An error of fn is returned as it is, and ends the follower's use. Other errors: journal.ErrCorrupt, journal.ErrTrimmed (the head
+// has passed this follower), journal.ErrClosed, what ctx says.
+func (f *Follower) Next(ctx context.Context, fn func(journal.Record) error) (News, error) {
+	if f.over {
+		return 0, fmt.Errorf("follow log %s: %w", f.opt.Name, journal.ErrClosed)
+	}
+	for {
+		n, err := f.read(ctx, fn)
+		now := time.Now()
+		passed := now.Sub(f.polled)
+		f.polled = now
+		if n > 0 {
+			f.quiet, f.enquiry = 0, false
+		}
+		var owner ownerError
+		switch {
+		case errors.As(err, &owner):
+			f.Close()
+			return 0, owner.error
+		case err != nil && ctx.Err() != nil:
+			return 0, ctx.Err()
+		case err != nil && (isFinal(err) || f.s.node.conn.IsClosed()):
+			return 0, err
+		case err != nil:
+			f.opt.Logger.Debug("the log could not be read just now", "log", f.opt.Name, "error", err)
+		case n > 0:
+			return Advanced, nil
+		case f.vacant:
+			return Vacant, nil
+		}
+		// A process that was stopped, or a poll that took long, proves nothing about the writer.
+		f.quiet += min(passed, 2*poll)
+		if f.quiet >= f.opt.Silence {
+			return Silent, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(poll):
+		}
+	}
+}
+
+// ownerError is an error of the function that records are given to.
+type ownerError struct{ error }
+
+// isFinal says whether reading again cannot help.
+func isFinal(err error) bool {
+	var owner ownerError
+	return errors.As(err, &owner) || errors.Is(err, journal.ErrCorrupt) || errors.Is(err, journal.ErrTrimmed)
+}
+
+// read reads what there is now.
+func (f *Follower) read(ctx context.Context, fn func(journal.Record) error) (n int, err error) {
+	take := func(h *layout.Header, batch []byte) error { return f.take(h, batch, fn) }
+	n, _, err = f.s.advance(ctx, f.fetch, &f.chain, f.index, take, f.opt.Logger)
+	// What the nearest replica does not have, or cannot read, the stream's leader may have.
+	doubt := f.quiet >= f.opt.Silence/2 && !f.enquiry
+	if n == 0 && err == nil && (doubt || f.chain.seq <= f.known) {
+		f.enquiry = true
+		short, cancel := context.WithTimeout(ctx, askTimeout/2)
+		defer cancel()
+		if data, gerr := f.s.leaderGet(short, f.chain.seq); gerr == nil {
+			n, err = 1, f.s.pass(&f.chain, f.index, f.chain.seq, data, take)
+		} else if f.chain.seq <= f.known && errors.Is(gerr, errNoMessage) {
+			err = f.s.missing(ctx, &f.chain)
+		}
+	}
+	return n, err
+}
+
+// take looks at one batch of the log.
+func (f *Follower) take(h *layout.Header, batch []byte, fn func(journal.Record) error) error {
+	if h.Flags == layout.FlagControl {
+		c, ok := decodeControl(batch)
+		if !ok {
+			return nil
+		}
+		f.head = max(f.head, c.head)
+		switch c.kind {
+		case controlOpen:
+			f.leader, f.vacant = c.name, false
+		case controlClose:
+			f.vacant = true
+		case controlHandOver:
+			f.vacant = c.name == f.opt.Instance
+			f.leader = c.name
+		}
+		return nil
+	}
+	f.vacant = false
+	if fn == nil {
+		return nil
+	}
+	if err := eachRecord(h, batch, f.from, fn); err != nil {
+		return ownerError{err}
+	}
+	return nil
+}
+
+// eachRecord calls fn for the records of a verified batch at or after a position.
+func eachRecord(h *layout.Header, batch []byte, from journal.Position, fn func(journal.Record) error) error {
+	if h.End() <= from {
+		return nil
+	}
+	for at := layout.HeaderSize; at < len(batch); {
+		length := int(layout.FrameLength(batch[at:]))
+		r := journal.Record{
+			Position: h.Base + journal.Position(at),
+			Epoch:    h.Epoch,
+			Data:     batch[at+journal.FrameSize:][:length:length],
+		}
+		at += journal.FrameSize + length
+		if r.Position < from {
+			continue
+		}
+		if err := fn(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Leader is the instance whose epoch it is, as far as the log was read, and the epoch; "" and 0 if there was none.
+func (f *Follower) Leader() (instance string, epoch uint64) { return f.leader, f.chain.link.Epoch }
+
+// Head is the position of the oldest record kept, Tail the one after the newest that was read.
+func (f *Follower) Head() journal.Position { return f.head }
+
+// Tail is the position up to which the log was read.
+func (f *Follower) Tail() journal.Position { return f.chain.at }
+
+// Lag is by how many of the stream's messages the follower is behind, as the stream's leader counts.
+func (f *Follower) Lag(ctx context.Context) (uint64, error) {
+	info, err := f.s.info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return info.State.LastSeq + 1 - min(f.chain.seq, info.State.LastSeq+1), nil
+}
+
+// Close ends the follower. Nothing is to be done after Lead has succeeded.
+func (f *Follower) Close() {
+	if !f.over {
+		f.over = true
+		f.fetch.close()
+	}
+}
+
+// Lead becomes the log's writer by appending the next epoch just behind what was read. If that is not the end of the log, somebody else has written: then it
+// returns journal.ErrDeposed, and following goes on. Once it has succeeded, the follower is used up, and all before the new epoch has been given to Next's function. While most of
+// the nodes cannot be reached, it tries until ctx ends; then whether this epoch will begin is unknown (journal.ErrBroken), and following goes on and tells.
+func (f *Follower) Lead(ctx context.Context, notify journal.Notify) (*Log, error) {
+	if f.over {
+		return nil, fmt.Errorf("lead log %s: %w", f.opt.Name, journal.ErrClosed)
+	}
+	c := control{kind: controlOpen, head: f.head, nonce: rand.Uint64(), name: f.opt.Instance}
+	if !f.chain.link.Known {
+		c.head = f.chain.at + journal.Position(len(c.encode()))
+	}
+	data := c.encode()
+	h := layout.Header{
+		Flags:  layout.FlagControl,
+		Epoch:  f.chain.link.Epoch + 1,
+		Number: max(1, f.chain.link.Number),
+		Base:   f.chain.at,
+		Length: uint32(len(data)),
+		Prev:   f.chain.link.Hash,
+	}
+	hash := h.Seal(data)
+	f.quiet, f.enquiry = 0, false
+	if last, err := f.s.append(ctx, f.chain.seq, data); err != nil {
+		f.known = max(f.known, last)
+		return nil, fmt.Errorf("lead log %s at position %d in epoch %d: %w", f.opt.Name, h.Base, h.Epoch, err)
+	}
+	f.index.add(f.chain.seq, h.Base, uint64(h.Length))
+	f.chain.link.Advance(&h, hash)
+	f.chain.seq++
+	f.chain.at = h.End()
+	f.chain.long = nil
+	f.head = c.head
+	f.over = true
+	f.fetch.close()
+	return newLog(f, notify)
+}
+
+// append stores one message as the given sequence, and reads back what is there when no answer says whether it was. Errors: journal.ErrDeposed if another has that sequence (with
+// the last known one), journal.ErrBroken if it is unknown when ctx ends.
+func (s *stream) append(ctx context.Context, seq uint64, data []byte) (last uint64, err error) {
+	answers := make(chan verdict, 16)
+	p, err := s.publisher(func(_ uint64, v verdict) {
+		select {
+		case answers <- v:
+		default:
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer p.close()
+	var reason error
+	for {
+		var v verdict
+		if reason = p.publish(seq, seq-1, data); reason == nil {
+			select {
+			case v = <-answers:
+				if v.err != nil {
+					reason = v.err
+				}
+			case <-time.After(askTimeout):
+				reason = errors.New("no answer")
+			case <-ctx.Done():
+			}
+		}
+		if v.seq == seq {
+			return seq, nil
+		}
+		stored, gerr := s.get(ctx, seq)
+		switch {
+		case gerr == nil && bytes.Equal(stored, data):
+			return seq, nil
+		case gerr == nil:
+			return seq, fmt.Errorf("%w: message %d of stream %s is another's", journal.ErrDeposed, seq, s.name)
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("%w: message %d of stream %s: whether it is stored is unknown: %w (%w, %w)", journal.ErrBroken, seq, s.name, ctx.Err(), reason, gerr)
+		case <-time.After(poll):
+		}
+	}
+}

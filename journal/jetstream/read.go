@@ -1,0 +1,427 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/layout"
+)
+
+func (s *stream) trimmed(at, head journal.Position) error {
+	return fmt.Errorf("read stream %s at position %d, the log's head is %d: %w", s.name, at, head, journal.ErrTrimmed)
+}
+
+// pass takes one message into the chain and the index.
+func (s *stream) pass(c *chain, x *index, seq uint64, data []byte, take func(*layout.Header, []byte) error) error {
+	begun := c.at
+	known := c.link.Known
+	covers, err := c.next(seq, data, take)
+	if err != nil {
+		return err
+	}
+	if !known && covers > 0 {
+		begun = c.at - journal.Position(covers)
+	}
+	if known || covers > 0 {
+		x.add(seq, begun, covers)
+	}
+	return nil
+}
+
+// advance takes what the nearest replica has from the chain's next message on, up to a limit. What that replica has lost or damaged is read from the stream's
+// leader. It returns how many messages were taken and how many more there are.
+func (s *stream) advance(ctx context.Context, f *fetcher, c *chain, x *index, take func(*layout.Header, []byte) error, log *slog.Logger) (n int, more uint64, err error) {
+	_, more, err = f.fetch(ctx, c.seq, func(seq uint64, data []byte) error {
+		for c.seq < seq {
+			other, err := s.leaderGet(ctx, c.seq)
+			if errors.Is(err, errNoMessage) {
+				return s.missing(ctx, c)
+			}
+			if err != nil {
+				return err
+			}
+			log.Warn("a message is missing in a replica of the log; another had it", "stream", s.name, "message", c.seq)
+			if err := s.pass(c, x, c.seq, other, take); err != nil {
+				return err
+			}
+			n++
+		}
+		err := s.pass(c, x, seq, data, take)
+		var damage *journal.CorruptError
+		if errors.As(err, &damage) {
+			other, gerr := s.leaderGet(ctx, seq)
+			if gerr != nil || s.pass(c, x, seq, other, take) != nil {
+				return err
+			}
+			log.Warn("a message is damaged in a replica of the log; another had it whole", "stream", s.name, "message", seq, "error", err)
+			err = nil
+		}
+		if err == nil {
+			n++
+		}
+		return err
+	})
+	return n, more, err
+}
+
+// missing is the error for the chain's next message, which is not there although the stream goes on behind it.
+func (s *stream) missing(ctx context.Context, c *chain) error {
+	if state, err := s.state(ctx); err == nil && state.FirstSeq > c.seq {
+		return fmt.Errorf("read stream %s at message %d, its first is %d: %w", s.name, c.seq, state.FirstSeq, journal.ErrTrimmed)
+	}
+	return c.corrupt("message %d is missing", c.seq)
+}
+
+// locate returns the message that covers a position: of a batch in parts the last, unless it had to be searched for. For the tail it is the last message.
+func (s *stream) locate(ctx context.Context, x *index, at journal.Position) (uint64, error) {
+	seq, _, low, high := x.find(at)
+	if seq != 0 {
+		return seq, nil
+	}
+	state, err := s.state(ctx)
+	if err != nil {
+		return 0, err
+	}
+	low = max(low, state.FirstSeq)
+	if high == 0 || high > state.LastSeq {
+		high = state.LastSeq + 1
+	}
+	return s.search(ctx, x, at, low, high-1)
+}
+
+// firstPart returns the first part of the batch of which a message is a part, and the message itself if it is none.
+func (s *stream) firstPart(ctx context.Context, seq uint64) (uint64, error) {
+	data, err := s.find(ctx, seq)
+	if err != nil {
+		return 0, err
+	}
+	if isPart(data) {
+		var p part
+		if wrong := p.decode(data); wrong != "" {
+			return 0, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
+		}
+		seq -= min(uint64(p.index), seq-1)
+	}
+	return seq, nil
+}
+
+// search finds the last of the messages low..high that begins at or before a position, by reading some of them.
+func (s *stream) search(ctx context.Context, x *index, at journal.Position, low, high uint64) (uint64, error) {
+	for low < high {
+		middle := low + (high-low+1)/2
+		data, err := s.find(ctx, middle)
+		if err != nil {
+			return 0, err
+		}
+		base, wrong := beginning(data)
+		if wrong != "" {
+			return 0, &journal.CorruptError{File: s.name, Sequence: middle, At: at, Reason: wrong}
+		}
+		if !isPart(data) {
+			x.add(middle, base, uint64(len(data)))
+		}
+		if base <= at {
+			low = middle
+		} else {
+			high = middle - 1
+		}
+	}
+	return low, nil
+}
+
+// beginning is the position at which a message's first batch begins, or the batch of which it is a part.
+func beginning(data []byte) (base journal.Position, wrong string) {
+	if isPart(data) {
+		var p part
+		wrong = p.decode(data)
+		return p.base, wrong
+	}
+	var h layout.Header
+	wrong = h.Parse(data)
+	return h.Base, wrong
+}
+
+// Read implements journal.Log. It reads from the nearest replica, and verifies.
+func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
+	tail, head := l.Tail(), l.Head()
+	if from == 0 {
+		from = head
+	}
+	if from < head {
+		return l.s.trimmed(from, head)
+	}
+	if from >= tail {
+		return nil
+	}
+	if err := l.readable(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(l.ctx)
+	defer cancel()
+	c := chain{stream: l.s.name}
+	seq, err := l.s.locate(ctx, l.index, from)
+	if err == nil {
+		c.seq, err = l.s.firstPart(ctx, seq)
+	}
+	if err != nil {
+		return l.readError(from, err)
+	}
+	f, err := l.s.fetcher()
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	end := errors.New("end")
+	take := func(h *layout.Header, batch []byte) error {
+		if h.Base >= tail {
+			return end
+		}
+		if h.Flags == layout.FlagControl {
+			return nil
+		}
+		if err := eachRecord(h, batch, from, fn); err != nil {
+			return ownerError{err}
+		}
+		return nil
+	}
+	begun := time.Now()
+	for c.at < tail {
+		n, _, err := l.s.advance(ctx, f, &c, l.index, take, l.log)
+		if n > 0 {
+			begun = time.Now()
+		}
+		if n == 0 && err == nil {
+			// The nearest replica is behind, or cannot read what it has.
+			var data []byte
+			if data, err = l.s.leaderGet(ctx, c.seq); err == nil {
+				err = l.s.pass(&c, l.index, c.seq, data, take)
+			} else if errors.Is(err, errNoMessage) {
+				err = l.s.missing(ctx, &c)
+			}
+		}
+		var owner ownerError
+		switch {
+		case err == end:
+			return nil
+		case errors.As(err, &owner):
+			return owner.error
+		case err != nil && (isFinal(err) || ctx.Err() != nil || time.Since(begun) > l.opt.GiveUp):
+			return l.readError(from, err)
+		case err != nil:
+			time.Sleep(poll) // a node has gone; another will answer
+		}
+	}
+	return nil
+}
+
+// readError makes of what went wrong what the owner can act on: what was trimmed meanwhile is not damage.
+func (l *Log) readError(at journal.Position, err error) error {
+	if cerr := l.readable(); cerr != nil {
+		return cerr
+	}
+	if head := l.Head(); at < head {
+		return l.s.trimmed(at, head)
+	}
+	return err
+}
+
+// recent keeps the messages that were read last by position: a broker reads neighbours one after the other.
+type recent struct {
+	mu   sync.Mutex
+	list [recentMessages]loaded // the newest first
+}
+
+const recentMessages = 4
+
+// loaded is a verified message, or a batch put together from its parts.
+type loaded struct {
+	base journal.Position
+	data []byte
+}
+
+func (r *recent) get(at journal.Position) (loaded, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.list {
+		if m.data != nil && m.base <= at && at < m.base+journal.Position(len(m.data)) {
+			return m, true
+		}
+	}
+	return loaded{}, false
+}
+
+func (r *recent) put(m loaded) {
+	if len(m.data) > 2*wholeSize {
+		return // its memory is worth more
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	copy(r.list[1:], r.list[:])
+	r.list[0] = m
+}
+
+// ReadAt implements journal.Log. The message in which the record lies is read from the nearest replica, or from the stream's leader if that one does not have it whole.
+func (l *Log) ReadAt(at journal.Position, dst []byte) ([]byte, error) {
+	if tail := l.Tail(); at+journal.FrameSize > tail {
+		return nil, fmt.Errorf("read stream %s at position %d: the durable tail is %d", l.s.name, at, tail)
+	}
+	batch, h, err := l.batchAt(at)
+	if err != nil {
+		return nil, err
+	}
+	if at < h.Base+layout.HeaderSize || h.Flags != 0 {
+		return nil, &journal.CorruptError{File: l.s.name, At: at, Reason: "no record begins here"}
+	}
+	record, wrong := layout.Frame(batch, int(at-h.Base))
+	if wrong != "" {
+		return nil, &journal.CorruptError{File: l.s.name, At: at, Reason: wrong}
+	}
+	return append(dst[:0], record...), nil
+}
+
+// Header implements journal.Log.
+func (l *Log) Header(at journal.Position) (head [journal.HeaderSize]byte, err error) {
+	if tail := l.Tail(); at+layout.HeaderSize > tail {
+		return head, fmt.Errorf("read stream %s at position %d: the durable tail is %d", l.s.name, at, tail)
+	}
+	batch, h, err := l.batchAt(at)
+	if err != nil {
+		return head, err
+	}
+	if h.Base != at {
+		return head, &journal.CorruptError{File: l.s.name, At: at, Reason: "no batch begins here"}
+	}
+	copy(head[:], batch)
+	return head, nil
+}
+
+// batchAt gives the durable batch in which a position lies.
+func (l *Log) batchAt(at journal.Position) ([]byte, *layout.Header, error) {
+	if head := l.Head(); at < head {
+		return nil, nil, l.s.trimmed(at, head)
+	}
+	if err := l.readable(); err != nil {
+		return nil, nil, err
+	}
+	m, ok := l.recent.get(at)
+	if !ok {
+		var err error
+		if m, err = l.load(at); err != nil {
+			return nil, nil, l.readError(at, err)
+		}
+		l.recent.put(m)
+	}
+	data := m.data // of one batch or several
+	var h layout.Header
+	for {
+		if wrong := h.Parse(data); wrong != "" {
+			return nil, nil, &journal.CorruptError{File: l.s.name, At: at, Reason: wrong}
+		}
+		if at < h.End() {
+			return data[:h.Length], &h, nil
+		}
+		data = data[h.Length:]
+	}
+}
+
+// load reads the message that covers a position, or the whole batch of which that is a part, and verifies it in itself.
+func (l *Log) load(at journal.Position) (loaded, error) {
+	seq, err := l.s.locate(l.ctx, l.index, at)
+	if err != nil {
+		return loaded{}, err
+	}
+	var first error
+	for _, get := range []func(context.Context, uint64) ([]byte, error){l.s.localGet, l.s.leaderGet} {
+		m, err := l.s.loadFrom(l.ctx, seq, at, get)
+		if err == nil {
+			if first != nil && errors.Is(first, journal.ErrCorrupt) {
+				l.log.Warn("a message is damaged in a replica of the log; another had it whole", "stream", l.s.name, "message", seq, "error", first)
+			}
+			return m, nil
+		}
+		if first == nil || errors.Is(err, journal.ErrCorrupt) {
+			first = err
+		}
+	}
+	if errors.Is(first, errNoMessage) {
+		first = &journal.CorruptError{File: l.s.name, Sequence: seq, At: at, Reason: "the message is missing"}
+	}
+	return loaded{}, first
+}
+
+func (s *stream) loadFrom(ctx context.Context, seq uint64, at journal.Position, get func(context.Context, uint64) ([]byte, error)) (loaded, error) {
+	corrupt := func(reason string) (loaded, error) {
+		return loaded{}, &journal.CorruptError{File: s.name, Sequence: seq, At: at, Reason: reason}
+	}
+	data, err := get(ctx, seq)
+	if err != nil {
+		return loaded{}, err
+	}
+	if isPart(data) {
+		var p part
+		if wrong := p.decode(data); wrong != "" {
+			return corrupt(wrong)
+		}
+		parts, base := p.parts, p.base
+		if p.index != 0 {
+			seq -= min(uint64(p.index), seq-1)
+			if data, err = get(ctx, seq); err != nil {
+				return loaded{}, err
+			}
+			if !isPart(data) {
+				return corrupt("the parts before it are missing")
+			}
+			if wrong := p.decode(data); wrong != "" {
+				return corrupt(wrong)
+			}
+		}
+		whole := make([]byte, 0, p.length)
+		for i := uint32(0); ; {
+			if p.index != i || p.base != base {
+				return corrupt(fmt.Sprintf("part %d of position %d stands where part %d of position %d belongs", p.index, p.base, i, base))
+			}
+			whole = append(whole, p.data...)
+			if i++; i == parts {
+				break
+			}
+			seq++
+			if data, err = get(ctx, seq); err != nil {
+				return loaded{}, err
+			}
+			if !isPart(data) {
+				return corrupt(fmt.Sprintf("part %d of the batch at position %d is missing", i, base))
+			}
+			if wrong := p.decode(data); wrong != "" {
+				return corrupt(wrong)
+			}
+		}
+		data = whole
+	}
+	m := loaded{data: data}
+	end := journal.Position(0)
+	wrong, err := eachBatch(data, func(h *layout.Header, _ []byte, _ layout.Digest) error {
+		if end == 0 {
+			m.base, end = h.Base, h.Base
+		}
+		if h.Base != end {
+			return fmt.Errorf("batch %d of position %d stands at position %d", h.Number, h.Base, end)
+		}
+		end = h.End()
+		return nil
+	})
+	if err != nil {
+		return corrupt(err.Error())
+	}
+	if wrong != "" {
+		return corrupt(wrong)
+	}
+	if at < m.base || at >= end {
+		return corrupt(fmt.Sprintf("the message is of positions %d to %d", m.base, end))
+	}
+	return m, nil
+}
