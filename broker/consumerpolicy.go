@@ -126,6 +126,9 @@ func (b *Broker) applyPolicies() {
 	}
 	for _, s := range b.allSubscriptions() {
 		s.policy = b.policyOf(s.parts[0])
+		if d := s.backlog.destination; b.destinations[d.name] != d { // it stands for topics that are to come
+			d.policy = s.policy
+		}
 		b.limitPending(s)
 	}
 	for _, d := range b.sortedDestinations() {
