@@ -544,7 +544,7 @@ func (b *Broker) recoverPrepared(serial uint64, r *replayTx, wanted map[*backlog
 	tx.sends = make([]txSend, 0, len(r.sends))
 	for _, index := range sortedKeys(r.sends) {
 		send := r.sends[index]
-		x := txSend{stored: send.stored, index: index, tracked: send.producer != ""}
+		x := txSend{stored: send.stored, index: index, tracked: send.producer != "", group: send.group}
 		x.id.Producer, x.id.Sequence = send.producer, send.last
 		for _, id := range send.targets {
 			if q := b.replay.backlogs[id]; q != nil {
