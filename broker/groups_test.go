@@ -242,6 +242,24 @@ func TestGroupsWithSelectors(t *testing.T) {
 	r.wantAt(r.sendGroup(c, "A", "g", one), "")
 }
 
+// What comes while a queue has no groups is seen by consumers with selectors when it has some again.
+func TestGroupsComeAgainWithSelectors(t *testing.T) {
+	r := newRig(t, Options{})
+	c := r.connect("c", "")
+	n := func(i int32) func(*message.Message) { return prop("n", i) }
+	r.consume(c, 1, tq("Q"), 2, selectedBy("n = 1"))
+	d := r.wantAt(r.sendGroup(c, "A", "a", n(1), groupSeq(-1)), "a1!")
+	r.wantAt(r.send(c, r.msg(tq("Q"), "other", n(2))), "") // looked at and passed over
+	r.ack(c, 1, Consumed, d[0])
+	if r.b.destinations[tq("Q")].queue.groups != nil {
+		t.Fatal("the queue has groups although the last one is closed")
+	}
+	r.do(&SetPrefetch{Conn: c, Consumer: 1})
+	r.send(c, r.msg(tq("Q"), "high", n(1), prio(9)))
+	r.sendGroup(c, "B", "b", n(1))
+	r.wantAt(r.do(&SetPrefetch{Conn: c, Consumer: 1, Prefetch: 9}), "high1 b1!")
+}
+
 func TestExclusiveTakesTheGroups(t *testing.T) {
 	r := newRig(t, Options{})
 	c := r.connect("c", "")
