@@ -389,7 +389,11 @@ func (w *world) expectCommit(ev *broker.Commit, effects []broker.Effect, d *due)
 		}
 	}
 	if ev.Tracked {
-		w.completed[doubt{c.name(), ev.Tx}] = map[bool]completion{true: inLog, false: inMemory}[w.need == w.batches]
+		done := completion{kept: inMemory}
+		if w.need == w.batches {
+			done = completion{inLog, w.batches}
+		}
+		w.completed[doubt{c.name(), ev.Tx}] = done
 	}
 }
 

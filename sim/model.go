@@ -281,10 +281,11 @@ func (w *world) compare(d *due, now map[key]*place) {
 			}
 			continue
 		}
-		late := old.expired || old.Expiration != 0 && old.Expiration <= w.now
+		over := old.Expiration != 0 && old.Expiration <= w.now
+		late := over || old.expired
 		limit := w.opt.Policies.Default.Redelivery.Maximum
 		beyond := limit > 0 && old.Dispatched && old.Redeliveries+1 > limit
-		if w.sweptAway(old, late, beyond || old.doomed, moved, maybe) {
+		if w.sweptAway(old, over, beyond || old.doomed || old.expired, moved, maybe) {
 			continue
 		}
 		if !late && !beyond && !old.doomed {
@@ -518,6 +519,8 @@ func (w *world) recovered(newest uint64) {
 			w.fail("message %d has come back to %s", k.sequence, k.backlog)
 		}
 	}
+	// What is not there any more was never logged. A copy that is sent again is another message, although it may get the same number.
+	maps.DeleteFunc(w.shown, func(x shown, _ bool) bool { return now[x.key] == nil })
 	w.places = now
 	w.queues = map[string]bool{}
 	maps.Copy(w.queues, base.queues)

@@ -21,10 +21,15 @@ type doubt struct {
 }
 
 // completion is what the broker must know of a local commit that took place.
-type completion int
+type completion struct {
+	kept  keptCommit
+	batch int // the one that tells of it, inLog
+}
+
+type keptCommit int
 
 const (
-	inLog    completion = iota // survives a crash
+	inLog    keptCommit = iota // survives a crash
 	inMemory                   // may not survive one
 	unsure                     // has perhaps not survived one
 )
@@ -62,8 +67,8 @@ func (m *model) durableSettlements() settlements {
 	}
 	s.decided = maps.Clone(m.decided)
 	for d, c := range m.completed {
-		if c != inLog {
-			c = unsure
+		if c.kept != inLog {
+			c = completion{kept: unsure}
 		}
 		s.completed[d] = c
 	}
@@ -199,11 +204,11 @@ func (w *world) expectAgain(c *client, ev *broker.Commit, effects []broker.Effec
 	c0, known := w.completed[of]
 	ok := answered(effects, ev.Ref)
 	w.result.Repeated++
-	if ok != known && c0 != unsure {
+	if ok != known && c0.kept != unsure {
 		w.fail("commit %d of client %d took place: %v, and its client is told %v", ev.Tx, c.index, known, ok)
 	}
 	if ok {
-		w.need = w.batches
+		w.need = c0.batch
 	}
 }
 
