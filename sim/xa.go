@@ -366,7 +366,7 @@ func (w *world) expectApplied(p *prepared, d *due) {
 	for _, s := range p.sends {
 		for _, t := range s.to {
 			if w.stillThere(t) {
-				d.arrivals = append(d.arrivals, arrival{t.backlog, w.messages[s.id]})
+				d.arrivals = append(d.arrivals, arrival{backlog: t.backlog, msg: w.messages[s.id]})
 			}
 		}
 	}
