@@ -207,7 +207,7 @@ func aboutConsumer(c *consumer, removed bool) *message.Advisory {
 	ev := &c.about
 	a := &message.Advisory{Kind: message.AboutConsumer, Removed: removed, Connection: c.conn.about.Name, ClientID: c.conn.about.ClientID, ID: ev.Label, Destination: ev.Destination,
 		Selector: strings.TrimPrefix(ev.Selector, "convert_string_expressions:"), Subscription: ev.Name, Prefetch: c.prefetch, MaxPending: ev.MaxPending, Priority: ev.Priority,
-		Browser: ev.Browser, NoLocal: ev.NoLocal, Exclusive: ev.Exclusive, Retroactive: ev.Retroactive}
+		Browser: ev.Browser, NoLocal: ev.NoLocal, Exclusive: c.exclusive, Retroactive: ev.Retroactive}
 	if a.ID == "" {
 		a.ID = c.conn.about.Name + ":-1:" + formatUint(uint64(c.id))
 	}

@@ -150,7 +150,7 @@ func (a *audit) backlog(q *backlog, name string) {
 	a.check(waiting == q.ready, "%s: ready counts %d, has %d", name, q.ready, waiting)
 	selective, exclusive := 0, 0
 	for _, t := range q.attached {
-		if t.consumer.about.Exclusive {
+		if t.consumer.exclusive {
 			exclusive++
 		}
 		if t.consumer.selector != nil {

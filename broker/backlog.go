@@ -119,6 +119,7 @@ type backlog struct {
 	dirty       bool          // in Broker.dirty
 	gated       bool          // waits for consumers before it dispatches
 	strict      bool          // fills one consumer's window before the next one's
+	gatedAt     int64         // of a gated one, ms since 1970: since when
 	opensAt     int64         // of a gated one, ms since 1970; 0: when enough consumers are there
 	bounded     bool          // holds only so many: it has recent or pending
 	recent      *recent       // of what a topic keeps for retroactive consumers
@@ -283,7 +284,7 @@ func (q *backlog) attach(c *consumer) {
 	copy(q.attached[i+1:], q.attached[i:])
 	q.attached[i] = a
 	q.turn = 0
-	if c.about.Exclusive {
+	if c.exclusive {
 		q.exclusive++
 	}
 	if c.selector != nil {
@@ -308,7 +309,7 @@ func (q *backlog) detach(c *consumer) {
 			if q.choosers != nil {
 				q.choosers.drop(a)
 			}
-			if c.about.Exclusive {
+			if c.exclusive {
 				q.exclusive--
 			}
 			if c.selector != nil {

@@ -43,7 +43,7 @@ func (cs *choosers) add(a *attachment) {
 		a.chooser.members = append(a.chooser.members, a)
 		return
 	}
-	if e := cs.equality(c); e != nil && !c.about.Exclusive {
+	if e := cs.equality(c); e != nil && !c.exclusive {
 		converts := c.selector.Converts()
 		i = cs.place(c.priority, func(x *chooser) bool { return x.index != nil && x.index.name == e.Name && x.index.converts == converts })
 		a.chooser = cs.all[i]
@@ -91,7 +91,7 @@ func (cs *choosers) drop(a *attachment) {
 // dispatchSelective does what dispatch does where consumers have selectors: each looks for its next match from where it
 // stopped, so that nobody's non-matching messages stand in another's way.
 func (b *Broker) dispatchSelective(q *backlog) {
-	if as := q.eligible(); len(as) == 1 && as[0].consumer.about.Exclusive {
+	if as := q.eligible(); len(as) == 1 && as[0].consumer.exclusive {
 		for q.mask != 0 && as[0].consumer.credit() > 0 {
 			e, wait := b.match(as[0])
 			if e == nil || wait {

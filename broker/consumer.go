@@ -24,6 +24,7 @@ type consumer struct {
 	indexed      []*attachment // those that a selectorIndex serves
 	subscription *subscription
 	priority     int
+	exclusive    bool
 	policy       *Policy // of its first destination
 	slow         slowness
 	pace         pace
@@ -197,18 +198,12 @@ func (b *Broker) newConsumer(conn *connection, ev *Subscribe) (*consumer, *Error
 	if serr != nil {
 		return nil, serr
 	}
-	c := &consumer{conn: conn, id: ev.Consumer, about: *ev, parts: parts, prefetch: max(0, ev.Prefetch), priority: ev.Priority}
+	c := &consumer{conn: conn, id: ev.Consumer, about: *ev, parts: parts, prefetch: max(0, ev.Prefetch)}
 	topics := parts[0].Kind.IsTopic()
-	c.policy, c.slow.ackedAt = b.policyOf(parts[0]), b.now
-	if !topics {
-		p := &c.policy.Consumers
-		c.about.Exclusive = c.about.Exclusive || p.Exclusive
-		if p.IgnorePriority {
-			c.priority = 0
-		}
-		if p.ShrinkIdleWindow > 0 && !ev.Browser {
-			c.pace.window = min(firstWindow, c.prefetch)
-		}
+	c.follow(b.policyOf(parts[0]))
+	c.slow.ackedAt = b.now
+	if p := &c.policy.Consumers; !topics && p.ShrinkIdleWindow > 0 && !ev.Browser {
+		c.pace.window = min(firstWindow, c.prefetch)
 	}
 	if b.policies.watched() {
 		b.patrolBy(b.now + patrolPeriod)

@@ -1,6 +1,10 @@
 package broker
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // ConsumerPolicy is what holds for the consumers of queues.
 type ConsumerPolicy struct {
@@ -114,27 +118,76 @@ func (p SlowPolicy) filled() SlowPolicy {
 	return p
 }
 
-// applyPolicies has consumers, subscriptions and destinations follow other policies. Whether a consumer is exclusive, and its priority, stay as
-// they were when it came.
+// applyPolicies has consumers, subscriptions and destinations follow other policies.
 func (b *Broker) applyPolicies() {
+	changed := map[*backlog]bool{}
 	for _, c := range b.connections {
 		for _, x := range c.consumers {
-			if x != nil {
-				x.policy = b.policyOf(x.parts[0])
+			if x != nil && x.follow(b.policyOf(x.parts[0])) {
+				for _, q := range x.backlogs {
+					changed[q] = true
+				}
 			}
 		}
 	}
 	for _, s := range b.allSubscriptions() {
 		s.policy = b.policyOf(s.parts[0])
+		if d := s.backlog.destination; b.destinations[d.name] != d { // it stands for topics that are to come
+			d.policy = s.policy
+		}
 		b.limitPending(s)
 	}
 	for _, d := range b.sortedDestinations() {
 		if d.queue != nil {
 			d.queue.strict = d.policy.Consumers.StrictOrder
+			b.setGate(d.queue)
+			if changed[d.queue] {
+				d.queue.rearrange()
+				b.touch(d.queue)
+			}
 		}
 	}
 	if b.policies.watched() {
 		b.patrolBy(b.now + patrolPeriod)
+	}
+}
+
+// follow has a consumer obey a policy, and says whether its place among the others of its queues is another now.
+func (c *consumer) follow(p *Policy) (changed bool) {
+	c.policy = p
+	exclusive, priority := c.about.Exclusive, c.about.Priority
+	if !c.parts[0].Kind.IsTopic() {
+		exclusive = exclusive || p.Consumers.Exclusive
+		if p.Consumers.IgnorePriority {
+			priority = 0
+		}
+	}
+	changed = exclusive != c.exclusive || priority != c.priority
+	c.exclusive, c.priority = exclusive, priority
+	return changed
+}
+
+// rearrange gives the consumers their places anew after one of them has become exclusive, or of another priority, or has ceased to be so. Those that are
+// equals now stay in the order in which they stood, so that of several exclusive ones the one that had the messages keeps them. What is at a consumer stays there.
+func (q *backlog) rearrange() {
+	for _, a := range q.attached {
+		if q.choosers != nil {
+			q.choosers.drop(a)
+		}
+		a.scanned = [10]*entry{}
+	}
+	q.choosers, q.turn, q.exclusive = nil, 0, 0
+	slices.SortStableFunc(q.attached, func(x, y *attachment) int { return cmp.Compare(y.consumer.priority, x.consumer.priority) })
+	for _, a := range q.attached {
+		if a.consumer.exclusive {
+			q.exclusive++
+		}
+	}
+	if q.selective > 0 {
+		q.choose(q.attached[0]) // and all others with it
+	}
+	if q.groups != nil {
+		q.groups.joined(q.sticky())
 	}
 }
 

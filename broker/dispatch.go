@@ -277,7 +277,7 @@ func (q *backlog) eligible() []*attachment {
 		return q.attached
 	}
 	for i, a := range q.attached {
-		if a.consumer.about.Exclusive {
+		if a.consumer.exclusive {
 			return q.attached[i : i+1]
 		}
 	}

@@ -24,6 +24,9 @@ func (b *Broker) dispatchGroups(q *backlog) {
 	}
 	if gs.empty() {
 		q.groups = nil
+		for _, a := range q.attached { // how far it has looked counts for these groups alone
+			a.owned = nil
+		}
 	}
 }
 

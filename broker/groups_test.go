@@ -207,6 +207,23 @@ func TestGroupsAfterRestart(t *testing.T) {
 	r.wantAt(r.consume(c, 2, tq("Q"), 3), "b02! b12 b22")
 }
 
+// A message of a prepared transaction is in its group when it is committed after a restart.
+func TestGroupOfPreparedAfterRestart(t *testing.T) {
+	r := newRig(t, Options{})
+	c := r.connect("c", "")
+	r.xa(&XABegin{Conn: c, Tx: dtx, XID: xid(1)})
+	for _, text := range []string{"a", "b"} {
+		r.sendTx(c, dtx, r.msg(tq("Q"), text, inGroup("A")))
+	}
+	r.xa(&XAPrepare{Conn: c, XID: xid(1)})
+	r.crash()
+	c = r.connect("c", "")
+	r.consume(c, 1, tq("Q"), 9)
+	r.consume(c, 2, tq("Q"), 9)
+	ref := r.ref()
+	r.wantAt(r.do(&XACommit{Conn: c, Ref: ref, XID: xid(1)}), "a1! b1")
+}
+
 func TestGroupsWithSelectors(t *testing.T) {
 	r := newRig(t, Options{CacheBytes: 1})
 	c := r.connect("c", "")
@@ -223,6 +240,24 @@ func TestGroupsWithSelectors(t *testing.T) {
 	r.do(&Ack{Conn: c, Consumer: 1, Kind: Consumed, Last: d[0].Sequence + 2, Single: true})
 	r.wantAt(r.do(&Ack{Conn: c, Consumer: 1, Kind: Consumed, Last: d[0].Sequence + 5, Single: true}), "b2!")
 	r.wantAt(r.sendGroup(c, "A", "g", one), "")
+}
+
+// What comes while a queue has no groups is seen by consumers with selectors when it has some again.
+func TestGroupsComeAgainWithSelectors(t *testing.T) {
+	r := newRig(t, Options{})
+	c := r.connect("c", "")
+	n := func(i int32) func(*message.Message) { return prop("n", i) }
+	r.consume(c, 1, tq("Q"), 2, selectedBy("n = 1"))
+	d := r.wantAt(r.sendGroup(c, "A", "a", n(1), groupSeq(-1)), "a1!")
+	r.wantAt(r.send(c, r.msg(tq("Q"), "other", n(2))), "") // looked at and passed over
+	r.ack(c, 1, Consumed, d[0])
+	if r.b.destinations[tq("Q")].queue.groups != nil {
+		t.Fatal("the queue has groups although the last one is closed")
+	}
+	r.do(&SetPrefetch{Conn: c, Consumer: 1})
+	r.send(c, r.msg(tq("Q"), "high", n(1), prio(9)))
+	r.sendGroup(c, "B", "b", n(1))
+	r.wantAt(r.do(&SetPrefetch{Conn: c, Consumer: 1, Prefetch: 9}), "high1 b1!")
 }
 
 func TestExclusiveTakesTheGroups(t *testing.T) {

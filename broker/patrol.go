@@ -221,19 +221,32 @@ func (b *Broker) rivals(c *consumer) (waits, others bool) {
 func (b *Broker) gate(q *backlog) {
 	p := &b.policy(q).Consumers
 	q.strict = p.StrictOrder
-	n := len(q.attached)
-	if n == 1 && (p.StartConsumers > 1 || p.StartAfter > 0) {
-		q.gated = true
-		b.gated = append(b.gated, q)
-		q.opensAt = 0
-		if p.StartAfter > 0 {
-			q.opensAt = b.now + p.StartAfter.Milliseconds()
-			b.patrolBy(q.opensAt)
+	if len(q.attached) == 1 && (p.StartConsumers > 1 || p.StartAfter > 0) {
+		if !q.gated {
+			q.gated = true
+			b.gated = append(b.gated, q)
 		}
+		q.gatedAt = b.now
 	}
-	if q.gated && p.StartConsumers > 0 && n >= p.StartConsumers {
+	b.setGate(q)
+}
+
+// setGate says when a queue begins to dispatch that does not yet: as its policy says now. One that does goes on.
+func (b *Broker) setGate(q *backlog) {
+	if !q.gated {
+		return
+	}
+	p := &b.policy(q).Consumers
+	switch {
+	case p.StartConsumers > 0 && len(q.attached) >= p.StartConsumers, p.StartConsumers <= 1 && p.StartAfter <= 0:
 		q.opensAt = b.now
-		b.patrolBy(b.now)
+	case p.StartAfter > 0:
+		q.opensAt = q.gatedAt + p.StartAfter.Milliseconds()
+	default:
+		q.opensAt = 0
+	}
+	if q.opensAt != 0 {
+		b.patrolBy(q.opensAt)
 	}
 }
 

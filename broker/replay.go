@@ -602,7 +602,7 @@ func (b *Broker) replaySubscription(position uint64, f *fields) error {
 		s.backlog.destination = d
 	}
 	if s.backlog.destination == nil {
-		s.backlog.destination = &destination{name: s.topic}
+		s.backlog.destination = &destination{name: s.topic, policy: s.policy}
 	}
 	return nil
 }

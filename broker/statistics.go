@@ -239,7 +239,7 @@ func (b *Broker) consumerStatistics(c *consumer) []property {
 	}
 	return []property{
 		{"brokerId", b.opt.ID}, {"brokerName", b.opt.Name}, {"clientId", c.conn.about.ClientID}, {"connectionId", c.conn.about.Name}, {"sessionId", session},
-		{"destinationName", c.about.Destination.Name}, {"selector", selector}, {"prefetchSize", int32(min(c.prefetch, 1<<31-1))}, {"exclusive", c.about.Exclusive},
+		{"destinationName", c.about.Destination.Name}, {"selector", selector}, {"prefetchSize", int32(min(c.prefetch, 1<<31-1))}, {"exclusive", c.exclusive},
 		{"retroactive", c.about.Retroactive}, {"maximumPendingMessageLimit", int32(min(c.about.MaxPending, 1<<31-1))}, {"slowConsumer", waiting > 0 && c.prefetch > 0 && c.credit() <= 0},
 		{"dispatchedQueueSize", int64(c.dispatched.len())}, {"dispatchedCounter", int64(c.total)}, {"enqueueCounter", int64(c.total)}, {"dequeueCounter", int64(c.acked)},
 	}

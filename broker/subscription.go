@@ -98,10 +98,10 @@ func (b *Broker) subscribeTopics(c *consumer, found []*destination, sel *selecto
 	}
 	fresh := s.backlog.destination == nil
 	if fresh {
-		s.backlog.destination = &destination{name: ev.Destination}
 		s.policy = b.policyOf(s.parts[0])
+		s.backlog.destination = &destination{name: ev.Destination, policy: s.policy} // as long as no topic fits a pattern
 	}
-	if len(found) > 0 && s.backlog.destination.name != found[0].name {
+	if len(found) > 0 {
 		s.backlog.destination = found[0]
 	}
 	for _, d := range s.topics {

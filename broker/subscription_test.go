@@ -148,6 +148,27 @@ func TestPurgeSubscription(t *testing.T) {
 	r.want(r.consume(c, 1, tt("T"), 9, durable("s")), "0+1")
 }
 
+// What a topic's subscribers do is counted for the topic, whatever kind of subscription it is.
+func TestTopicCounts(t *testing.T) {
+	for name, change := range map[string]func(*Subscribe){"plain": func(*Subscribe) {}, "durable": durable("s"), "shared": shared("s"), "pattern": func(s *Subscribe) { s.Destination = tt("*") }} {
+		var opt Options
+		opt.Policies.Destinations = []Policy{{Destination: tt("T"), DeadLetter: DeadLetterPolicy{Queue: "of T"}}}
+		r := newRig(t, opt)
+		c := r.connect("c", "me")
+		r.do(&CreateDestination{Destination: tt("T")})
+		r.consume(c, 1, tt("T"), 9, change)
+		r.ack(c, 1, Consumed, deliveries(r.send(c, r.msg(tt("T"), "a")), c, 1)[0])
+		r.ack(c, 1, Poison, deliveries(r.send(c, r.msg(tt("T"), "b")), c, 1)[0])
+		v := r.look(tt("T"))
+		if got := fmt.Sprint(v.Enqueued, v.Dispatched, v.Dequeued, v.DeadLetters); got != "2 2 2 1" {
+			t.Errorf("%s: the topic counts %s enqueued, dispatched, dequeued and dead letters; want 2 2 2 1", name, got)
+		}
+		if n := r.look(tq("of T")).Size; n != 1 {
+			t.Errorf("%s: the topic's own dead-letter queue has %d messages, want 1", name, n)
+		}
+	}
+}
+
 func TestConsumersAreShown(t *testing.T) {
 	r := newRig(t, Options{})
 	c := r.connect("c", "")

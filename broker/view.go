@@ -148,7 +148,7 @@ func (b *Broker) view() *View {
 			x := c.consumers[id]
 			v.Consumers = append(v.Consumers, ConsumerView{Conn: c.id, Consumer: id, ClientID: c.about.ClientID, Destination: x.about.Destination.String(), Selector: strings.TrimPrefix(x.about.Selector, "convert_string_expressions:"),
 				Name: x.about.Name, Browser: x.about.Browser, Prefetch: x.prefetch, InFlight: x.dispatched.len(), Dispatched: x.total, Acked: x.acked, Priority: x.priority,
-				Shared: x.about.Shared, Exclusive: x.about.Exclusive, Window: x.windowNow(), OldestAge: x.oldest(b.now), SinceAck: b.now - x.slow.ackedAt, Groups: x.groupsOwned(), Discarded: x.discarded})
+				Shared: x.about.Shared, Exclusive: x.exclusive, Window: x.windowNow(), OldestAge: x.oldest(b.now), SinceAck: b.now - x.slow.ackedAt, Groups: x.groupsOwned(), Discarded: x.discarded})
 		}
 	}
 	for _, s := range b.durables {

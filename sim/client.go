@@ -47,6 +47,7 @@ type consumer struct {
 	has      []*delivery
 	sub      *sub
 	selects  func(n int) bool
+	ackedAt  int64 // when it last acknowledged something, or came
 }
 
 // delivery is a message at a consumer.
@@ -54,8 +55,9 @@ type delivery struct {
 	place    key
 	msg      *sent
 	sequence uint64
-	heard    bool // the client has got it
-	seen     bool // said to be delivered
+	at       int64 // when it was given
+	heard    bool  // the client has got it
+	seen     bool  // said to be delivered
 	inTx     bool
 }
 
@@ -293,6 +295,9 @@ func (w *world) destination(inTx bool) message.Destination {
 		if slices.Contains(copies, d.String()) {
 			d = named(virtualTopic)
 		}
+		if inTx && w.oneByOne() && strings.Contains(d.String(), "topic:") {
+			continue
+		}
 		if !inTx && w.limit == 0 || d.String() != ring { // where the journal may be full, several may have waited for it
 			return d
 		}
@@ -344,7 +349,8 @@ func (c *client) send(in broker.TxID) *broker.Send {
 	if in.IsDistributed() && to.String() == lastValues { // after a start nothing is known of the key of what is prepared
 		to = named("queue://q.0")
 	}
-	m := &message.Message{ID: x.id, Destination: to, Priority: []uint8{4, 4, 4, 0, 9}[w.rnd.IntN(5)], Persistent: x.persistent, Expiration: x.expiration,
+	x.priority = []uint8{4, 4, 4, 0, 9}[w.rnd.IntN(5)]
+	m := &message.Message{ID: x.id, Destination: to, Priority: x.priority, Persistent: x.persistent, Expiration: x.expiration,
 		Timestamp: w.now, Type: message.Text, Content: []byte(strings.Repeat("x", size))}
 	m.Properties = m.Properties.With("n", int32(x.n))
 	w.joinGroup(x, m)
@@ -461,6 +467,10 @@ func (c *client) subscribe() {
 			ev.Name = fmt.Sprintf("s%d", w.rnd.IntN(2))
 		}
 		w.share(ev)
+		ev.Retroactive = w.chance(2) && (ev.Name == "" || ev.NonDurable)
+		if w.oneByOne() && w.chance(3) {
+			ev.MaxPending = 1 + w.rnd.IntN(3)
+		}
 	} else {
 		ev.Browser = w.chance(6)
 		ev.Exclusive = w.chance(10)
@@ -507,7 +517,7 @@ func (c *consumer) heard() []*delivery {
 
 func (c *client) ack() {
 	x := c.some()
-	if x == nil {
+	if x == nil || c.isSlow() {
 		return
 	}
 	heard := x.heard()

@@ -102,12 +102,8 @@ func (w *world) start() {
 	w.opt.Policies.Default.DeadLetter.DropExpired = w.chance(4)
 	w.opt.Policies.Default.DeadLetter.KeepNonPersistent = w.chance(3)
 	w.segmentBytes = 64 << 10
-	w.opt.Policies.Destinations = rules(w.opt.Policies.Default)
-	switch w.cfg.Bug {
-	case NoCopies:
+	if w.cfg.Bug == NoCopies {
 		w.opt.Policies.VirtualTopics = []broker.VirtualTopic{}
-	case WideRing:
-		w.opt.Policies.Destinations[1].Keep.Ring++
 	}
 	w.calm = []int{1, 4, 20}[w.rnd.IntN(3)]
 	if w.chance(4) {
@@ -116,6 +112,11 @@ func (w *world) start() {
 		w.opt.SegmentBytes = w.segmentBytes
 	}
 	w.limitMessages()
+	w.limitSubscribers()
+	w.opt.Policies.Destinations = rules(w.opt.Policies.Default)
+	if w.cfg.Bug == WideRing {
+		w.opt.Policies.Destinations[1].Keep.Ring++
+	}
 	w.model.init()
 	for i := range 4 {
 		w.clients = append(w.clients, &client{w: w, index: i})

@@ -162,12 +162,13 @@ func (w *world) expectSubscribe(ev *broker.Subscribe, effects []broker.Effect, d
 	if client == nil || !answered(effects, ev.Ref) {
 		return
 	}
-	c := &consumer{client: client, id: ev.Consumer, about: *ev, prefetch: ev.Prefetch, selects: selectorOf(ev.Selector)}
+	c := &consumer{client: client, id: ev.Consumer, about: *ev, prefetch: ev.Prefetch, selects: selectorOf(ev.Selector), ackedAt: w.now}
 	client.consumers = append(client.consumers, c)
 	if !ev.Destination.Kind.IsTopic() {
 		return
 	}
 	s := &sub{about: *ev, clientID: client.clientID, selects: c.selects}
+	fresh := s
 	if ev.Shared {
 		s = w.expectShared(s, d)
 	} else if ev.Name == "" {
@@ -192,6 +193,9 @@ func (w *world) expectSubscribe(ev *broker.Subscribe, effects []broker.Effect, d
 	}
 	s.joined(ev.Conn)
 	c.sub = s
+	if s == fresh {
+		w.expectPast(c, d)
+	}
 }
 
 // span finds what an acknowledgement is about.
@@ -222,6 +226,7 @@ func (w *world) expectAck(ev *broker.Ack, effects []broker.Effect, d *due) {
 			w.fail("acknowledgement %+v of deliveries that the consumer has: %v", *ev, e.Err)
 		}
 	}
+	c.ackedAt = w.now
 	from, to := c.span(ev)
 	var rest []*delivery
 	for i, x := range c.has {
@@ -270,7 +275,7 @@ func (w *world) targets(c *client, m *message.Message, part message.Destination)
 	if !part.Kind.IsTopic() {
 		return []target{{backlog: name, generation: w.generations[name]}}
 	}
-	to := w.copiesOf(part)
+	to := append(w.copiesOf(part), w.keptTarget(part)...)
 	for _, s := range w.subs {
 		fits := s.about.Destination == part || s.about.Destination.IsPattern() && message.MatchName(s.about.Destination.Name, part.Name)
 		local := s.about.NoLocal && (s.conn == c.conn || s.durable() && s.clientID == c.clientID)
@@ -337,7 +342,7 @@ func (w *world) expectSend(ev *broker.Send, effects []broker.Effect, d *due) {
 			continue
 		}
 		for _, t := range to {
-			d.arrivals = append(d.arrivals, arrival{t.backlog, w.messages[m.ID]})
+			d.arrivals = append(d.arrivals, arrival{backlog: t.backlog, msg: w.messages[m.ID]})
 		}
 	}
 	if logged && ev.Tx == 0 {
@@ -380,7 +385,7 @@ func (w *world) expectCommit(ev *broker.Commit, effects []broker.Effect, d *due)
 	for _, s := range tx.sends {
 		for _, t := range s.to {
 			if w.stillThere(t) {
-				d.arrivals = append(d.arrivals, arrival{t.backlog, w.messages[s.id]})
+				d.arrivals = append(d.arrivals, arrival{backlog: t.backlog, msg: w.messages[s.id]})
 			}
 		}
 		if s.tracked {
@@ -390,8 +395,11 @@ func (w *world) expectCommit(ev *broker.Commit, effects []broker.Effect, d *due)
 		}
 	}
 	if ev.Tracked {
-		w.committedIn[doubt{c.name(), ev.Tx}] = w.need
-		w.completed[doubt{c.name(), ev.Tx}] = map[bool]completion{true: inLog, false: inMemory}[w.need == w.batches]
+		done := completion{kept: inMemory}
+		if w.need == w.batches {
+			done = completion{inLog, w.batches}
+		}
+		w.completed[doubt{c.name(), ev.Tx}] = done
 	}
 }
 

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -23,9 +24,6 @@ func (w *world) limitMessages() {
 	if w.chance(2) {
 		*limit = broker.LimitPolicy{Messages: 2 + w.rnd.IntN(6), Wait: 300 * time.Millisecond}
 	}
-	for i := range w.opt.Policies.Destinations { // those do not keep all, and are never full
-		w.opt.Policies.Destinations[i].Limit.Wait = limit.Wait
-	}
 }
 
 // coreOptions are what the core is told, under a planted bug something else than what the model knows.
@@ -40,6 +38,19 @@ func (w *world) coreOptions() broker.Options {
 		case WaitLonger:
 			limit.Wait *= 4
 		}
+	}
+	subscribers := &opt.Policies.Default.Subscribers
+	switch w.cfg.Bug {
+	case WidePending:
+		subscribers.PendingLimit++
+	case ShortMemory:
+		if subscribers.RecoveryCount > 1 {
+			subscribers.RecoveryCount--
+		}
+	case Impatient:
+		opt.Policies.Default.Slow.MaxSinceAck /= 4
+	case Patient:
+		opt.Policies.Default.Slow = broker.SlowPolicy{}
 	}
 	return opt
 }
@@ -164,11 +175,19 @@ func (w *world) judgeWaiting() {
 			w.fail("a send of connection %d has waited for room since %d, it is %d", x.conn, x.since, w.now)
 		}
 	}
-	if len(w.inLine) == 0 || w.limit > 0 || w.log.Space().Free == 0 { // a full journal is another reason
+	if len(w.inLine) == 0 || w.limit > 0 || w.faulty || w.log.Space().Free == 0 { // a full journal is another reason, or one that cannot grow
 		return
 	}
 	ev, ok := w.inLine[0].event.(*broker.Send)
 	if !ok || w.hasRoom(ev.Message) {
-		w.fail("%T of connection %d waits, and there is room", w.inLine[0].event, w.inLine[0].conn)
+		w.fail("%T of connection %d waits, and there is room: %s", w.inLine[0].event, w.inLine[0].conn, sendOf(w.inLine[0].event))
 	}
+}
+
+// sendOf names the message of a send.
+func sendOf(ev broker.Event) string {
+	if send, ok := ev.(*broker.Send); ok {
+		return fmt.Sprintf("%s to %s", send.Message.ID, send.Message.Destination)
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -19,6 +20,7 @@ type sent struct {
 	group      string
 	n          int // the property that selectors look at
 	persistent bool
+	priority   uint8
 	expiration int64
 	rolledBack bool
 }
@@ -109,6 +111,8 @@ type model struct {
 	late        map[message.ID]bool // came in the step after others were given out: what had waited
 	inLine      []*waitingEvent     // in the order in which they came
 	lastRef     broker.Ref
+	past        map[key]*sent                       //  what may come to a retroactive consumer when its body was read
+	aborted     map[broker.ConsumerID]broker.ConnID // in the step, for being slow
 	settlements
 }
 
@@ -117,6 +121,7 @@ func (m *model) init() {
 	m.lasts, m.generations = map[string]last{}, map[string]int{}
 	m.queues, m.newest, m.fresh = map[string]bool{}, map[int]uint64{}, map[int]*sent{}
 	m.paused = map[string]bool{}
+	m.past, m.aborted = map[key]*sent{}, map[broker.ConsumerID]broker.ConnID{}
 	m.batches = 1
 	m.settlements = newSettlements()
 }
@@ -158,8 +163,9 @@ type due struct {
 }
 
 type arrival struct {
-	backlog string
-	msg     *sent
+	backlog  string
+	msg      *sent
+	sequence uint64 // 0: it is not known yet
 }
 
 // judge looks at what a step did before anybody is told.
@@ -170,12 +176,15 @@ func (w *world) judge(ev broker.Event, effects []broker.Effect) {
 	w.need = 0
 	d := &due{gone: map[key]bool{}, removed: map[string]bool{}, mayGo: map[key]bool{}}
 	w.expect(ev, effects, d)
+	w.expectAborts(effects, d)
 	w.learnQueues(ev, effects)
 	w.expectAnswers(ev, effects, d)
 	w.keepNewest(d)
+	w.shorten(d)
 	w.compare(d, w.observe())
 	w.sweepAnswered(effects)
 	w.judgeWaiting()
+	w.checkSlow()
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
 		case broker.Delivery:
@@ -275,16 +284,24 @@ func (w *world) compare(d *due, now map[key]*place) {
 			maybe[old.msg.id]++ // its time may have been over, or it was refused for good, before it was replaced
 			continue
 		}
+		if w.keptNoLonger(old, now) {
+			continue
+		}
 		if d.gone[k] || d.removed[k.backlog] || d.mayGo[k] {
 			if d.removed[k.backlog] && !old.Ready {
 				maybe[old.msg.id]++ // it may have become a dead letter just before its queue went with its connection
 			}
 			continue
 		}
-		late := old.expired || old.Expiration != 0 && old.Expiration <= w.now
+		over := old.Expiration != 0 && old.Expiration <= w.now
+		late := over || old.expired
+		if !late && w.evicted(k.backlog, k.sequence, old.Priority, now) {
+			maybe[old.msg.id]++ // it may have been refused for good before
+			continue
+		}
 		limit := w.opt.Policies.Default.Redelivery.Maximum
 		beyond := limit > 0 && old.Dispatched && old.Redeliveries+1 > limit
-		if w.sweptAway(old, late, beyond || old.doomed, moved, maybe) {
+		if w.sweptAway(old, over, beyond || old.doomed || old.expired, moved, maybe) {
 			continue
 		}
 		if !late && !beyond && !old.doomed {
@@ -314,7 +331,9 @@ func (w *world) compare(d *due, now map[key]*place) {
 		}
 		p.batch = w.batches
 		written, known := ids[k.sequence] // what had waited for room may come together with a sweep's
-		here := func(a arrival) bool { return a.backlog == k.backlog && (!known || a.msg.id == written) }
+		here := func(a arrival) bool {
+			return a.backlog == k.backlog && (!known || a.msg.id == written) && (a.sequence == 0 || a.sequence == k.sequence)
+		}
 		if i := slices.IndexFunc(postponed, here); i >= 0 && !p.Ready && !p.Dispatched {
 			p.msg = postponed[i].msg
 			dead[p.msg.id]--
@@ -324,6 +343,11 @@ func (w *world) compare(d *due, now map[key]*place) {
 		if i := slices.IndexFunc(d.arrivals, here); i >= 0 {
 			p.msg = d.arrivals[i].msg
 			d.arrivals = slices.Delete(d.arrivals, i, i+1)
+			continue
+		}
+		if m := w.cameOfPast(k); m != nil {
+			p.msg = m
+			w.result.Past++
 			continue
 		}
 		id := ids[k.sequence]
@@ -343,6 +367,9 @@ func (w *world) compare(d *due, now map[key]*place) {
 		p.msg = w.messages[id]
 	}
 	for _, a := range d.arrivals {
+		if w.evicted(a.backlog, cmp.Or(a.sequence, ^uint64(0)), a.msg.priority, now) {
+			continue
+		}
 		w.fail("message %s was sent to %s and is not there", a.msg.id, a.backlog)
 	}
 	for id, n := range moved {
@@ -356,6 +383,7 @@ func (w *world) compare(d *due, now map[key]*place) {
 		}
 	}
 	w.checkKept(now)
+	w.checkPending(now)
 	w.noteNewest(now)
 	w.places = now
 }
@@ -378,6 +406,9 @@ func sorted[V any](m map[key]V) []key {
 // judgeDelivery checks one message that the core gives to a consumer.
 func (w *world) judgeDelivery(e *broker.Effect) {
 	c := w.consumer(e.Conn, e.Consumer)
+	if c == nil && w.aborted[e.Consumer] == e.Conn {
+		return // just before it was ended
+	}
 	if c == nil {
 		w.fail("message %s was given to consumer %d/%d, which is gone", e.Message.ID, e.Conn, e.Consumer)
 	}
@@ -416,7 +447,7 @@ func (w *world) judgeDelivery(e *broker.Effect) {
 			w.fail("message %s was given twice to consumer %d/%d", p.msg.id, e.Conn, e.Consumer)
 		}
 	}
-	c.has = append(c.has, &delivery{place: p.key(), msg: p.msg, sequence: e.Sequence})
+	c.has = append(c.has, &delivery{place: p.key(), msg: p.msg, sequence: e.Sequence, at: w.now})
 	if c.prefetch == 0 {
 		if c.pulls--; c.pulls < 0 {
 			w.fail("message %s was given to consumer %d/%d, which did not pull", p.msg.id, e.Conn, e.Consumer)
@@ -518,6 +549,8 @@ func (w *world) recovered(newest uint64) {
 			w.fail("message %d has come back to %s", k.sequence, k.backlog)
 		}
 	}
+	// What is not there any more was never logged. A copy that is sent again is another message, although it may get the same number.
+	maps.DeleteFunc(w.shown, func(x shown, _ bool) bool { return now[x.key] == nil })
 	w.places = now
 	w.queues = map[string]bool{}
 	maps.Copy(w.queues, base.queues)
@@ -529,6 +562,7 @@ func (w *world) recovered(newest uint64) {
 		w.lasts[k] = v
 	}
 	w.paused = maps.Clone(base.paused)
+	clear(w.past)
 	w.subs = nil
 	for _, s := range base.subs {
 		kept := *s

@@ -30,6 +30,7 @@ func rules(all broker.Policy) []broker.Policy {
 	last, few := all, all
 	last.Destination, last.Keep = named(lastValues), broker.KeepPolicy{LastValueKey: "n"}
 	few.Destination, few.Keep = named(ring), broker.KeepPolicy{Ring: ringSize}
+	last.Limit, few.Limit = broker.LimitPolicy{Wait: all.Limit.Wait}, broker.LimitPolicy{Wait: all.Limit.Wait} // they are never full
 	return []broker.Policy{last, few}
 }
 

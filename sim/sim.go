@@ -52,12 +52,16 @@ const (
 	WaitLonger          // what waits for room does so for too long
 	ForgetPrepare       // that a transaction is prepared is not written
 	ForgetOutcome       // what operators decided, and which commits took place, is not written
+	WidePending         // the core thinks that one more message may wait for a subscriber
+	ShortMemory         // a topic keeps one message less for those who come late
+	Impatient           // slow consumers are ended too early
+	Patient             // they are never ended
 	bugs
 )
 
 var bugNames = [...]string{"none", "confirm early", "drop place", "forget ack", "forget tx ack", "forget tx message", "forget removal", "no mark", "skip redelivered",
 	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body", "wrong key", "no copies", "wide ring",
-	"forget moved", "forget pause", "lose group", "beyond limit", "below limit", "wait longer", "forget prepare", "forget outcome"}
+	"forget moved", "forget pause", "lose group", "beyond limit", "below limit", "wait longer", "forget prepare", "forget outcome", "wide pending", "short memory", "impatient", "patient"}
 
 // String is the bug's name.
 func (b Bug) String() string { return bugNames[b] }
@@ -72,6 +76,7 @@ type Result struct {
 	Waited                                                int // sends and commits
 	Prepared, Repeated                                    int
 	Restored                                              int // starts from a checkpoint
+	Past, Evicted, Aborted                                int // given to retroactive consumers; lost by subscribers, and consumers ended, for being slow
 }
 
 // failure carries a violation up through the run.

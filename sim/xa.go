@@ -21,10 +21,15 @@ type doubt struct {
 }
 
 // completion is what the broker must know of a local commit that took place.
-type completion int
+type completion struct {
+	kept  keptCommit
+	batch int // the one that tells of it, inLog
+}
+
+type keptCommit int
 
 const (
-	inLog    completion = iota // survives a crash
+	inLog    keptCommit = iota // survives a crash
 	inMemory                   // may not survive one
 	unsure                     // has perhaps not survived one
 )
@@ -34,13 +39,11 @@ type settlements struct {
 	prepared  map[broker.XID]*prepared
 	decided   map[broker.XID]bool // by an operator, and the transaction manager has not heard it: committed
 	completed map[doubt]completion
-	// committedIn is in which batch that was since the last start.
-	committedIn map[doubt]int
-	lastXID     int32
+	lastXID   int32
 }
 
 func newSettlements() settlements {
-	return settlements{prepared: map[broker.XID]*prepared{}, decided: map[broker.XID]bool{}, completed: map[doubt]completion{}, committedIn: map[doubt]int{}}
+	return settlements{prepared: map[broker.XID]*prepared{}, decided: map[broker.XID]bool{}, completed: map[doubt]completion{}}
 }
 
 // durable gives them as the log would tell them.
@@ -64,8 +67,8 @@ func (m *model) durableSettlements() settlements {
 	}
 	s.decided = maps.Clone(m.decided)
 	for d, c := range m.completed {
-		if c != inLog {
-			c = unsure
+		if c.kept != inLog {
+			c = completion{kept: unsure}
 		}
 		s.completed[d] = c
 	}
@@ -201,11 +204,11 @@ func (w *world) expectAgain(c *client, ev *broker.Commit, effects []broker.Effec
 	c0, known := w.completed[of]
 	ok := answered(effects, ev.Ref)
 	w.result.Repeated++
-	if ok != known && c0 != unsure {
+	if ok != known && c0.kept != unsure {
 		w.fail("commit %d of client %d took place: %v, and its client is told %v", ev.Tx, c.index, known, ok)
 	}
 	if ok {
-		w.need = w.committedIn[of] // its own batch's, which may be on its way still; 0 after a start
+		w.need = c0.batch
 	}
 }
 
@@ -363,7 +366,7 @@ func (w *world) expectApplied(p *prepared, d *due) {
 	for _, s := range p.sends {
 		for _, t := range s.to {
 			if w.stillThere(t) {
-				d.arrivals = append(d.arrivals, arrival{t.backlog, w.messages[s.id]})
+				d.arrivals = append(d.arrivals, arrival{backlog: t.backlog, msg: w.messages[s.id]})
 			}
 		}
 	}

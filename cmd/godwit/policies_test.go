@@ -2,6 +2,9 @@ package main
 
 import (
 	"reflect"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,4 +52,96 @@ func TestBrokerPolicies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// notOfTheCore are the settings that something other than the core is given.
+var notOfTheCore = regexp.MustCompile(`^(data|listeners|tls|http|credentials|shutdown|log)\b|^broker\.userID$|^journal\.(maxSize|reserve)$|` +
+	`^limits\.(frameSize|connections|connectionsPerAddress|loginTimeout|loginBytes|process)$`)
+
+// TestEverySettingReachesTheCore: whatever the configuration says of destinations, consumers and messages makes the core's rules different, each value of it in
+// another way. What each rule does is broker's TestEveryPolicy.
+func TestEverySettingReachesTheCore(t *testing.T) {
+	for _, f := range config.Fields() {
+		if f.Type == "section" || f.Type == "list" || notOfTheCore.MatchString(f.Key) {
+			continue
+		}
+		seen := []broker.Options{brokerOptions(configWithAll())}
+		values := 0
+		for _, value := range otherValues(f) {
+			cfg := configWithAll()
+			v := fieldOf(reflect.ValueOf(cfg).Elem(), f.Key)
+			before := v.Interface()
+			if v.Set(reflect.ValueOf(value).Convert(v.Type())); reflect.DeepEqual(before, v.Interface()) {
+				continue
+			}
+			values++
+			got := brokerOptions(cfg)
+			if slices.ContainsFunc(seen, func(o broker.Options) bool { return reflect.DeepEqual(o, got) }) {
+				t.Errorf("%s: %v is the same to the core as another value", f.Key, value)
+			}
+			seen = append(seen, got)
+		}
+		if values == 0 {
+			t.Errorf("%s: no other value was tried", f.Key)
+		}
+	}
+}
+
+// configWithAll is a configuration with one entry in each list, in which no setting is without meaning for the want of another.
+func configWithAll() *config.Config {
+	cfg := config.Default()
+	cfg.DeadLetter.Strategy = "individual"
+	cfg.Expiry.Default = time.Minute
+	cfg.Subscribers.PendingLimit = 7
+	cfg.Policies = []config.Policy{cfg.NewPolicy("queue://a")}
+	cfg.VirtualTopics = []config.VirtualTopic{{Topic: "a", Prefix: "b.", Postfix: ".c"}}
+	cfg.CompositeDestinations = []config.CompositeDestination{{Destination: "queue://a", ForwardTo: []config.Forward{{Destination: "queue://b"}}}}
+	cfg.MirroredQueues = []config.MirroredQueues{{Queues: "a", Prefix: "b.", Postfix: ".c"}}
+	return cfg
+}
+
+// otherValues are some that a setting may have.
+func otherValues(f config.Field) (values []any) {
+	switch f.Type {
+	case "yes/no":
+		return []any{true, false}
+	case "number", "size":
+		return []any{3, 5}
+	case "decimal":
+		return []any{0.25, 2.5}
+	case "duration":
+		return []any{3 * time.Second, 5 * time.Second}
+	case "list of text":
+		return []any{[]string{"queue://x"}, []string{"queue://x", "queue://y"}}
+	}
+	for _, x := range f.Allowed {
+		values = append(values, x)
+	}
+	switch {
+	case f.Allowed != nil:
+	case strings.HasSuffix(f.Key, ".destination"):
+		values = append(values, "queue://x", "topic://x")
+	case f.Key == "scheduler.timeZone":
+		values = append(values, "Europe/Berlin", "Asia/Tokyo")
+	default:
+		values = append(values, "x.", "y.")
+	}
+	return values
+}
+
+// fieldOf finds the field of a key; [] stands for the only entry of a list.
+func fieldOf(v reflect.Value, key string) reflect.Value {
+	for step := range strings.SplitSeq(key, ".") {
+		name, list := strings.CutSuffix(step, "[]")
+		for i := range v.NumField() {
+			if v.Type().Field(i).Tag.Get("yaml") == name {
+				v = v.Field(i)
+				break
+			}
+		}
+		if list {
+			v = v.Index(0)
+		}
+	}
+	return v
 }
