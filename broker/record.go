@@ -35,6 +35,7 @@ const (
 	recordLastValue    recordKind = 20 // backlog, sequence, key
 	recordRetry        recordKind = 27 // batch, when, queue, place in the list plus 1 (0: it is over), pairs of backlog and sequence
 	recordSelectors    recordKind = 21 // backlog, selectors of its earlier consumers
+	recordTxKey        recordKind = 30 // transaction, index, backlog, key
 )
 
 // The flags of recordSubscription.
@@ -129,19 +130,40 @@ func (b *Broker) emitMessage(s *stored, m *message.Message, tracked bool, target
 	return b.emit(start, Record{Body: m.Encode(), stored: s})
 }
 
-func (b *Broker) emitTxMessage(tx *transaction, index uint64, s *stored, m *message.Message, tracked bool, targets []*backlog) *Record {
+// emitTxMessage writes a message of a transaction, and behind it what a branch that may be prepared must know of it without its body: its keys in queues that keep
+// last values.
+func (b *Broker) emitTxMessage(tx *transaction, send *txSend, m *message.Message) {
 	start := b.begin(recordTxMessage)
 	b.number(tx.serial)
-	b.number(index)
-	b.messageHead(s, 0, tracked, targets)
-	return b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
+	b.number(send.index)
+	b.messageHead(send.stored, 0, send.tracked && send.id.Sequence >= 0, send.targets)
+	b.emit(start, Record{Body: m.Encode(), stored: send.stored, Lazy: true})
+	if tx.branch == nil {
+		return
+	}
+	for _, k := range send.keys {
+		if k.backlog.id == 0 || k.backlog.removed {
+			continue
+		}
+		start := b.begin(recordTxKey)
+		b.number(tx.serial)
+		b.number(send.index)
+		b.number(k.backlog.id)
+		b.text(k.key)
+		b.emit(start, Record{Lazy: true})
+	}
+}
+
+// emitSpill writes a message that is to leave memory and not to be recovered.
+func (b *Broker) emitSpill(s *stored, m *message.Message) {
+	start := b.begin(recordSpill)
+	b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
 }
 
 // emitMoved writes a live message again. Its targets are what its entries say now.
 func (b *Broker) emitMoved(s *stored, m *message.Message) {
 	if s.flags&spilled != 0 {
-		start := b.begin(recordSpill)
-		b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
+		b.emitSpill(s, m)
 		return
 	}
 	start := b.begin(recordMoved)

@@ -46,6 +46,7 @@ type replaySend struct {
 	producer string
 	last     int64
 	group    string
+	keys     map[uint64]string // by backlog
 }
 
 type replayAck struct{ backlog, sequence uint64 }
@@ -170,6 +171,8 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 		b.replayMoved(position, &f)
 	case recordTxMessage:
 		b.replayTxMessage(position, &f)
+	case recordTxKey:
+		b.replayTxKey(&f)
 	case recordTxAck:
 		b.replayTxAck(position, &f)
 	case recordCommit:
@@ -465,6 +468,21 @@ func (b *Broker) replayTxMessage(position uint64, f *fields) {
 	send.stored = b.replayStored(position, h, len(f.rest), nil)
 	b.log.link(send.stored)
 	tx.sends[index] = send
+}
+
+// replayTxKey takes in a key of a message whose record is right before it.
+func (b *Broker) replayTxKey(f *fields) {
+	serial, index, id, key := f.number(), f.number(), f.number(), f.text()
+	tx := b.replay.transactions[serial]
+	if f.failed || tx == nil {
+		return
+	}
+	if send := tx.sends[index]; send != nil {
+		if send.keys == nil {
+			send.keys = map[uint64]string{}
+		}
+		send.keys[id] = key
+	}
 }
 
 func (b *Broker) replayCommit(position uint64, f *fields) {
