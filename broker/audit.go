@@ -62,6 +62,7 @@ type audit struct {
 	held     []Held
 	stored   map[*stored]int // how many entries were found
 	inFlight map[*backlog]int
+	backlogs []*backlog
 	// packedBytes are those of messages in packs, as they count in the log.
 	packedBytes int64
 }
@@ -102,6 +103,7 @@ func (a *audit) queue(d *destination) {
 // backlog checks the lists and counters of one backlog and collects its entries.
 func (a *audit) backlog(q *backlog, name string) {
 	b := a.b
+	a.backlogs = append(a.backlogs, q)
 	shown := name
 	if q.durable != nil {
 		shown = "subscription " + q.durable.clientID + "/" + q.durable.name
@@ -358,11 +360,19 @@ func (a *audit) memory() {
 		a.check(entries == n, "message %d has %d entries, %d are in backlogs", s.sequence, entries, n)
 	}
 	a.check(transientBytes == a.b.transient, "transient counts %d bytes, has %d", a.b.transient, transientBytes)
-	var pending int64
+	var pending, unlogged int64
+	reserved := map[*backlog]int{}
 	count := func(tx *transaction) {
 		for i := range tx.sends {
-			if tx.sends[i].message != nil {
-				pending += int64(tx.sends[i].stored.size)
+			send := &tx.sends[i]
+			if send.message != nil {
+				pending += int64(send.stored.size)
+				if !send.stored.inLog() {
+					unlogged += int64(send.stored.size)
+				}
+			}
+			for _, q := range send.targets {
+				reserved[q]++
 			}
 		}
 	}
@@ -377,6 +387,10 @@ func (a *audit) memory() {
 		count(at.Value.(*transaction))
 	}
 	a.check(pending == a.b.pending, "open transactions count %d bytes, have %d", a.b.pending, pending)
+	a.check(unlogged == a.b.unlogged, "open transactions count %d bytes that are not in the log, have %d", a.b.unlogged, unlogged)
+	for _, q := range a.backlogs {
+		a.check(q.reserved == reserved[q] && (q.reserved > 0) == (q.toCome > 0), "%s counts %d messages of open transactions, %d bytes; they have %d", q.destination.name, q.reserved, q.toCome, reserved[q])
+	}
 	a.check(awayBytes == a.b.away, "away counts %d bytes, has %d", a.b.away, awayBytes)
 	a.check(cachedBytes == a.b.cached, "cached counts %d bytes, has %d", a.b.cached, cachedBytes)
 }

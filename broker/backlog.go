@@ -131,6 +131,8 @@ type backlog struct {
 	pausedHome  uint64
 	sweeps      []*sweep
 	keeping     *keeping // nil: all messages are kept
+	reserved    int      // messages that open transactions will put here; they count against the destination's limit
+	toCome      int64    // bytes of those
 	counters
 }
 

@@ -127,6 +127,7 @@ type Broker struct {
 	cached        int64      // bytes of messages in memory that wait
 	transient     int64      // of those, of messages that are not recovered from the log
 	pending       int64      // bytes of messages in memory of open transactions
+	unlogged      int64      // of those, of messages that are not in the log
 	away          int64      // bytes of messages in memory that are at a consumer and nowhere else
 	scratch       struct {
 		targets []*backlog
@@ -144,7 +145,7 @@ type Broker struct {
 	late              *load  // being filled: messages that advisories need
 	lateLoads         int    // that and those that were asked for
 
-	headless     *message.Message // of a message that enters without its body in memory
+	keys         []txKey // of a message that enters without its body in memory
 	routing      routing
 	policyCounts map[*Policy]int // destinations of the policies that bound them
 	sweepAt      int64           // when inactive destinations are looked for, ms since 1970; 0 is never

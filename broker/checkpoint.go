@@ -216,14 +216,16 @@ func (w *checkpointer) txMessage(tx *transaction, send *txSend) {
 	if send.message != nil {
 		group = send.message.GroupID
 	}
-	tracked := send.tracked && send.id.Sequence >= 0
 	w.in(itemTxMessages)
 	w.number(s.position)
 	w.number(uint64(s.size))
 	w.text(group)
 	w.text(send.id.Producer)
 	w.number(uint64(send.id.Sequence))
-	w.take(w.broker.writeTxMessage(tx, send.index, s, tracked, send.targets))
+	w.take(w.broker.writeTxMessage(tx, send))
+	for _, k := range send.loggedKeys(tx) {
+		w.record(s.position, w.broker.writeTxKey(tx, send, k))
+	}
 }
 
 // stored are the messages, those of scheduled ones with what is known of them.

@@ -484,8 +484,7 @@ func (b *Broker) relieve() {
 				continue
 			}
 			s.flags |= spilled
-			start := b.begin(recordSpill)
-			b.emit(start, Record{Body: s.message.Encode(), stored: s, Lazy: true})
+			b.emitSpill(s, s.message)
 			b.log.room -= int64(s.size)
 		}
 		b.uncache(s)

@@ -157,8 +157,13 @@ func (d *destination) full() bool {
 	return slices.ContainsFunc(d.subscriptions, func(s *subscription) bool { return s.backlog.beyond(l) })
 }
 
+// beyond says whether a backlog has reached the limit, with what open transactions will put there; but queues that do not keep all make room by themselves.
 func (q *backlog) beyond(l *LimitPolicy) bool {
-	return l.Messages > 0 && q.size >= l.Messages || l.Bytes > 0 && q.bytes >= l.Bytes
+	size, bytes := q.size, q.bytes
+	if q.keeping == nil {
+		size, bytes = size+q.reserved, bytes+q.toCome
+	}
+	return l.Messages > 0 && size >= l.Messages || l.Bytes > 0 && bytes >= l.Bytes
 }
 
 // errWaits says that a send waits for room.
@@ -224,7 +229,7 @@ func (w *waitingSend) has(r *room) bool {
 }
 
 func (b *Broker) memoryFull(m *message.Message, targets int) bool {
-	return b.flow.short || !m.Persistent && b.transient > b.opt.MemoryBytes && !b.log.roomFor(int64(m.Size()*targets))
+	return b.flow.short || !m.Persistent && b.transient+b.unlogged > b.opt.MemoryBytes && !b.log.roomFor(int64(m.Size()*targets))
 }
 
 // A Step takes in at least one message that waited, and no more bytes than a part of a segment: its records must fit into one batch.
@@ -519,7 +524,7 @@ func (b *Broker) tooFull(ev *Send, r *room) *Error {
 	case b.flow.short:
 		e.Detail = fmt.Sprintf("the broker has used %d of the %d bytes of memory that it may take; consume or purge messages, or give it more", b.flow.used, b.flow.limit)
 	default:
-		e.Detail = fmt.Sprintf("non-persistent messages take %d bytes of memory, their limit is %d, and the journal has no room to relieve it; consume or purge messages", b.transient, b.opt.MemoryBytes)
+		e.Detail = fmt.Sprintf("non-persistent messages take %d bytes of memory, their limit is %d, and the journal has no room to relieve it; consume or purge messages", b.transient+b.unlogged, b.opt.MemoryBytes)
 	}
 	if r.destination == nil {
 		e.Detail += b.fills()
@@ -565,7 +570,10 @@ func (d *destination) fullness() string {
 	if l.Bytes > 0 {
 		text += fmt.Sprintf(" %d bytes", l.Bytes)
 	}
-	return text + "); " + fullest.emptiers()
+	if text += ")"; fullest.reserved > 0 {
+		text += fmt.Sprintf(", and %d of %d bytes to come from open transactions", fullest.reserved, fullest.toCome)
+	}
+	return text + "; " + fullest.emptiers()
 }
 
 // emptiers says who consumes a backlog, and who holds most of it.

@@ -221,6 +221,93 @@ func TestWaitingInTransaction(t *testing.T) {
 	}
 }
 
+// A transaction takes its places at a destination with its sends, so that its commit does not go beyond the limit; a rollback gives them back. What is prepared
+// has them across a restart.
+func TestTransactionsReserve(t *testing.T) {
+	for name, limit := range map[string]LimitPolicy{"messages": {Messages: 3, Wait: -1}, "bytes": {Bytes: 2500, Wait: -1}} {
+		for _, end := range []string{"commit", "rollback", "gone", "prepare", "prepare and crash", "prepare, crash and rollback"} {
+			t.Run(name+"/"+end, func(t *testing.T) {
+				r := newRig(t, limited(limit))
+				c, other := r.connect("a", ""), r.connect("b", "")
+				text := strings.Repeat("x", 950)
+				r.send(other, r.msg(tq("Q"), text))
+				tx := TxID(1)
+				if strings.HasPrefix(end, "prepare") {
+					tx = dtx + 1
+					r.xa(&XABegin{Conn: c, Tx: tx, XID: xid(1)})
+				}
+				for i := range 2 {
+					if got := r.try(r.sending(c, r.msg(tq("Q"), text), inSendTx(tx))); got != "ok" {
+						t.Fatalf("send %d in the transaction: %s", i, got)
+					}
+				}
+				if got := r.try(r.sending(other, r.msg(tq("Q"), text))); !strings.HasPrefix(got, "full: ") || !strings.Contains(got, "and 2 of") || !strings.Contains(got, "to come from open transactions") {
+					t.Errorf("a fourth message: %q; want full, and that 2 are to come from open transactions", got)
+				}
+				if got := r.look(tq("Q")).Size; got != 1 {
+					t.Errorf("before the commit the queue shows %d messages, want 1", got)
+				}
+				full := true
+				switch end {
+				case "commit":
+					r.commit(c, tx)
+				case "rollback":
+					r.rollback(c, tx)
+					full = false
+				case "gone":
+					r.do(&Disconnect{Conn: c})
+					full = false
+				default:
+					if got := r.xa(&XAPrepare{Conn: c, XID: xid(1)}); got != "ok" {
+						t.Fatalf("prepare: %s", got)
+					}
+					if end != "prepare" {
+						r.crash()
+						other = r.connect("b", "")
+					}
+					if strings.HasSuffix(end, "rollback") {
+						r.xa(&XARollback{Conn: other, XID: xid(1)})
+						full = false
+					}
+				}
+				want := "ok"
+				if full {
+					want = "full: "
+				}
+				if got := r.try(r.sending(other, r.msg(tq("Q"), text))); !strings.HasPrefix(got, want) {
+					t.Errorf("a message then: %q; want %s", got, want)
+				}
+			})
+		}
+	}
+}
+
+// A transaction that would go beyond the limit by itself fails as a whole.
+func TestTransactionBeyondLimit(t *testing.T) {
+	r := newRig(t, limited(LimitPolicy{Messages: 2, Wait: time.Second}))
+	c := r.connect("a", "")
+	for range 3 {
+		r.do(r.sending(c, r.msg(tq("Q"), "x"), inSendTx(1), silently))
+	}
+	commit := &Commit{Conn: c, Ref: r.ref(), Tx: 1}
+	if got := r.do(commit); len(got) != 0 {
+		t.Fatalf("the commit got %+v while a send waits, want nothing", got)
+	}
+	r.now += 1000
+	var err *Error
+	for _, x := range r.do(Tick{}) {
+		if x.Ref == commit.Ref {
+			err = x.Err
+		}
+	}
+	if err == nil || err.Code != TransactionRolledBack || !strings.Contains(err.Error(), "limit 2 messages") {
+		t.Errorf("the commit got %v; want transaction rolled back because of the limit of 2 messages", err)
+	}
+	if got := r.look(tq("Q")).Size; got != 0 {
+		t.Errorf("%d messages came, want none", got)
+	}
+}
+
 // What a client takes for sent outlives its connection; what it waits for does not. Who says goodbye is answered when all is in.
 func TestWaitingAndGone(t *testing.T) {
 	r := newRig(t, limited(LimitPolicy{Messages: 1}))

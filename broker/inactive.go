@@ -76,7 +76,7 @@ func (b *Broker) inactive(d *destination, used bool) bool {
 	used = used || d.consumers > 0 || d.producers > 0 || len(d.subscriptions) > 0
 	if q := d.queue; q != nil {
 		count = q.enqueued
-		used = used || q.size > 0 || len(q.attached) > 0 || q.paused
+		used = used || q.size > 0 || q.reserved > 0 || len(q.attached) > 0 || q.paused
 	}
 	p := d.policy.Inactive
 	if used || !p.Remove || d.owner != nil || strings.HasPrefix(d.name.Name, advisoryPrefix) || slices.Contains(b.policies.Create, d.name) {

@@ -92,11 +92,12 @@ func (b *Broker) admitKey(d *destination, m *message.Message, op string) *Error 
 
 // keep notes that a message has come to a queue that does not keep all.
 func (b *Broker) keep(q *backlog, e *entry) {
-	m := e.stored.message
-	if m == nil {
-		m = b.headless
+	k, key := q.keeping, ""
+	if m := e.stored.message; m != nil {
+		key = lastValueKey(m, b.policy(q).Keep.LastValueKey)
+	} else if i := slices.IndexFunc(b.keys, func(x txKey) bool { return x.backlog == q }); i >= 0 {
+		key = b.keys[i].key
 	}
-	k, key := q.keeping, lastValueKey(m, b.policy(q).Keep.LastValueKey)
 	v := k.newest[key]
 	switch {
 	case key == "" || v == nil && len(k.newest) >= b.policy(q).Keep.maxKeys():
@@ -112,14 +113,17 @@ func (b *Broker) keep(q *backlog, e *entry) {
 	}
 }
 
-// headless gives what keep needs of a message of a transaction whose body leaves memory; nil if no target keeps last values.
-func headless(m *message.Message, targets []*backlog) *message.Message {
-	if !slices.ContainsFunc(targets, func(q *backlog) bool { return q.keeping != nil }) {
-		return nil
+// keysOf gives the keys of a message of a transaction in those targets that keep last values. Its body may be in the log only when it enters them.
+func (b *Broker) keysOf(m *message.Message, targets []*backlog) (keys []txKey) {
+	for _, q := range targets {
+		if q.keeping == nil {
+			continue
+		}
+		if key := lastValueKey(m, b.policy(q).Keep.LastValueKey); key != "" {
+			keys = append(keys, txKey{q, key})
+		}
 	}
-	c := m.Copy()
-	c.Content, c.Properties = nil, slices.Clone(m.Properties)
-	return c
+	return keys
 }
 
 // forget is told that an entry is settled.

@@ -162,6 +162,56 @@ func TestLastValueOfLargeTransaction(t *testing.T) {
 	}
 }
 
+// What a branch sent knows its keys and groups when it is committed, though its messages are only in the log: its client has gone, the broker was started again, the log
+// was cleaned.
+func TestLastValueOfPrepared(t *testing.T) {
+	for _, before := range []string{"gone", "crash", "cleaned", "cleaned and crash"} {
+		t.Run(before, func(t *testing.T) {
+			r := newRig(t, Options{SegmentBytes: minSegmentBytes, CacheBytes: 1, Policies: Policies{Destinations: []Policy{{Destination: aQueue("K"), Keep: KeepPolicy{LastValueKey: "key"}}}}})
+			c := r.connect("", "")
+			long := strings.Repeat("k", 100)
+			r.send(c, r.msg(aQueue("K"), "old", key("a")))
+			r.send(c, r.msg(aQueue("K"), "old long", key(long)))
+			r.xa(&XABegin{Conn: c, Tx: dtx, XID: xid(1)})
+			for i, k := range []any{"a", "b", long, "b"} {
+				r.sendTx(c, dtx, r.msg(aQueue("K"), fmt.Sprint("new ", i), key(k)))
+			}
+			r.sendTx(c, dtx, r.msg(aQueue("K"), "none"))
+			r.sendTx(c, dtx, r.msg(tq("G"), "grouped", func(m *message.Message) { m.GroupID = "g" }))
+			if got := r.xa(&XAPrepare{Conn: c, XID: xid(1)}); got != "ok" {
+				t.Fatalf("prepare: %s", got)
+			}
+			r.do(&Disconnect{Conn: c})
+			c = r.connect("", "")
+			trimmed := r.head
+			for i := range 200 * strings.Count(before, "cleaned") {
+				r.send(c, r.msg(aQueue("other"), strings.Repeat("x", 200), key(fmt.Sprint(i))))
+				r.do(&Purge{Conn: c, Destination: aQueue("other")})
+				for r.b.Cleaning() {
+					r.do(Tick{})
+				}
+			}
+			if cleaned := strings.HasPrefix(before, "cleaned"); cleaned && r.head < trimmed+2*minSegmentBytes {
+				t.Fatalf("the log was trimmed from %d to %d only", trimmed, r.head)
+			}
+			if strings.HasSuffix(before, "crash") {
+				r.crash()
+				c = r.connect("", "")
+			}
+			if got := r.xa(&XACommit{Conn: c, XID: xid(1)}); got != "ok" {
+				t.Fatalf("commit: %s", got)
+			}
+			if n := len(r.b.destinations[aQueue("K")].queue.keeping.newest); n != 3 {
+				t.Errorf("%d keys are known, want 3", n)
+			}
+			if r.b.destinations[tq("G")].queue.groups == nil {
+				t.Error("the group of a message is not known")
+			}
+			r.want(r.consume(c, 1, aQueue("K"), 100), "new 0 new 2 new 3 none")
+		})
+	}
+}
+
 func TestLastValueKeysAreBounded(t *testing.T) {
 	r := keepRig(t, KeepPolicy{LastValueKey: "key", MaxKeys: 2})
 	c := r.connect("", "")

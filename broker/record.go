@@ -36,6 +36,7 @@ const (
 	recordLastValue    recordKind = 20 // backlog, sequence, key
 	recordRetry        recordKind = 27 // batch, when, queue, place in the list plus 1 (0: it is over), pairs of backlog and sequence
 	recordSelectors    recordKind = 21 // backlog, selectors of its earlier consumers
+	recordTxKey        recordKind = 30 // transaction, index, backlog, key
 )
 
 // The flags of recordSubscription.
@@ -142,23 +143,56 @@ func (b *Broker) emitMessage(s *stored, m *message.Message, tracked bool, target
 	return b.emit(start, Record{Body: m.Encode(), stored: s})
 }
 
-func (b *Broker) writeTxMessage(tx *transaction, index uint64, s *stored, tracked bool, targets []*backlog) int {
+func (b *Broker) writeTxMessage(tx *transaction, send *txSend) int {
 	start := b.begin(recordTxMessage)
 	b.number(tx.serial)
-	b.number(index)
-	b.messageHead(s, 0, tracked, targets)
+	b.number(send.index)
+	b.messageHead(send.stored, 0, send.tracked && send.id.Sequence >= 0, send.targets)
 	return start
 }
 
-func (b *Broker) emitTxMessage(tx *transaction, index uint64, s *stored, m *message.Message, tracked bool, targets []*backlog) *Record {
-	return b.emit(b.writeTxMessage(tx, index, s, tracked, targets), Record{Body: m.Encode(), stored: s, Lazy: true})
+// writeTxKey writes the key of a message of a branch in a queue that keeps last values.
+func (b *Broker) writeTxKey(tx *transaction, send *txSend, k txKey) int {
+	start := b.begin(recordTxKey)
+	b.number(tx.serial)
+	b.number(send.index)
+	b.number(k.backlog.id)
+	b.text(k.key)
+	return start
+}
+
+// emitTxMessage writes a message of a transaction, and behind it what a branch that may be prepared must know of it without its body: its keys in queues that keep
+// last values.
+func (b *Broker) emitTxMessage(tx *transaction, send *txSend, m *message.Message) {
+	b.emit(b.writeTxMessage(tx, send), Record{Body: m.Encode(), stored: send.stored, Lazy: true})
+	for _, k := range send.loggedKeys(tx) {
+		b.emit(b.writeTxKey(tx, send, k), Record{Lazy: true})
+	}
+}
+
+// loggedKeys are those that the log has.
+func (send *txSend) loggedKeys(tx *transaction) (keys []txKey) {
+	if tx.branch == nil {
+		return nil
+	}
+	for _, k := range send.keys {
+		if k.backlog.id != 0 && !k.backlog.removed {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// emitSpill writes a message that is to leave memory and not to be recovered.
+func (b *Broker) emitSpill(s *stored, m *message.Message) {
+	start := b.begin(recordSpill)
+	b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
 }
 
 // emitMoved writes a live message again. Its targets are what its entries say now.
 func (b *Broker) emitMoved(s *stored, m *message.Message) {
 	if s.flags&spilled != 0 {
-		start := b.begin(recordSpill)
-		b.emit(start, Record{Body: m.Encode(), stored: s, Lazy: true})
+		b.emitSpill(s, m)
 		return
 	}
 	start, _ := b.writeMoved(s)

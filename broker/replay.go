@@ -47,6 +47,7 @@ type replaySend struct {
 	producer string
 	last     int64
 	group    string
+	keys     map[uint64]string // by backlog
 }
 
 type replayAck struct{ backlog, sequence uint64 }
@@ -171,6 +172,8 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 		b.replayMoved(position, &f)
 	case recordTxMessage:
 		b.replayTxMessage(position, &f)
+	case recordTxKey:
+		b.replayTxKey(&f)
 	case recordTxAck:
 		b.replayTxAck(position, &f)
 	case recordCommit:
@@ -480,6 +483,21 @@ func (b *Broker) replaySend(tx *replayTx, index uint64, send *replaySend, s *sto
 	send.stored = s
 	b.log.link(s)
 	tx.sends[index] = send
+}
+
+// replayTxKey takes in a key of a message whose record is right before it.
+func (b *Broker) replayTxKey(f *fields) {
+	serial, index, id, key := f.number(), f.number(), f.number(), f.text()
+	tx := b.replay.transactions[serial]
+	if f.failed || tx == nil {
+		return
+	}
+	if send := tx.sends[index]; send != nil {
+		if send.keys == nil {
+			send.keys = map[uint64]string{}
+		}
+		send.keys[id] = key
+	}
 }
 
 func (b *Broker) replayCommit(position uint64, f *fields) {

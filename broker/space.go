@@ -248,10 +248,12 @@ func (b *Broker) move(s *stored, m *message.Message) {
 				l.moves++
 			}
 		}
-	} else if send, tx, _ := b.pendingSend(s); tx != nil {
-		b.emitTxMessage(tx, send.index, s, m, send.tracked && send.id.Sequence >= 0, send.targets)
-	} else {
+	} else if send, tx, _ := b.pendingSend(s); tx == nil {
 		return
+	} else if s.flags&spilled != 0 {
+		b.emitSpill(s, m)
+	} else {
+		b.emitTxMessage(tx, send, m)
 	}
 	l.unlink(s)
 	s.flags |= moving

@@ -50,9 +50,14 @@ type txSend struct {
 	tracked bool
 	group   string // of a message that is only in the log
 	id      message.ID
-	index   uint64 // its number in the transaction
-	// headless is the message without its body, if message is nil and a target keeps last values.
-	headless *message.Message
+	index   uint64  // its number in the transaction
+	keys    []txKey // in targets that keep last values
+}
+
+// txKey is the key that a message of a transaction has in a queue that keeps last values.
+type txKey struct {
+	backlog *backlog
+	key     string
 }
 
 // withoutConsumer appends what it has acknowledged of a backlog and whose consumer is gone.
@@ -101,6 +106,7 @@ func (b *Broker) beginTx(ev *Begin) {
 func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlog, tracked bool) {
 	send := txSend{message: m, tracked: tracked, id: m.ID, targets: append([]*backlog(nil), targets...), index: tx.count}
 	tx.count++
+	send.keys = b.keysOf(m, targets)
 	if len(targets) == 1 {
 		both := &single{}
 		send.stored, send.entry = &both.stored, &both.entry
@@ -111,33 +117,69 @@ func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlo
 	if m.Persistent {
 		send.stored.flags |= persistent
 	}
+	size := int64(send.stored.size)
 	if m.Persistent || len(targets) > 0 && targets[0] == b.schedule.backlog {
 		for _, q := range targets {
 			if q.id != 0 {
 				send.stored.flags |= logged
 				tx.logged = true
-				b.emitTxMessage(tx, send.index, send.stored, m, tracked && m.ID.Sequence >= 0, targets)
-				b.log.room -= int64(send.stored.size)
+				b.emitTxMessage(tx, &send, m)
+				b.log.room -= size
 				break
 			}
 		}
 	}
-	if send.stored.inLog() && b.pending+int64(send.stored.size) > b.opt.CacheBytes && m.Expiration == 0 {
-		send.headless = headless(m, targets)
-		send.group = strings.Clone(m.GroupID)
-		send.message = nil // read back when its turn comes after the commit; one that may expire first is needed at once
-	} else {
-		b.pending += int64(send.stored.size)
+	switch {
+	case send.stored.inLog():
+		if b.pending-b.unlogged+size > b.opt.CacheBytes {
+			send.letGo()
+		}
+	case b.transient+b.away+b.unlogged+size <= b.opt.MemoryBytes:
+	case len(targets) == 0: // nobody will get it
+		send.letGo()
+	case b.log.roomFor(size):
+		send.stored.flags |= spilled
+		b.emitSpill(send.stored, m)
+		b.log.room -= size
+		send.letGo()
 	}
+	send.reserve(1)
+	b.countPending(&send, 1)
 	tx.sends = append(tx.sends, send)
 }
 
-// forgetPending says that the messages of a transaction that ends are not held for it any more.
+// letGo lets the body leave memory. It is read back from the log when its turn comes after the commit.
+func (send *txSend) letGo() {
+	m := send.message
+	send.group = strings.Clone(m.GroupID)
+	send.message = nil
+}
+
+// countPending counts a message's bytes n times if a transaction has it in memory.
+func (b *Broker) countPending(send *txSend, n int64) {
+	if send.message == nil {
+		return
+	}
+	n *= int64(send.stored.size)
+	b.pending += n
+	if !send.stored.inLog() {
+		b.unlogged += n
+	}
+}
+
+// reserve takes n times the place that a message of an open transaction will need at its targets, so that a commit does not go beyond their limits.
+func (send *txSend) reserve(n int) {
+	for _, q := range send.targets {
+		q.reserved += n
+		q.toCome += int64(n) * int64(send.stored.size)
+	}
+}
+
+// forgetPending says that the messages of a transaction that ends are not held for it any more, nor places for them.
 func (b *Broker) forgetPending(tx *transaction) {
 	for i := range tx.sends {
-		if tx.sends[i].message != nil {
-			b.pending -= int64(tx.sends[i].stored.size)
-		}
+		b.countPending(&tx.sends[i], -1)
+		tx.sends[i].reserve(-1)
 	}
 }
 
@@ -286,14 +328,16 @@ func (b *Broker) enterFromTx(tx *transaction, send *txSend, sequence uint64) {
 		s.first = &entries[0]
 	}
 	s.message = send.message
-	s.flags |= transacted
+	if s.flags&logged != 0 {
+		s.flags |= transacted
+	}
 	group := send.group
 	if send.message != nil {
 		group = send.message.GroupID
 	}
-	b.headless = send.headless
+	b.keys = send.keys
 	b.enter(s, group)
-	b.headless = nil
+	b.keys = nil
 }
 
 func (b *Broker) rollback(ev *Rollback) {

@@ -466,8 +466,8 @@ func (b *Broker) relievePrepared(tx *transaction) {
 	for i := range tx.sends {
 		send := &tx.sends[i]
 		if send.message != nil && send.stored.inLog() && send.stored.position != 0 {
-			send.message = nil
-			b.pending -= int64(send.stored.size)
+			b.countPending(send, -1)
+			send.letGo()
 		}
 	}
 }
@@ -553,11 +553,15 @@ func (b *Broker) recoverPrepared(serial uint64, r *replayTx, wanted map[*backlog
 		for _, id := range send.targets {
 			if q := b.replay.backlogs[id]; q != nil {
 				x.targets = append(x.targets, q.backlog)
+				if key, ok := send.keys[id]; ok {
+					x.keys = append(x.keys, txKey{q.backlog, key})
+				}
 				if q.backlog.destination == nil {
 					wanted[q.backlog] = true
 				}
 			}
 		}
+		x.reserve(1)
 		tx.sends = append(tx.sends, x)
 		tx.count = index + 1
 	}

@@ -129,6 +129,7 @@ type Right struct {
 // Limits bounds what clients may take.
 type Limits struct {
 	FrameSize             Size          `yaml:"frameSize" doc:"Largest frame, and so about the largest message, that is accepted."`
+	Frames                Size          `yaml:"frames" doc:"Memory for frames that have begun to come and are not whole yet, of all connections together, beyond 64 KiB each. A frame for which there is none waits, and its connection with it, for half a minute, and is then refused. 0 is a quarter of process, or 256 MiB without process; what is said here must not be less than frameSize."`
 	Connections           int           `yaml:"connections" doc:"Connections at a time, over all listeners."`
 	ConnectionsPerAddress int           `yaml:"connectionsPerAddress" doc:"Connections at a time from one client address. 0 is no limit."`
 	LoginTimeout          time.Duration `yaml:"loginTimeout" doc:"Time a client has to log in."`
@@ -139,6 +140,17 @@ type Limits struct {
 	Destinations          int           `yaml:"destinations" doc:"Queues and topics at a time."`
 	Transaction           int           `yaml:"transaction" doc:"Messages and acknowledgements in one transaction."`
 	DuplicateProducers    int           `yaml:"duplicateProducers" doc:"Producers whose last message is remembered, so that a copy sent again after a failover is recognised."`
+}
+
+// FrameMemory is Frames, or what stands for it, in bytes.
+func (l Limits) FrameMemory() int64 {
+	switch {
+	case l.Frames != 0:
+		return int64(l.Frames)
+	case l.Process != 0:
+		return int64(l.Process / 4)
+	}
+	return max(256<<20, int64(l.FrameSize))
 }
 
 // Redelivery is the broker's policy for messages that were not processed.

@@ -22,6 +22,7 @@ type Deps struct {
 	Authority *security.Authority
 	Broker    Broker
 	Logger    *slog.Logger // nil: nothing is logged
+	Frames    *FrameMemory // nil: frames that are on their way have no bound but each its own
 }
 
 // Log is Logger, or one that keeps silent.

@@ -126,6 +126,33 @@ func held[P any](places map[key]P, backlog string) (n int) {
 	return n
 }
 
+// toCome counts the messages that open transactions will put into a backlog: the places for them are taken already.
+func (w *world) toCome(backlog string) (n int) {
+	count := func(sends []txSend) {
+		for _, s := range sends {
+			for _, t := range s.to {
+				if t.backlog == backlog && w.stillThere(t) {
+					n++
+				}
+			}
+		}
+	}
+	for _, c := range w.clients {
+		if c.conn != 0 && c.tx != nil {
+			count(c.tx.sends)
+		}
+	}
+	for _, p := range w.prepared {
+		count(p.sends)
+	}
+	return n
+}
+
+// full says whether a backlog has as many messages as it may, with those to come.
+func (w *world) full(backlog string, limit int) bool {
+	return held(w.places, backlog)+w.toCome(backlog) >= limit
+}
+
 // hasRoom says whether a message may come to all that it is for.
 func (w *world) hasRoom(m *message.Message) bool {
 	limit := w.opt.Policies.Default.Limit.Messages
@@ -137,17 +164,17 @@ func (w *world) hasRoom(m *message.Message) bool {
 		if limit == 0 {
 			break
 		}
-		if name := part.String(); !part.Kind.IsTopic() && name != lastValues && name != ring && held(w.places, name) >= limit {
+		if name := part.String(); !part.Kind.IsTopic() && name != lastValues && name != ring && w.full(name, limit) {
 			return false
 		}
 		for _, t := range w.copiesOf(part) {
-			if held(w.places, t.backlog) >= limit {
+			if w.full(t.backlog, limit) {
 				return false
 			}
 		}
 		for _, s := range w.subs {
 			fits := s.about.Destination == part || s.about.Destination.IsPattern() && message.MatchName(s.about.Destination.Name, part.Name)
-			if part.Kind.IsTopic() && fits && held(w.places, s.backlog) >= limit {
+			if part.Kind.IsTopic() && fits && w.full(s.backlog, limit) {
 				return false
 			}
 		}

@@ -42,6 +42,7 @@ type node struct {
 
 	guards    *guards
 	core      core
+	frames    *session.FrameMemory
 	listeners *listen.Server
 	certs     *listen.Certificates // nil: no TLS
 	dev       *listen.Files        // nil: a certificate was given
@@ -79,6 +80,7 @@ func startOn(fs vfs.FS, cfg *config.Config, load func() (*config.Config, error),
 // rise does the work of start.
 func (n *node) rise() error {
 	cfg := n.config()
+	n.frames = session.NewFrameMemory(cfg.Limits.FrameMemory())
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
@@ -402,6 +404,7 @@ func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
 		n.metrics.Write(&e, v)
 	}
 	e.One("godwit_serving", metrics.Gauge, "1 while clients are served, 0 while the broker starts, recovers or stops.", up)
+	e.One("godwit_frame_memory_bytes", metrics.Gauge, "Bytes taken by large frames that are not whole yet (limits.frames).", float64(n.frames.Used()))
 	if engine, _ := n.core.now(); engine != nil {
 		space := engine.Log().Space()
 		e.One("godwit_journal_disk_bytes", metrics.Gauge, "Bytes of the journal's files.", float64(space.Used))

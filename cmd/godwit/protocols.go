@@ -19,7 +19,7 @@ const recoveryPatience = 20 * time.Second
 
 // deps are what sessions on that engine need.
 func (n *node) deps(e *engine.Engine) *session.Deps {
-	return &session.Deps{Engine: e, Authority: n.guards.clients, Broker: session.Broker{ID: n.id, Name: n.config().Broker.Name}, Logger: n.log}
+	return &session.Deps{Engine: e, Authority: n.guards.clients, Broker: session.Broker{ID: n.id, Name: n.config().Broker.Name}, Logger: n.log, Frames: n.frames}
 }
 
 // brokerID is the broker's id in ActiveMQ's form, which differs with each start.

@@ -16,12 +16,22 @@ var ErrFrameSize = errors.New("bad frame size")
 
 const (
 	firstBuffer = 4 << 10  // what an idle connection holds
-	burstBuffer = 64 << 10 // what a busy one grows to without a large frame
-	trustedSize = 1 << 20  // largest frame for which memory is taken because it was announced
+	burstBuffer = 64 << 10 // what a busy one grows to without a large frame, and all that is taken because a frame was announced
 	calmFrames  = 32       // ordinary frames after which the buffer of a large one is given back
 	smallRead   = 1 << 10  // what an idle or a synchronous client sends at once, at most
 	smallReads  = 8        // of those in a row, after which firstBuffer is enough again
 )
+
+// Memory is what the buffers of many framers take of one bound. A framer asks it for what a frame of more than 64 KiB needs beyond those, as the frame comes.
+type Memory interface {
+	// Grow takes more bytes; missing is what the frame needs in all beyond what it has, these included. It may wait, and holds up this framer alone. After
+	// an error nothing was taken, and the framer's Next returns the error.
+	Grow(more, missing int) error
+	// Shrink gives bytes back.
+	Shrink(less int)
+	// Spare says whether there is so much that nobody would miss size bytes more.
+	Spare(size int) bool
+}
 
 // Framer cuts a stream into frames, in a buffer of its own that grows with what arrives. It is not safe for concurrent use.
 type Framer struct {
@@ -33,6 +43,8 @@ type Framer struct {
 	calm       int  // frames since one that needed more than burstBuffer
 	small      int  // reads since one of more than smallRead
 	err        error
+	memory     Memory // nil: as much as it needs
+	held       int    // bytes that it has from there
 }
 
 // NewFramer returns a framer that refuses frames of more than maxFrameSize bytes, the size field not counted. 0 means DefaultMaxFrameSize.
@@ -48,6 +60,18 @@ func (f *Framer) SetMaxFrameSize(n int) {
 		n = DefaultMaxFrameSize
 	}
 	f.max = n
+}
+
+// SetMemory makes the framer ask for the memory that large frames need. At its end Release gives back what it has.
+func (f *Framer) SetMemory(m Memory) { f.memory = m }
+
+// Release gives the memory back. The framer must not be used after it.
+func (f *Framer) Release() {
+	f.buf, f.start, f.end = nil, 0, 0
+	if f.held > 0 {
+		f.memory.Shrink(f.held)
+		f.held = 0
+	}
 }
 
 // Next waits for a whole frame and returns it without its size: type code and body. The bytes belong to the framer and are valid
@@ -92,7 +116,9 @@ func (f *Framer) fill(need int) error {
 	if f.err != nil {
 		return f.failed(f.err)
 	}
-	f.room(need)
+	if err := f.room(need); err != nil {
+		return err
+	}
 	for range 100 {
 		n, err := f.src.Read(f.buf[f.end:])
 		f.end += n
@@ -119,30 +145,57 @@ func (f *Framer) failed(err error) error {
 	return err
 }
 
-func (f *Framer) room(need int) {
+// room makes room for a frame of need bytes, or for as much more of it as there is already.
+func (f *Framer) room(need int) error {
 	size := len(f.buf)
 	switch {
-	case f.start == f.end && size > burstBuffer && f.calm >= calmFrames:
+	case need <= burstBuffer && size > burstBuffer && (f.calm >= calmFrames || f.memory != nil && !f.memory.Spare(f.max)):
 		size = burstBuffer
 	case f.start == f.end && size > firstBuffer && f.small >= smallReads:
 		size = firstBuffer
 	case f.full && size < burstBuffer && f.start > 0:
 		size *= 2 // a burst: fewer reads
 	}
-	if want := min(need, trustedSize); size < want {
+	if want := min(need, burstBuffer); size < want {
 		size = max(firstBuffer, 1<<bits.Len(uint(want-1)))
 	}
 	if have := f.end - f.start; have == size {
-		size = min(2*size, need) // more than was trusted, and all of it so far has come
+		grow := 2
+		if size < 1<<20 {
+			grow = 4
+		}
+		size = min(grow*size, need)
 	}
 	if size != len(f.buf) {
+		if err := f.account(size, need); err != nil {
+			return err
+		}
 		buf := make([]byte, size)
 		f.end = copy(buf, f.buf[f.start:f.end])
 		f.buf, f.start = buf, 0
-		return
+		return nil
 	}
 	if f.start == f.end || f.start+min(need, size) > size {
 		f.end = copy(f.buf, f.buf[f.start:f.end])
 		f.start = 0
 	}
+	return nil
+}
+
+// account takes or gives back memory for a buffer of size bytes, which is to become one of need.
+func (f *Framer) account(size, need int) error {
+	if f.memory == nil {
+		return nil
+	}
+	held := max(0, size-burstBuffer)
+	switch {
+	case held > f.held:
+		if err := f.memory.Grow(held-f.held, max(size, need)-burstBuffer-f.held); err != nil {
+			return err
+		}
+	case held < f.held:
+		f.memory.Shrink(f.held - held)
+	}
+	f.held = held
+	return nil
 }

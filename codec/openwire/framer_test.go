@@ -123,7 +123,7 @@ func TestFramerMemory(t *testing.T) {
 	}{
 		"idle":                         {framed("a"), firstBuffer},
 		"5 KiB announced":              {announce(5<<10, 1), 8 << 10},
-		"100 MiB announced, none sent": {announce(100<<20, 0), trustedSize},
+		"100 MiB announced, none sent": {announce(100<<20, 0), burstBuffer},
 		"100 MiB announced, 3 MiB":     {announce(100<<20, 3<<20), 4 << 20},
 		"3 MiB and all of it":          {announce(3<<20, 3<<20), 3<<20 + 4},
 	} {
@@ -181,5 +181,60 @@ func (stuck) Read([]byte) (int, error) { return 0, nil }
 func TestFramerNoProgress(t *testing.T) {
 	if _, err := NewFramer(stuck{}, 0).Next(); !errors.Is(err, io.ErrNoProgress) {
 		t.Errorf("Next of a reader that gives nothing = %v; want %v", err, io.ErrNoProgress)
+	}
+}
+
+// ledger is a Memory that grants up to left bytes.
+type ledger struct{ left, taken, most, missing int }
+
+var errLedger = errors.New("no memory")
+
+func (l *ledger) Grow(more, missing int) error {
+	if l.missing = missing; more > l.left {
+		return errLedger
+	}
+	l.left, l.taken = l.left-more, l.taken+more
+	l.most = max(l.most, l.taken)
+	return nil
+}
+
+func (l *ledger) Shrink(less int) { l.left, l.taken = l.left+less, l.taken-less }
+
+func (l *ledger) Spare(size int) bool { return l.left >= size }
+
+// What a frame needs beyond an ordinary buffer is asked for as it comes, and given back.
+func TestFramerAsksForMemory(t *testing.T) {
+	const plenty = 1 << 30
+	announce := func(size uint32, sent int) []byte {
+		return append(binary.BigEndian.AppendUint32(nil, size), make([]byte, sent)...)
+	}
+	small := framed("s")
+	for name, tt := range map[string]struct {
+		left           int
+		stream         []byte
+		want           error
+		most, atTheEnd int // bytes asked for
+		missing        int // of the last that was asked for
+	}{
+		"ordinary frames":          {left: 0, stream: bytes.Repeat(framed(strings.Repeat("b", 60<<10)), 10), want: io.EOF},
+		"announced":                {left: 0, stream: announce(100<<20, 50<<10), want: io.ErrUnexpectedEOF},
+		"a part, and no more":      {left: 200 << 10, stream: announce(100<<20, 1<<20), want: errLedger, most: 192 << 10, atTheEnd: 192 << 10, missing: 100<<20 + 4 - 256<<10},
+		"a part":                   {left: plenty, stream: announce(100<<20, 100<<10), want: io.ErrUnexpectedEOF, most: 192 << 10, atTheEnd: 192 << 10, missing: 100<<20 + 4 - 64<<10},
+		"whole, kept for the next": {left: plenty, stream: append(announce(200<<10, 200<<10), small...), want: io.EOF, most: 200<<10 + 4 - 64<<10, atTheEnd: 200<<10 + 4 - 64<<10, missing: 200<<10 + 4 - 64<<10},
+		"whole, missed by others":  {left: 200 << 10, stream: append(announce(200<<10, 200<<10), small...), want: io.EOF, most: 200<<10 + 4 - 64<<10, missing: 200<<10 + 4 - 64<<10},
+	} {
+		l := &ledger{left: tt.left}
+		f := NewFramer(bytes.NewReader(tt.stream), 100<<20)
+		f.SetMemory(l)
+		var err error
+		for err == nil {
+			_, err = f.Next()
+		}
+		if !errors.Is(err, tt.want) || l.most != tt.most || l.taken != tt.atTheEnd || l.missing != tt.missing {
+			t.Errorf("%s: Next = %v, with %d bytes at most and %d at the end, %d missing; want %v, %d, %d, %d", name, err, l.most, l.taken, l.missing, tt.want, tt.most, tt.atTheEnd, tt.missing)
+		}
+		if f.Release(); l.taken != 0 {
+			t.Errorf("%s: %d bytes are taken after Release", name, l.taken)
+		}
 	}
 }

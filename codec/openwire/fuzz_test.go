@@ -81,7 +81,7 @@ func FuzzFramer(f *testing.F) {
 				}
 				out.frames = append(out.frames, string(frame))
 			}
-			if most := max(trustedSize, 2*len(stream)); len(fr.buf) > most {
+			if most := max(burstBuffer, 4*len(stream)); len(fr.buf) > most {
 				t.Fatalf("%d bytes of stream, %d of buffer", len(stream), len(fr.buf))
 			}
 			return out

@@ -19,6 +19,7 @@ const (
 const (
 	minBuffer  = 4 << 10  // what an idle connection holds
 	keepBuffer = 32 << 10 // what a busy one keeps; one larger frame borrows more
+	freeMemory = 64 << 10 // that a reader takes without asking Options.Memory
 
 	// A line that was already there in the frame before, at the same place, is not turned into strings again. So few
 	// lines, and none from a frame with more text than this, that what they hold on to stays below 16 KiB.
@@ -31,6 +32,17 @@ type Options struct {
 	// MaxFrameSize is how many bytes a frame's body may have, and how many its command and header lines together.
 	// 0 means DefaultMaxFrameSize; more than 2 GiB - 1 is cut to that.
 	MaxFrameSize int
+	// Memory is asked for what a frame of more than 64 KiB needs beyond those, as it comes. nil means that there is always enough.
+	Memory Memory
+}
+
+// Memory is what many readers take of one bound for frames that are not whole yet.
+type Memory interface {
+	// Grow takes more bytes; missing is what the frame needs in all beyond what it has, these included, as far as that is known. It may wait, and holds up
+	// this reader alone. After an error nothing was taken, and the reader's Next returns the error.
+	Grow(more, missing int) error
+	// Shrink gives bytes back.
+	Shrink(less int)
 }
 
 // Reader reads frames from one connection. One goroutine may use it at a time, except for Received and Beats.
@@ -57,6 +69,9 @@ type Reader struct {
 	large   []byte // a body that is too large for the buffer, as far as it has arrived; nil otherwise
 	err     error  // an Error, after which nothing can be understood
 
+	memory Memory
+	held   int // bytes of memory
+
 	headers Headers
 	text    []byte
 	recent  [recentLines]Header
@@ -79,7 +94,7 @@ type line struct {
 
 // NewReader returns a Reader in version 1.0, which every connection starts with.
 func NewReader(src io.Reader, options Options) *Reader {
-	r := &Reader{src: src}
+	r := &Reader{src: src, memory: options.Memory}
 	r.SetMaxFrameSize(options.MaxFrameSize)
 	return r
 }
@@ -292,10 +307,14 @@ func (r *Reader) fill() error {
 	}
 	isLarge := r.part == inBody && r.length > len(r.large) && r.bodyAt+r.length >= keepBuffer
 	var room []byte
+	var err error
 	if isLarge {
-		room = r.roomForBody()
+		room, err = r.roomForBody()
 	} else {
-		room = r.room()
+		room, err = r.room()
+	}
+	if err != nil {
+		return err
 	}
 	for range 100 {
 		n, err := r.src.Read(room)
@@ -325,7 +344,7 @@ func (r *Reader) fill() error {
 
 // room returns free space in the buffer. It moves a begun frame to the front, doubles the buffer for a frame that fills
 // it or a peer that does, and gives back what one large frame needed.
-func (r *Reader) room() []byte {
+func (r *Reader) room() ([]byte, error) {
 	begun := r.buf[r.start:r.end]
 	size := max(len(r.buf), minBuffer)
 	switch {
@@ -341,27 +360,65 @@ func (r *Reader) room() []byte {
 	if size == len(r.buf) {
 		copy(r.buf, begun)
 	} else {
+		if err := r.account(size, 0, size); err != nil {
+			return nil, err
+		}
 		buf := make([]byte, size)
 		copy(buf, begun)
 		r.buf = buf
 	}
 	r.start, r.end = 0, len(begun)
-	return r.buf[r.end:]
+	return r.buf[r.end:], nil
 }
 
 // roomForBody returns free space in r.large, into which the body is read without passing through the buffer.
-func (r *Reader) roomForBody() []byte {
+func (r *Reader) roomForBody() ([]byte, error) {
 	if r.large == nil {
 		arrived := r.buf[r.start+r.bodyAt : r.end]
-		r.large = make([]byte, len(arrived), min(r.length, max(4*len(arrived), keepBuffer)))
+		size := min(r.length, max(4*len(arrived), keepBuffer))
+		if err := r.account(len(r.buf), size, len(r.buf)+r.length); err != nil {
+			return nil, err
+		}
+		r.large = make([]byte, len(arrived), size)
 		copy(r.large, arrived)
 		r.end = r.start + r.bodyAt
 	} else if len(r.large) == cap(r.large) {
-		larger := make([]byte, len(r.large), min(r.length, 4*len(r.large)))
+		size := min(r.length, 4*len(r.large))
+		if err := r.account(len(r.buf), size, len(r.buf)+r.length); err != nil {
+			return nil, err
+		}
+		larger := make([]byte, len(r.large), size)
 		copy(larger, r.large)
 		r.large = larger
 	}
-	return r.large[len(r.large):min(r.length, cap(r.large))]
+	return r.large[len(r.large):min(r.length, cap(r.large))], nil
+}
+
+// account takes or gives back memory for a buffer and a large body of so many bytes, which are to become so many in all.
+func (r *Reader) account(buffer, large, inAll int) error {
+	if r.memory == nil {
+		return nil
+	}
+	held := max(0, buffer+large-freeMemory)
+	switch {
+	case held > r.held:
+		if err := r.memory.Grow(held-r.held, max(held, inAll-freeMemory)-r.held); err != nil {
+			return err
+		}
+	case held < r.held:
+		r.memory.Shrink(r.held - held)
+	}
+	r.held = held
+	return nil
+}
+
+// Release gives the memory back at the end. The reader must not be used after it.
+func (r *Reader) Release() {
+	r.buf, r.start, r.end, r.large = nil, 0, 0, nil
+	if r.held > 0 {
+		r.memory.Shrink(r.held)
+		r.held = 0
+	}
 }
 
 // take makes a Frame of the bytes that scan found, and consumes them.
@@ -373,6 +430,9 @@ func (r *Reader) take() Frame {
 		copy(frame.Body, body)
 	}
 	r.start += r.pos + 1
+	if r.large != nil && r.held > 0 {
+		_ = r.account(len(r.buf), 0, 0) // the body is the caller's now; giving back does not fail
+	}
 	r.reset()
 	return frame
 }

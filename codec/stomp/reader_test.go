@@ -438,3 +438,59 @@ func BenchmarkReadLarge(b *testing.B) {
 		}
 	}
 }
+
+// ledger is a Memory that grants up to left bytes.
+type ledger struct{ left, taken, most, missing int }
+
+var errLedger = errors.New("no memory")
+
+func (l *ledger) Grow(more, missing int) error {
+	if l.missing = missing; more > l.left {
+		return errLedger
+	}
+	l.left, l.taken = l.left-more, l.taken+more
+	l.most = max(l.most, l.taken)
+	return nil
+}
+
+func (l *ledger) Shrink(less int) { l.left, l.taken = l.left+less, l.taken-less }
+
+// What a frame needs beyond an ordinary buffer is asked for as it comes, and given back when the frame is the caller's.
+func TestMemoryOfFrames(t *testing.T) {
+	const plenty = 1 << 30
+	send := func(announced, sent int) string {
+		return fmt.Sprintf("SEND\ncontent-length:%d\n\n%s", announced, strings.Repeat("x", sent))
+	}
+	tests := map[string]struct {
+		left   int
+		stream string
+		want   error
+		asked  bool // for anything
+		holds  bool // something at the end
+		most   int  // bytes at most
+	}{
+		"ordinary frames":       {stream: strings.Repeat(send(20<<10, 20<<10)+"\x00", 10), want: io.EOF},
+		"announced":             {stream: send(100<<20, 20<<10), want: io.ErrUnexpectedEOF},
+		"a part":                {left: plenty, stream: send(100<<20, 300<<10), want: io.ErrUnexpectedEOF, asked: true, holds: true, most: 1200 << 10},
+		"a part, and no more":   {left: 100 << 10, stream: send(100<<20, 1<<20), want: errLedger, asked: true, holds: true, most: 100 << 10},
+		"whole":                 {left: plenty, stream: send(1<<20, 1<<20) + "\x00", want: io.EOF, asked: true, most: 1 << 20},
+		"to the NUL":            {left: plenty, stream: "SEND\n\n" + strings.Repeat("x", 300<<10) + "\x00\n", want: io.EOF, asked: true, most: 512 << 10},
+		"to the NUL, and small": {stream: strings.Repeat("SEND\n\n"+strings.Repeat("x", 40<<10)+"\x00\n", 3), want: io.EOF},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := &ledger{left: tt.left}
+			r := stomp.NewReader(iotest.HalfReader(strings.NewReader(tt.stream)), stomp.Options{Memory: l})
+			var err error
+			for err == nil {
+				_, err = r.Next()
+			}
+			if err != tt.want || (l.missing > 0) != tt.asked || (l.taken > 0) != tt.holds || l.most > tt.most {
+				t.Errorf("Next = %v, with %d bytes at most and %d at the end, %d missing; want %v, asked %v, holding %v, %d at most", err, l.most, l.taken, l.missing, tt.want, tt.asked, tt.holds, tt.most)
+			}
+			if r.Release(); l.taken != 0 {
+				t.Errorf("%d bytes are taken after Release", l.taken)
+			}
+		})
+	}
+}

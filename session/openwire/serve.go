@@ -131,6 +131,12 @@ func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.
 	c.core = deps.Engine.Connect()
 	c.startPulse()
 	defer c.pulse.Stop()
+	gone := make(chan struct{})
+	if share := deps.Frames.Share(gone); share != nil {
+		share.OnWait(c.pulse.Busy)
+		c.reader.frames.SetMemory(share)
+		defer c.reader.frames.Release()
+	}
 	stop := context.AfterFunc(ctx, func() {
 		c.core.Tell(broker.Effect{Kind: broker.Closed, Err: &broker.Error{Code: broker.Stopping, Detail: "the broker is stopping"}})
 	})
@@ -140,6 +146,7 @@ func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.
 	c.writer.raw = session.Raw(conn)
 	writing.Go(func() {
 		c.core.Serve(c.write)
+		close(gone)
 		conn.Close() // the engine may have ended the connection without a word
 	})
 	err := c.read()
@@ -283,7 +290,7 @@ func (c *connection) linger() {
 	}
 	for {
 		if _, err := c.reader.frames.Next(); err != nil {
-			if errors.Is(err, wire.ErrFrameSize) { // no frame can be found any more
+			if errors.Is(err, wire.ErrFrameSize) || errors.As(err, new(*broker.Error)) { // no frame can be found any more, or there is no memory for it
 				_, _ = io.Copy(io.Discard, io.LimitReader(c.conn, int64(c.opt.MaxFrameSize)))
 			}
 			return

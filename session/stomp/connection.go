@@ -40,6 +40,7 @@ type connection struct {
 	beats    *time.Timer
 	period   time.Duration // between our heart-beats
 	down     atomic.Bool   // the broker is shutting down
+	gone     chan struct{} // closed when nothing is written any more
 
 	// Only the reader uses what follows.
 	burst        []broker.Event
@@ -104,9 +105,13 @@ type refusal struct {
 func (r *refusal) Error() string { return r.text }
 
 func newConnection(conn net.Conn, peer session.Peer, deps *session.Deps, opt Options) *connection {
-	c := &connection{deps: deps, peer: peer, opt: opt.filled(), conn: conn}
+	c := &connection{deps: deps, peer: peer, opt: opt.filled(), conn: conn, gone: make(chan struct{})}
 	c.room.L = &c.mu
-	c.frames = stomp.NewReader((*source)(c), stomp.Options{MaxFrameSize: c.opt.MaxFrameSize})
+	options := stomp.Options{MaxFrameSize: c.opt.MaxFrameSize}
+	if share := deps.Frames.Share(c.gone); share != nil {
+		options.Memory = share
+	}
+	c.frames = stomp.NewReader((*source)(c), options)
 	return c
 }
 
@@ -137,9 +142,8 @@ var (
 
 // run serves a client that is logged in, until the end. The error is why it ended, unless the client or the broker wanted it.
 func (c *connection) run() error {
-	written := make(chan struct{})
 	go func() {
-		defer close(written)
+		defer close(c.gone)
 		c.write()
 	}()
 	err := c.read()
@@ -149,11 +153,11 @@ func (c *connection) run() error {
 		// a reset, which can overtake that frame.
 		c.conn.SetDeadline(time.Now().Add(c.opt.Linger))
 		io.Copy(io.Discard, io.LimitReader(c.conn, 1<<20))
-		<-written
+		<-c.gone
 	}
 	c.conn.Close()
 	c.core.Close()
-	<-written
+	<-c.gone
 	if c.closing && !refused {
 		return nil
 	}
@@ -167,8 +171,9 @@ func (c *connection) read() error {
 		if err != nil {
 			c.submit()
 			var broken stomp.Error
-			if errors.As(err, &broken) {
-				err = &refusal{text: string(broken), fatal: true}
+			var full *broker.Error
+			if errors.As(err, &broken) || errors.As(err, &full) {
+				err = &refusal{text: err.Error(), fatal: true}
 				c.refuse(err, "")
 				c.submit()
 			}

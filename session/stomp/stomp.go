@@ -73,6 +73,7 @@ func (o Options) filled() Options {
 func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.Deps, opt Options) error {
 	defer conn.Close()
 	c := newConnection(conn, peer, deps, opt)
+	defer c.frames.Release()
 	stop := context.AfterFunc(ctx, c.shutDown)
 	defer stop()
 	if err := c.connect(ctx); err != nil {
