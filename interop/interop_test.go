@@ -26,6 +26,8 @@ var clients = []struct {
 	{"python", python},
 	{"node", node},
 	{"perl", perl},
+	{"ruby", ruby},
+	{"php", php},
 }
 
 // run says how a program reaches the broker.
@@ -54,7 +56,8 @@ func TestTLSCredentialsIgnored(t *testing.T) {
 	for _, client := range clients {
 		t.Run(client.name, func(t *testing.T) {
 			t.Parallel()
-			client.prepare(t).run(t, b, run{suite: "short", tls: true, user: "somebody", password: "anything"})
+			program := client.prepare(t)
+			program.run(t, b, run{suite: "short", tls: !program.plain, user: "somebody", password: "anything"})
 		})
 	}
 }
@@ -66,7 +69,7 @@ func TestCredentialsMandatory(t *testing.T) {
 		t.Run(client.name, func(t *testing.T) {
 			t.Parallel()
 			program := client.prepare(t)
-			program.run(t, b, run{suite: "short", user: user, password: password, tls: !program.openwire})
+			program.run(t, b, run{suite: "short", user: user, password: password, tls: !program.openwire && !program.plain})
 			program.run(t, b, run{suite: "refused", user: user, password: password})
 		})
 	}
