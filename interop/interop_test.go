@@ -28,6 +28,7 @@ var clients = []struct {
 	{"perl", perl},
 	{"ruby", ruby},
 	{"php", php},
+	{"cpp", cpp},
 }
 
 // run says how a program reaches the broker.
@@ -132,7 +133,7 @@ func (p program) command(ctx context.Context, b *broker, r run) *exec.Cmd {
 	if r.tls {
 		openwire, stomp = b.openwireTLS, b.stompTLS
 		env = append(env, "INTEROP_TLS=1", "INTEROP_CA="+filepath.Join(b.tlsDir, "ca.pem"))
-		if p.openwire {
+		if p.argv[0] == "java" {
 			trust := []string{
 				"-Djavax.net.ssl.trustStore=" + filepath.Join(b.tlsDir, "truststore.p12"),
 				"-Djavax.net.ssl.trustStorePassword=" + storePassword,
