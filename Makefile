@@ -22,7 +22,7 @@ lint:           ## formatting, vet, staticcheck
 	go vet ./...
 	go tool staticcheck ./...
 
-interop:        ## real clients of other languages against the built binary (Java, Python, Node, Perl)
+interop:        ## real clients of other languages against the built binary (Java, Python, Node, Perl, Ruby, PHP)
 	GODWIT_INTEROP=1 go test -count=1 -timeout 20m -v ./interop/... | grep -v '^=== '
 
 bench:          ## Godwit beside ActiveMQ Classic and Artemis in one run; prints the README's table

@@ -26,6 +26,9 @@ var clients = []struct {
 	{"python", python},
 	{"node", node},
 	{"perl", perl},
+	{"ruby", ruby},
+	{"php", php},
+	{"cpp", cpp},
 }
 
 // run says how a program reaches the broker.
@@ -54,7 +57,8 @@ func TestTLSCredentialsIgnored(t *testing.T) {
 	for _, client := range clients {
 		t.Run(client.name, func(t *testing.T) {
 			t.Parallel()
-			client.prepare(t).run(t, b, run{suite: "short", tls: true, user: "somebody", password: "anything"})
+			program := client.prepare(t)
+			program.run(t, b, run{suite: "short", tls: !program.plain, user: "somebody", password: "anything"})
 		})
 	}
 }
@@ -66,7 +70,7 @@ func TestCredentialsMandatory(t *testing.T) {
 		t.Run(client.name, func(t *testing.T) {
 			t.Parallel()
 			program := client.prepare(t)
-			program.run(t, b, run{suite: "short", user: user, password: password, tls: !program.openwire})
+			program.run(t, b, run{suite: "short", user: user, password: password, tls: !program.openwire && !program.plain})
 			program.run(t, b, run{suite: "refused", user: user, password: password})
 		})
 	}
@@ -129,7 +133,7 @@ func (p program) command(ctx context.Context, b *broker, r run) *exec.Cmd {
 	if r.tls {
 		openwire, stomp = b.openwireTLS, b.stompTLS
 		env = append(env, "INTEROP_TLS=1", "INTEROP_CA="+filepath.Join(b.tlsDir, "ca.pem"))
-		if p.openwire {
+		if p.argv[0] == "java" {
 			trust := []string{
 				"-Djavax.net.ssl.trustStore=" + filepath.Join(b.tlsDir, "truststore.p12"),
 				"-Djavax.net.ssl.trustStorePassword=" + storePassword,

@@ -214,6 +214,7 @@ type program struct {
 	argv     []string
 	env      []string
 	openwire bool // speaks OpenWire, otherwise STOMP
+	plain    bool // has no TLS
 }
 
 func java(module string) func(t *testing.T) program {
@@ -277,4 +278,23 @@ func perl(t *testing.T) program {
 		leaveOut(t, "Perl: no Net::Stomp or IO::Socket::SSL here (Debian: libnet-stomp-perl, libio-socket-ssl-perl)")
 	}
 	return program{name: "perl", argv: []string{"perl", "perl/main.pl"}}
+}
+
+func ruby(t *testing.T) program {
+	t.Helper()
+	need(t, "Ruby", "ruby")
+	if err := command(".", "ruby", "-e", `require "stomp"`); err != nil {
+		leaveOut(t, "Ruby: no stomp here (Debian: ruby-stomp)")
+	}
+	return program{name: "ruby", argv: []string{"ruby", "ruby/main.rb"}}
+}
+
+// php has no TLS: Debian builds the extension without.
+func php(t *testing.T) program {
+	t.Helper()
+	need(t, "PHP", "php")
+	if err := command(".", "php", "-r", `exit(extension_loaded("stomp") ? 0 : 1);`); err != nil {
+		leaveOut(t, "PHP: no extension stomp here (Debian: php-stomp)")
+	}
+	return program{name: "php", argv: []string{"php", "php/main.php"}, plain: true}
 }

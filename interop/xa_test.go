@@ -24,60 +24,49 @@ func TestXA(t *testing.T) {
 	}
 }
 
-// TestJTA lets a transaction manager (Narayana) work over two brokers with Spring, and then kills all three between prepare and commit: see
+// TestJTA lets transaction managers work over two brokers with Spring, kills the brokers between prepare and commit, and then managers and brokers: see
 // java/jta/src/interop/Main.java.
 func TestJTA(t *testing.T) {
 	needSomething(t)
 	program := java("jta")(t)
+	for _, manager := range []string{"narayana", "atomikos"} {
+		t.Run(manager, func(t *testing.T) { testManager(t, program, manager) })
+	}
+}
+
+func testManager(t *testing.T, program program, manager string) {
 	one, two := startBroker(t, brokerOptions{crash: true}), startBroker(t, brokerOptions{crash: true})
 	dir := t.TempDir()
-	play := func(t *testing.T, suite string, noted func(t *testing.T, stdin io.Writer)) {
-		ctx, cancel := context.WithTimeout(t.Context(), programWithin)
-		defer cancel()
-		cmd := program.command(ctx, one, run{suite: suite, env: []string{"INTEROP_OPENWIRE2=" + two.openwire}})
-		cmd.Args = append(cmd.Args, dir)
-		stdout, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		stdin, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if noted == nil {
-			finish := startProgram(t, cmd)
-			report(t, stdout, nil)
-			finish()
-			return
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		buffer := make([]byte, 4096)
-		n, err := stdout.Read(buffer)
-		if err != nil || !strings.Contains(string(buffer[:n]), "note prepared") {
-			t.Fatalf("the transaction manager says %q, %v", buffer[:n], err)
-		}
-		noted(t, stdin)
-		if err := cmd.Wait(); err == nil {
-			t.Error("the transaction manager did not die")
-		}
-	}
-	t.Run("work", func(t *testing.T) { play(t, "work", nil) })
-	t.Run("die", func(t *testing.T) {
-		play(t, "die", func(t *testing.T, stdin io.Writer) {
-			for _, b := range []*broker{one, two} {
-				b.kill(t)
-			}
-			if _, err := io.WriteString(stdin, "die\n"); err != nil {
+	for _, suite := range []string{"work", "survive", "die", "recover"} {
+		t.Run(suite, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), programWithin)
+			defer cancel()
+			cmd := program.command(ctx, one, run{suite: suite, env: []string{"INTEROP_OPENWIRE2=" + two.openwire}})
+			cmd.Args = append(cmd.Args, dir, manager)
+			stdout, err := cmd.StdoutPipe()
+			if err != nil {
 				t.Fatal(err)
 			}
+			stdin, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			finish := startProgram(t, cmd)
+			report(t, stdout, func(text string) {
+				if text != "prepared" {
+					return
+				}
+				for _, b := range []*broker{one, two} {
+					b.kill(t)
+					b.start(t)
+				}
+				if _, err := io.WriteString(stdin, "go on\n"); err != nil {
+					t.Error(err)
+				}
+			})
+			finish()
 		})
-		for _, b := range []*broker{one, two} {
-			b.start(t)
-		}
-	})
-	t.Run("recover", func(t *testing.T) { play(t, "recover", nil) })
+	}
 }
 
 // TestTransactionsByCommand settles what a transaction manager has left behind, after a kill of the broker.

@@ -106,8 +106,13 @@ func java(version int) wire.WireFormat {
 // connect logs in as a Java client does, with session 1 and a producer 1 for any destination.
 func (s *server) connect(name string) *client {
 	s.t.Helper()
+	return s.connectAs(name, java(12))
+}
+
+func (s *server) connectAs(name string, w wire.WireFormat) *client {
+	s.t.Helper()
 	c := s.dial(name)
-	c.hello(java(12))
+	c.hello(w)
 	c.login()
 	c.write(&wire.SessionInfo{SessionID: wire.SessionID{ConnectionID: name, Value: 1}})
 	c.ask(&wire.ProducerInfo{ProducerID: c.producer(1)})

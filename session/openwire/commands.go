@@ -204,9 +204,12 @@ func (c *connection) addConsumer(v *wire.ConsumerInfo) {
 // Special values of RemoveInfo.LastDeliveredSequenceID.
 const lastUnknown = -2
 
+// lastSince is the version that brought RemoveInfo.LastDeliveredSequenceID: who speaks an older one cannot say what its application has seen.
+const lastSince = 5
+
 func (c *connection) removeConsumer(x *consumer, last int64, ref broker.Ref) {
 	lastDelivered := uint64(max(0, last))
-	if last == lastUnknown || last == 0 && x.durable {
+	if last == lastUnknown || last == 0 && x.durable || c.format.Version < lastSince {
 		lastDelivered = broker.Unknown
 	}
 	c.consumers.remove(x.id)

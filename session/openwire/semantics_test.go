@@ -163,20 +163,23 @@ func TestTransactions(t *testing.T) {
 // TestRedelivery looks at what a removed consumer's messages say of themselves afterwards.
 func TestRedelivery(t *testing.T) {
 	tests := map[string]struct {
-		last func(d []*wire.MessageDispatch) int64
-		want []int32
+		version int
+		last    func(d []*wire.MessageDispatch) int64
+		want    []int32
 	}{
-		"none was seen": {func([]*wire.MessageDispatch) int64 { return 0 }, []int32{0, 0, 0}},
-		"not said":      {func([]*wire.MessageDispatch) int64 { return -1 }, []int32{0, 0, 0}},
-		"nobody knows":  {func([]*wire.MessageDispatch) int64 { return -2 }, []int32{1, 1, 1}},
-		"the second":    {func(d []*wire.MessageDispatch) int64 { return d[1].Message.MessageID.BrokerSequenceID }, []int32{1, 1, 0}},
+		"none was seen": {12, func([]*wire.MessageDispatch) int64 { return 0 }, []int32{0, 0, 0}},
+		"not said":      {12, func([]*wire.MessageDispatch) int64 { return -1 }, []int32{0, 0, 0}},
+		"nobody knows":  {12, func([]*wire.MessageDispatch) int64 { return -2 }, []int32{1, 1, 1}},
+		"the second":    {12, func(d []*wire.MessageDispatch) int64 { return d[1].Message.MessageID.BrokerSequenceID }, []int32{1, 1, 0}},
+		"first to say":  {5, func([]*wire.MessageDispatch) int64 { return 0 }, []int32{0, 0, 0}},
+		"cannot say":    {4, func([]*wire.MessageDispatch) int64 { return 0 }, []int32{1, 1, 1}},
 	}
 	s := newServer(t, security.Policy{})
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := *s
 			s.t = t
-			c := s.connect("ID:" + name)
+			c := s.connectAs("ID:"+name, java(tt.version))
 			bodies := []string{"a", "b", "c"}
 			for i, body := range bodies {
 				c.ask(c.text(queue(name), int64(i+1), body))

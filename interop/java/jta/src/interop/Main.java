@@ -1,67 +1,60 @@
 package interop;
 
-import com.arjuna.ats.arjuna.common.CoreEnvironmentBeanException;
-import com.arjuna.ats.arjuna.common.arjPropertyManager;
-import com.arjuna.ats.arjuna.common.recoveryPropertyManager;
-import com.arjuna.ats.arjuna.recovery.RecoveryManager;
-import com.arjuna.ats.internal.arjuna.recovery.AtomicActionRecoveryModule;
-import com.arjuna.ats.internal.jta.recovery.arjunacore.XARecoveryModule;
-import com.arjuna.ats.jta.common.jtaPropertyManager;
-import com.arjuna.ats.jta.recovery.XAResourceRecoveryHelper;
+import jakarta.jms.ConnectionFactory;
 import jakarta.jms.JMSException;
 import jakarta.jms.Message;
 import jakarta.jms.MessageListener;
 import jakarta.jms.TextMessage;
-import jakarta.transaction.TransactionManager;
+import jakarta.transaction.RollbackException;
+import jakarta.transaction.SystemException;
 import java.io.BufferedReader;
+import java.io.IOException;
 import java.io.InputStreamReader;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import javax.transaction.xa.XAException;
 import javax.transaction.xa.XAResource;
-import javax.transaction.xa.Xid;
 import org.apache.activemq.ActiveMQConnectionFactory;
 import org.apache.activemq.ActiveMQXAConnection;
 import org.apache.activemq.ActiveMQXAConnectionFactory;
-import org.messaginghub.pooled.jms.JmsPoolXAConnectionFactory;
 import org.springframework.jms.core.JmsTemplate;
 import org.springframework.jms.listener.DefaultMessageListenerContainer;
 import org.springframework.transaction.jta.JtaTransactionManager;
 import org.springframework.transaction.support.TransactionTemplate;
 
 /**
- * A transaction manager over two brokers, INTEROP_OPENWIRE and INTEROP_OPENWIRE2: {@code Main work DIR} moves messages from the one to the other in distributed
- * transactions, with Spring's template and listener container; {@code Main die DIR} prepares one on both, decides, and dies before it can tell; {@code Main recover
- * DIR} recovers what that left.
+ * A transaction manager over two brokers, INTEROP_OPENWIRE and INTEROP_OPENWIRE2: {@code Main work DIR MANAGER} moves messages from the one to the other in distributed
+ * transactions, with Spring's template and listener container; {@code survive} has the brokers die and come back between prepare and commit; {@code die} leaves prepared
+ * transactions, and {@code recover} recovers what that left. DIR is for the manager's log.
  */
 public final class Main {
   static final String ONE = System.getenv("INTEROP_OPENWIRE");
   static final String TWO = System.getenv("INTEROP_OPENWIRE2");
+  static final String FAILOVER = "failover:(%s)?initialReconnectDelay=20&maxReconnectDelay=200";
 
+  final Coordinator coordinator;
   final JtaTransactionManager jta;
-  final List<JmsPoolXAConnectionFactory> pools = new ArrayList<>();
+  final Map<String, ConnectionFactory> pools = new HashMap<>();
 
-  Main(String dir) throws CoreEnvironmentBeanException {
-    arjPropertyManager.getCoreEnvironmentBean().setNodeIdentifier("godwit");
-    for (String store : new String[] {"", "stateStore", "communicationStore"}) {
-      var bean = store.isEmpty()
-          ? com.arjuna.common.internal.util.propertyservice.BeanPopulator.getDefaultInstance(com.arjuna.ats.arjuna.common.ObjectStoreEnvironmentBean.class)
-          : com.arjuna.common.internal.util.propertyservice.BeanPopulator.getNamedInstance(com.arjuna.ats.arjuna.common.ObjectStoreEnvironmentBean.class, store);
-      bean.setObjectStoreDir(dir);
-    }
-    jtaPropertyManager.getJTAEnvironmentBean().setXaRecoveryNodes(List.of("godwit"));
-    TransactionManager manager = com.arjuna.ats.jta.TransactionManager.transactionManager();
-    jta = new JtaTransactionManager(com.arjuna.ats.jta.UserTransaction.userTransaction(), manager);
+  Main(Coordinator coordinator) {
+    this.coordinator = coordinator;
+    this.jta = coordinator.jta();
     jta.afterPropertiesSet();
   }
 
   public static void main(String[] args) throws Exception {
-    Main main = new Main(args[1]);
+    Coordinator coordinator = switch (args[2]) {
+      case "narayana" -> new Narayana(args[1]);
+      case "atomikos" -> new Atomikos(args[1]);
+      default -> throw new IllegalArgumentException(args[2]);
+    };
+    Main main = new Main(coordinator);
     switch (args[0]) {
       case "work" -> {
         main.attempt("spring-template-two-brokers", main::template);
@@ -70,7 +63,8 @@ public final class Main {
         main.attempt("spring-listener-one-broker", () -> main.listener(ONE));
         main.attempt("nothing-prepared", () -> equal("prepared", prepared(ONE) + prepared(TWO), 0));
       }
-      case "die" -> main.die();
+      case "die" -> main.attempt("die", main::die);
+      case "survive" -> main.attempt("survive", main::survive);
       case "recover" -> main.attempt("recover", main::recover);
       default -> throw new IllegalArgumentException(args[0]);
     }
@@ -99,13 +93,8 @@ public final class Main {
   }
 
   /** A factory whose sessions take part in the manager's transactions. */
-  private JmsPoolXAConnectionFactory pool(String url) {
-    JmsPoolXAConnectionFactory pool = new JmsPoolXAConnectionFactory();
-    pool.setConnectionFactory(new ActiveMQXAConnectionFactory(url));
-    pool.setTransactionManager(jta.getTransactionManager());
-    pool.setMaxConnections(2);
-    pools.add(pool);
-    return pool;
+  private ConnectionFactory pool(String url) {
+    return pools.computeIfAbsent(url, coordinator::pool);
   }
 
   private static JmsTemplate outside(String url) {
@@ -199,50 +188,90 @@ public final class Main {
     equal("left", take(ONE, in).size(), 0);
   }
 
-  /** Dies between the prepares and the commits: a third participant, which commits first, takes the process with it. */
+  /**
+   * Leaves two transactions that both brokers have prepared. One is undecided: its last participant does not answer whether it is prepared. The other is decided, and its
+   * first participant takes the process with it when it is told to commit.
+   */
   private void die() throws Exception {
-    JmsTemplate one = new JmsTemplate(pool(ONE));
-    JmsTemplate two = new JmsTemplate(pool(TWO));
-    outside(ONE).convertAndSend("jta.die.in", "0");
-    new TransactionTemplate(jta).executeWithoutResult(status -> {
-      try {
-        jta.getTransactionManager().getTransaction().enlistResource(new Killer());
-      } catch (Exception e) {
-        throw new IllegalStateException(e);
-      }
-      one.setReceiveTimeout(5000);
-      two.convertAndSend("jta.die.out", one.receiveAndConvert("jta.die.in"));
-      one.convertAndSend("jta.die.out", "0");
-    });
+    CountDownLatch asked = new CountDownLatch(1);
+    Thread undecided = new Thread(() -> leave("undecided", 60, null, new Participant(() -> {
+      asked.countDown();
+      Thread.currentThread().join();
+    }, () -> {})));
+    undecided.setDaemon(true);
+    undecided.start();
+    equal("both prepared", asked.await(20, TimeUnit.SECONDS), true);
+    leave("decided", Coordinator.DECIDED_SECONDS, new Participant(() -> {}, () -> {
+      waitForWord();
+      System.out.println("ok die");
+      System.out.println("done");
+      System.out.flush();
+      Runtime.getRuntime().halt(0);
+    }), null);
     throw new AssertionError("still alive");
   }
 
-  /** Waits for the brokers to be killed and started again, then lets the manager find what it has decided. */
+  /** The brokers die between prepare and commit, and come back: the manager, which lives, must bring them to commit. */
+  private void survive() throws Exception {
+    leave("survived", 60, new Participant(() -> {}, Main::waitForWord), null);
+    equal("taken at one", take(ONE, "jta.survived.in").size(), 0);
+    for (String url : List.of(ONE, TWO)) {
+      equal("sent to " + url, take(url, "jta.survived.out"), List.of("0"));
+    }
+    equal("prepared", prepared(ONE) + prepared(TWO), 0);
+  }
+
+  /** One message taken at one broker and sent to both, in a transaction with a first or last participant of ours. */
+  private void leave(String name, int seconds, Participant first, Participant last) {
+    JmsTemplate one = new JmsTemplate(pool(FAILOVER.formatted(ONE)));
+    JmsTemplate two = new JmsTemplate(pool(FAILOVER.formatted(TWO)));
+    String in = "jta." + name + ".in";
+    String out = "jta." + name + ".out";
+    outside(ONE).convertAndSend(in, "0");
+    one.setReceiveTimeout(5000);
+    TransactionTemplate tx = new TransactionTemplate(jta);
+    tx.setTimeout(seconds);
+    tx.executeWithoutResult(status -> {
+      enlist(first);
+      two.convertAndSend(out, one.receiveAndConvert(in));
+      one.convertAndSend(out, "0");
+      enlist(last);
+    });
+  }
+
+  private void enlist(Participant participant) {
+    if (participant == null) {
+      return;
+    }
+    try {
+      coordinator.announce(participant);
+      jta.getTransactionManager().getTransaction().enlistResource(participant);
+    } catch (RollbackException | SystemException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Tells the test that both brokers are prepared, and waits for what it does with them. */
+  private static void waitForWord() throws IOException {
+    System.out.println("note prepared");
+    System.out.flush();
+    new BufferedReader(new InputStreamReader(System.in)).readLine();
+  }
+
+  /** Brokers and manager have died and been started again: what was decided is committed, the rest rolled back. */
   private void recover() throws Exception {
-    equal("prepared at one", prepared(ONE), 1);
-    equal("prepared at two", prepared(TWO), 1);
-    equal("seen", take(ONE, "jta.die.in").size() + take(ONE, "jta.die.out").size() + take(TWO, "jta.die.out").size(), 0);
-    recoveryPropertyManager.getRecoveryEnvironmentBean().setRecoveryModuleClassNames(
-        List.of(AtomicActionRecoveryModule.class.getName(), XARecoveryModule.class.getName()));
-    recoveryPropertyManager.getRecoveryEnvironmentBean().setRecoveryBackoffPeriod(1);
-    recoveryPropertyManager.getRecoveryEnvironmentBean().setRecoveryListener(false);
-    jtaPropertyManager.getJTAEnvironmentBean().setXaResourceOrphanFilterClassNames(
-        List.of("com.arjuna.ats.internal.jta.recovery.arjunacore.JTATransactionLogXAResourceOrphanFilter"));
-    RecoveryManager manager = RecoveryManager.manager(RecoveryManager.DIRECT_MANAGEMENT);
-    manager.initialize();
-    for (var module : manager.getModules()) {
-      if (module instanceof XARecoveryModule xa) {
-        xa.addXAResourceRecoveryHelper(new Helper(ONE));
-        xa.addXAResourceRecoveryHelper(new Helper(TWO));
-      }
+    equal("prepared at one", prepared(ONE), 2);
+    equal("prepared at two", prepared(TWO), 2);
+    for (String name : List.of("decided", "undecided")) {
+      equal(name, take(ONE, "jta." + name + ".in").size() + take(ONE, "jta." + name + ".out").size() + take(TWO, "jta." + name + ".out").size(), 0);
     }
-    for (int i = 0; i < 5 && prepared(ONE) + prepared(TWO) > 0; i++) {
-      manager.scan();
-    }
+    coordinator.recover(List.of(ONE, TWO), () -> prepared(ONE) + prepared(TWO) == 0);
     equal("prepared after recovery", prepared(ONE) + prepared(TWO), 0);
-    equal("taken at one", take(ONE, "jta.die.in").size(), 0);
-    equal("sent to one", take(ONE, "jta.die.out"), List.of("0"));
-    equal("sent to two", take(TWO, "jta.die.out"), List.of("0"));
+    equal("taken at one", take(ONE, "jta.decided.in").size(), 0);
+    equal("sent to one", take(ONE, "jta.decided.out"), List.of("0"));
+    equal("sent to two", take(TWO, "jta.decided.out"), List.of("0"));
+    equal("given back at one", take(ONE, "jta.undecided.in"), List.of("0"));
+    equal("not sent", take(ONE, "jta.undecided.out").size() + take(TWO, "jta.undecided.out").size(), 0);
   }
 
   static int prepared(String url) throws Exception {
@@ -251,73 +280,6 @@ public final class Main {
       return connection.createXASession().getXAResource().recover(XAResource.TMSTARTRSCAN | XAResource.TMENDRSCAN).length;
     } finally {
       connection.close();
-    }
-  }
-
-  /** Where recovery looks for prepared branches. */
-  private record Helper(String url) implements XAResourceRecoveryHelper {
-    @Override
-    public boolean initialise(String parameter) {
-      return true;
-    }
-
-    @Override
-    public XAResource[] getXAResources() throws Exception {
-      ActiveMQXAConnection connection = (ActiveMQXAConnection) new ActiveMQXAConnectionFactory(url).createXAConnection();
-      connection.start();
-      return new XAResource[] {connection.createXASession().getXAResource()};
-    }
-  }
-
-  /** A participant that prepares, and when it is to commit first says so and waits for its end. */
-  private static final class Killer implements XAResource {
-    @Override
-    public void commit(Xid xid, boolean onePhase) throws XAException {
-      System.out.println("note prepared");
-      System.out.flush();
-      try {
-        new BufferedReader(new InputStreamReader(System.in)).readLine();
-      } catch (java.io.IOException e) {
-        throw new IllegalStateException(e);
-      }
-      Runtime.getRuntime().halt(9);
-    }
-
-    @Override
-    public int prepare(Xid xid) {
-      return XA_OK;
-    }
-
-    @Override
-    public void start(Xid xid, int flags) {}
-
-    @Override
-    public void end(Xid xid, int flags) {}
-
-    @Override
-    public void rollback(Xid xid) {}
-
-    @Override
-    public void forget(Xid xid) {}
-
-    @Override
-    public Xid[] recover(int flag) {
-      return new Xid[0];
-    }
-
-    @Override
-    public boolean isSameRM(XAResource other) {
-      return other == this;
-    }
-
-    @Override
-    public int getTransactionTimeout() {
-      return 0;
-    }
-
-    @Override
-    public boolean setTransactionTimeout(int seconds) {
-      return false;
     }
   }
 }
