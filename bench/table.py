@@ -33,6 +33,17 @@ GOALS = [
     ("H", "start_ms", "start", "ms", ("absolute", "<=", 50)),
     ("I", "rss_mib", "RSS", "MiB", ("absolute", "<=", 25)),
     ("J", "kib_per_connection", "RSS per connection", "KiB", ("absolute", "<=", 30)),
+    ("K", "rss_mib", "RSS afterwards", "MiB", ("of the better", "<=", 1 / 5)),
+    ("K", "seconds", "time", "s", ("of the better", "<=", 1 / 5)),
+    ("L", "kib_per_connection", "RSS per connection", "KiB", ("absolute", "<=", 40)),
+    ("L", "accept_s", "time to accept all", "s", ("of the better", "<=", 1 / 3)),
+    ("M", "rss_backlog_mib", "RSS with the backlog", "MiB", ("absolute", "<=", 512)),
+    ("M", "peak_rss_mib", "peak RSS, filling to draining", "MiB", ("absolute", "<=", 512)),
+    ("M", "fill_ratio", "fill rate / an empty queue's", "", ("absolute", ">=", 0.7)),
+    ("M", "drain_ratio", "drain rate / a small backlog's", "", ("absolute", ">=", 0.7)),
+    ("M", "first_after_stop_ms", "first message after SIGTERM", "ms", ("absolute", "<=", 1000)),
+    ("M", "first_after_kill_ms", "first message after kill -9", "ms", ("absolute", "<=", 1000)),
+    ("N", "cpu_ratio", "broker CPU with 1,000 / with 1", "", ("absolute", "<=", 2)),
 ]
 JOURNAL_GOALS = [(w, "ratio", "rate / raw file's rate", "", ("absolute", ">=", 0.8)) for w in ("1", "16", "256")]
 JOURNAL_GOALS += [("256", "cpu_s_per_100k", "CPU per 100k", "s", ("absolute", "<=", 0.4))]
