@@ -41,7 +41,7 @@ def options():
     ap.add_argument("--data", default=brokers.BUILD, help="folder for the stores, on the disk to be measured")
     ap.add_argument("--wait-quiet", type=float, default=0, metavar="S", help="before each measurement wait up to S seconds for an idle machine")
     ap.add_argument("--lock", help="a file to lock meanwhile, on a machine where others measure too")
-    ap.add_argument("--profile", action="store_true", help="perf on Godwit in A to F: bench/.build/<scenario>.perf; the figures suffer")
+    ap.add_argument("--profile", action="store_true", help="perf on Godwit in A to F, J to L, N, X: bench/.build/<scenario>.perf; the figures suffer")
     ap.add_argument("--godwit-args", default="", help="added to Godwit's command line")
     opt = ap.parse_args()
     for name, value in (QUICK if opt.quick else FULL).items():
@@ -122,7 +122,7 @@ def run(opt):
             if key == "journal":
                 doc["journal"] = scenarios.journal(root, opt)
                 print(f"# journal {json.dumps(doc['journal'])}", file=sys.stderr, flush=True)
-            alone = key in scenarios.ALONE
+            alone = key in table.ALONE
             for turn in range((1 if alone else opt.rounds) if key in scenarios.SCENARIOS else 0):
                 # the order turns round, so that no broker always follows the same one
                 for b in taking_part if turn % 2 == 0 else reversed(taking_part):

@@ -263,8 +263,8 @@ def selectors(broker, data, key, opt):
             "cpu_ratio": round(many["cpu_s_per_100k"] / max(one["cpu_s_per_100k"], 0.001), 3)}
 
 
-SCENARIOS = {**dict.fromkeys(LOADS, load), "G": backlog, "H": start, "I": idle, "J": connections, "K": queues, "L": crowd, "M": backlog, "N": selectors}
-ALONE = {"M"}       # of Godwit alone, and in one round
+SCENARIOS = {**dict.fromkeys(LOADS, load), "G": backlog, "H": start, "I": idle, "J": connections, "K": queues, "L": crowd, "M": backlog,
+             "N": selectors}
 
 
 def journal(data, opt):

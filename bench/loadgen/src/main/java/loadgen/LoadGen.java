@@ -296,7 +296,8 @@ public final class LoadGen {
 
     /** Connects again and again until one message of the backlog has come, and answers when. It is not acknowledged. */
     private long awaitFirstMessage() throws Exception {
-        long deadline = System.nanoTime() + 90_000_000_000L;
+        long patienceSeconds = 90 + settings.perProducer / 1000; // some brokers read the whole backlog first
+        long deadline = System.nanoTime() + patienceSeconds * 1_000_000_000L;
         URI url = new URI(settings.url.replaceAll("\\?.*", ""));
         while (System.nanoTime() < deadline) {
             Connection connection = null;
@@ -306,7 +307,7 @@ public final class LoadGen {
                 }
                 connection = settings.connect();
                 Session session = connection.createSession(false, Session.CLIENT_ACKNOWLEDGE);
-                Message m = session.createConsumer(settings.destination(session)).receive(60_000);
+                Message m = session.createConsumer(settings.destination(session)).receive(patienceSeconds * 1000);
                 if (m != null) {
                     return System.nanoTime();
                 }
