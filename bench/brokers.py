@@ -13,6 +13,13 @@ PEERS_HOME = os.environ.get("PEERS_HOME", os.path.expanduser("~/.cache/peers"))
 HOST = "127.0.0.1"
 
 
+def go_build(package, name):
+    """Builds a program of this tree; answers its path."""
+    path = os.path.join(BUILD, name)
+    subprocess.run(["go", "build", "-trimpath", "-o", path, package], cwd=os.path.dirname(HERE), check=True, timeout=600)
+    return path
+
+
 # ---- first contact, without a client library
 def _openwire_hello():
     """A WireFormatInfo, OpenWire version 12."""
@@ -74,11 +81,11 @@ class Broker:
         """Prepares the files below data if they are not there; answers the command and what it adds to the environment."""
         raise NotImplementedError
 
-    def start(self, data, wait=True):
+    def start(self, data, wait=True, environment=()):
         argv, env = self.setup(data)
         with open(os.path.join(data, "output.log"), "ab") as log:
             self.started = time.monotonic_ns()
-            self.process = subprocess.Popen(argv, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=log,
+            self.process = subprocess.Popen(argv, env={**os.environ, **env, **dict(environment)}, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, start_new_session=True, cwd=data)
         self.log = os.path.join(data, "output.log")
         if wait:
@@ -117,9 +124,7 @@ class Godwit(Broker):
     extra = ""          # what --godwit-args adds
 
     def prepare(self):
-        self.exe = os.path.join(BUILD, "godwit")
-        subprocess.run(["go", "build", "-trimpath", "-o", self.exe, "./cmd/godwit"], cwd=os.path.dirname(HERE), check=True,
-                       timeout=600)
+        self.exe = go_build("./cmd/godwit", "godwit")
         r = subprocess.run([self.exe, "version"], capture_output=True, text=True, timeout=20)
         commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True).stdout
         self.version = " ".join((r.stdout or "godwit").split()[:2] + [f"({commit.strip()})"])
@@ -144,7 +149,7 @@ ACTIVEMQ_XML = """<beans xmlns="http://www.springframework.org/schema/beans"
    <tempUsage><tempUsage limit="10 gb"/></tempUsage>
   </systemUsage></systemUsage>
   <transportConnectors>
-   <transportConnector name="openwire" uri="tcp://127.0.0.1:{port}?maximumConnections=4000&amp;wireFormat.maxFrameSize=104857600"/>
+   <transportConnector name="openwire" uri="tcp://127.0.0.1:{port}?maximumConnections=20000&amp;wireFormat.maxFrameSize=104857600"/>
   </transportConnectors>
  </broker>
 </beans>

@@ -21,22 +21,27 @@ import scenarios
 import table
 from measure import await_quiet, filesystem, machine, machine_cpu
 
-QUICK = dict(seconds=3, warm=2, rounds=1, starts=3, backlog=50_000, connections=300, settle=2, journal_seconds=0.5)
-FULL = dict(seconds=7, warm=6, rounds=3, starts=5, backlog=200_000, connections=1000, settle=6, journal_seconds=2)
+QUICK = dict(seconds=3, warm=2, rounds=1, starts=3, backlog=50_000, connections=300, queues=1000, consumers=1000,
+             large_backlog=200_000, settle=2, journal_seconds=0.5)
+FULL = dict(seconds=7, warm=6, rounds=3, starts=5, backlog=200_000, connections=1000, queues=10_000, consumers=5000,
+            large_backlog=10_000_000, settle=6, journal_seconds=2)
 
 
 def options():
     ap = argparse.ArgumentParser(description="Godwit beside ActiveMQ Classic and Artemis in one run.")
     ap.add_argument("--only", default="activemq,artemis,godwit", help="brokers, of " + ",".join(brokers.KNOWN))
     ap.add_argument("--scenario", default="all", help="of " + ",".join([*scenarios.SCENARIOS, "journal"]))
-    ap.add_argument("--quick", action="store_true", help="short phases, one round, smaller G and J: for developing")
-    for name, kind in (("seconds", float), ("warm", float), ("rounds", int), ("backlog", int), ("connections", int)):
-        ap.add_argument(f"--{name}", type=kind, help=f"{FULL[name]:,}, with --quick {QUICK[name]:,}")
+    ap.add_argument("--quick", action="store_true", help="short phases, one round, smaller G and J to M: for developing")
+    for name, kind, what in (("seconds", float, "measured phase of A to F, N, X"), ("warm", float, "seconds before it"),
+                             ("rounds", int, "how often each is measured"), ("backlog", int, "messages in G"),
+                             ("connections", int, "in J"), ("queues", int, "in K"), ("consumers", int, "connections in L"),
+                             ("large_backlog", int, "messages in M, 1.2 KiB of disk each")):
+        ap.add_argument("--" + name.replace("_", "-"), type=kind, help=f"{what} (default {FULL[name]:,}, with --quick {QUICK[name]:,})")
     ap.add_argument("--out", help="where results go: results/latest.json for a complete run, else results/partial.json")
     ap.add_argument("--data", default=brokers.BUILD, help="folder for the stores, on the disk to be measured")
     ap.add_argument("--wait-quiet", type=float, default=0, metavar="S", help="before each measurement wait up to S seconds for an idle machine")
     ap.add_argument("--lock", help="a file to lock meanwhile, on a machine where others measure too")
-    ap.add_argument("--profile", action="store_true", help="perf on Godwit in A to F: bench/.build/<scenario>.perf; the figures suffer")
+    ap.add_argument("--profile", action="store_true", help="perf on Godwit in A to F, J to L, N, X: bench/.build/<scenario>.perf; the figures suffer")
     ap.add_argument("--godwit-args", default="", help="added to Godwit's command line")
     opt = ap.parse_args()
     for name, value in (QUICK if opt.quick else FULL).items():
@@ -70,6 +75,16 @@ def children_cpu():
     return u.ru_utime + u.ru_stime
 
 
+def raise_descriptors(opt):
+    """J and L need a descriptor a connection in the client and one in the broker, which inherit this process's limit."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    need = max([1024] + [n + 500 for key, n in (("J", opt.connections), ("L", opt.consumers)) if key in opt.scenario])
+    if hard < need:
+        sys.exit(f"{need} open files are needed for each process, the hard limit is {hard}: raise it (ulimit -Hn), or ask for less "
+                 "with --connections and --consumers")
+
+
 def measure(broker, key, root, opt):
     folder = tempfile.mkdtemp(prefix=f"{broker.name}-{key}-", dir=root)
     if opt.wait_quiet:
@@ -96,9 +111,7 @@ def run(opt):
     peers = [n for n in opt.only if n != "godwit"]
     subprocess.run([os.path.join(brokers.HERE, "install.sh"), *peers], check=True, stdout=sys.stderr)
     brokers.Godwit.extra = opt.godwit_args
-    # J needs a thousand descriptors in the client and as many in the broker
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_descriptors(opt)
 
     taking_part = [brokers.make(n) for n in opt.only]
     doc = dict(machine=machine(opt.data), settings={name: getattr(opt, name) for name in FULL},
@@ -109,10 +122,11 @@ def run(opt):
             if key == "journal":
                 doc["journal"] = scenarios.journal(root, opt)
                 print(f"# journal {json.dumps(doc['journal'])}", file=sys.stderr, flush=True)
-            for turn in range(opt.rounds if key in scenarios.SCENARIOS else 0):
+            alone = key in table.ALONE
+            for turn in range((1 if alone else opt.rounds) if key in scenarios.SCENARIOS else 0):
                 # the order turns round, so that no broker always follows the same one
                 for b in taking_part if turn % 2 == 0 else reversed(taking_part):
-                    if b.jms or key in ("H", "I"):
+                    if b.name == "godwit" if alone else b.jms or key in ("H", "I"):
                         doc["results"][b.name].setdefault(key, []).append(measure(b, key, root, opt))
             doc["brokers"] = {b.name: {"version": b.version} for b in taking_part}
             save(doc, opt.out)

@@ -12,6 +12,8 @@ import time
 import brokers
 from measure import machine_cpu, usage
 
+MEMORY_LIMIT_MIB = 512      # of Godwit in M
+SELECTORS = 1000            # in N
 CLASSPATH = f"{brokers.HERE}/loadgen/target/loadgen.jar:{brokers.HERE}/loadgen/target/lib/*"
 
 # name: (title, arguments of the load client)
@@ -29,13 +31,19 @@ LOADS = {
 }
 TITLES = {**{key: title for key, (title, _) in LOADS.items()},
           "G": "backlog of persistent messages: restart, drain", "H": "exec to accepting a client, empty store",
-          "I": "idle", "J": "idle connections"}
+          "I": "idle", "J": "idle connections", "K": "queues, 1 persistent message through each",
+          "L": "connections with a consumer each", "M": "large backlog of persistent messages: restart, drain",
+          "N": "non-persistent queue, 1,000 consumers with selectors x = n against 1"}
 
 
 def run_load(arguments, on_phase, limit, heap="2g"):
-    """Runs the load client. on_phase(phase, nanoseconds) is called at each of its marks, while it waits."""
-    p = subprocess.Popen(["java", f"-Xmx{heap}", "-XX:+UseParallelGC", "-Xss256k", "-cp", CLASSPATH, "loadgen.LoadGen",
-                          *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    """Runs the load client in Java. on_phase(phase, nanoseconds) is called at each of its marks, while it waits."""
+    return run_client(["java", f"-Xmx{heap}", "-XX:+UseParallelGC", "-Xss256k", "-cp", CLASSPATH, "loadgen.LoadGen", *arguments],
+                      on_phase, limit)
+
+
+def run_client(argv, on_phase, limit):
+    p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                          start_new_session=True)
     complaints, result = [], None
     reader = threading.Thread(target=lambda: complaints.extend(p.stderr), daemon=True)
@@ -86,12 +94,20 @@ class Profile:
                 self.process.wait()
 
 
+def perf_file(broker, name, opt):
+    return os.path.join(brokers.BUILD, f"{name}.perf") if opt.profile and broker.name == "godwit" else None
+
+
 def load(broker, data, key, opt):
     """A to F, X: figures are of the measured phase only."""
     broker.start(data)
+    return measured(broker, key, LOADS[key][1], opt, per="received" if key == "E" else "sent")
+
+
+def measured(broker, name, arguments, opt, per="sent"):
+    """Puts a load on a started broker; CPU is counted per 100,000 messages that were sent or received."""
     at = {}
-    wanted = opt.profile and broker.name == "godwit"
-    profile = Profile(broker.pid, os.path.join(brokers.BUILD, f"{key}.perf") if wanted else None)
+    profile = Profile(broker.pid, perf_file(broker, name, opt))
 
     def on_phase(phase, _):
         if phase == "start":
@@ -100,12 +116,12 @@ def load(broker, data, key, opt):
         if phase == "end":
             profile.stop()
     try:
-        r = run_load(LOADS[key][1] + [f"--url={broker.url}", f"--seconds={opt.seconds}", f"--warm-seconds={opt.warm}"],
+        r = run_load(arguments + [f"--url={broker.url}", f"--seconds={opt.seconds}", f"--warm-seconds={opt.warm}"],
                      on_phase, limit=60 + 4 * (opt.seconds + opt.warm))
     finally:
         profile.stop()
     (before, machine0), (after, machine1) = at["start"], at["end"]
-    messages = max(1, r["received"] if key == "E" else r["sent"])
+    messages = max(1, r[per])
     r["broker_cpu_s"] = round(after["cpu"] - before["cpu"], 2)
     r["cpu_s_per_100k"] = round(r["broker_cpu_s"] / messages * 1e5, 3)
     r["client_cpu_s_per_100k"] = round(r["client_cpu_s"] / messages * 1e5, 3)
@@ -117,14 +133,27 @@ def load(broker, data, key, opt):
 
 
 def backlog(broker, data, key, opt):
-    """G. First an orderly restart, then one after SIGKILL; each time from exec to the first message in a warm client."""
-    broker.start(data)
-    r, at, restarts = {}, {}, []
+    """G, and M, in which the rates are compared with those of a small backlog that came before, and the broker has a memory limit. First
+    an orderly restart, then one after SIGKILL; each time from exec to the first message in a warm client."""
+    count, environment, arguments, limit = opt.backlog, {}, [], 240
+    if key == "M":
+        count, limit = opt.large_backlog, 120 + opt.large_backlog // 2000
+        environment = {"GODWIT_LIMITS_PROCESS": f"{MEMORY_LIMIT_MIB}MiB"}
+        arguments = [f"--reference={min(count, 500_000)}"]
+        need = count * 1200 + (2 << 30)
+        if (free := shutil.disk_usage(data).free) < need:
+            raise RuntimeError(f"{count:,} messages need {need >> 30} GiB of disk, {free >> 30} are free; see --large-backlog, --data")
+    broker.start(data, environment=environment)
+    r, at, restarts, peaks = {}, {}, [], []
 
     def on_phase(phase, nanos):
         if phase == "restart":
+            peaks.append(usage(broker.pid)["peak"])
+            stopping = time.monotonic()
             broker.stop(signal.SIGKILL if restarts else signal.SIGTERM)
-            broker.start(data, wait=False)
+            if not restarts:
+                r["stop_ms"] = round((time.monotonic() - stopping) * 1e3, 1)
+            broker.start(data, wait=False, environment=environment)
             restarts.append(broker.started)
         elif phase == "first":
             r["first_after_kill_ms" if len(restarts) > 1 else "first_after_stop_ms"] = (nanos - restarts[-1]) / 1e6
@@ -137,9 +166,12 @@ def backlog(broker, data, key, opt):
                 u = usage(broker.pid)
                 r["rss_backlog_mib"], r["peak_rss_fill_mib"] = round(u["rss"] / 1024, 1), round(u["peak"] / 1024, 1)
     out = run_load([f"--url={broker.url}", "--mode=backlog", "--producers=4", "--consumers=4", "--batch=100",
-                    f"--count={opt.backlog}"], on_phase, limit=240)
+                    f"--count={count}", *arguments], on_phase, limit)
+    r["peak_rss_mib"] = round(max(*peaks, at["end"]["peak"]) / 1024, 1)
     for name, begin, end in (("fill", "start", "filled"), ("drain", "drain", "end")):
-        r[name + "_cpu_s_per_100k"] = round((at[end]["cpu"] - at[begin]["cpu"]) / opt.backlog * 1e5, 3)
+        r[name + "_cpu_s_per_100k"] = round((at[end]["cpu"] - at[begin]["cpu"]) / count * 1e5, 3)
+        if key == "M":
+            r[name + "_ratio"] = round(out[name + "_per_s"] / out[f"reference_{name}_per_s"], 3)
     return {**out, **r}
 
 
@@ -169,30 +201,76 @@ def idle(broker, data, key, opt):
                 threads=after["threads"], idle_cpu_percent=round((after["cpu"] - before["cpu"]) / opt.settle * 100, 2))
 
 
-def connections(broker, data, key, opt):
-    """J: what one more idle connection with one session costs the broker."""
+def held(broker, data, key, opt, client, n, thing):
+    """Starts the broker and runs client(on_phase), which makes it hold n things: what they cost in RSS, some seconds later, and in CPU."""
     broker.start(data)
     time.sleep(1)
-    at = {}
+    at, profile = {}, Profile(broker.pid, perf_file(broker, key, opt))
 
     def on_phase(phase, _):
-        if phase == "end":
-            time.sleep(3)
+        if phase == "start":
+            profile.start()
         at[phase] = usage(broker.pid)
-    r = run_load([f"--url={broker.url}", "--mode=idle", f"--connections={opt.connections}"], on_phase, limit=120, heap="3g")
-    r["rss_mib"] = round(at["end"]["rss"] / 1024, 1)
-    r["kib_per_connection"] = round((at["end"]["rss"] - at["start"]["rss"]) / opt.connections, 1)
-    r["threads"] = at["end"]["threads"]
+        if phase == "end":
+            profile.stop()
+            time.sleep(3)
+            at["held"] = usage(broker.pid)
+    try:
+        r = client(on_phase)
+    finally:
+        profile.stop()
+    r["rss_mib"] = round(at["held"]["rss"] / 1024, 1)
+    r[f"kib_per_{thing}"] = round((at["held"]["rss"] - at["start"]["rss"]) / n, 1)
+    r["broker_cpu_s"] = round(at["end"]["cpu"] - at["start"]["cpu"], 2)
+    r["threads"] = at["held"]["threads"]
     return r
 
 
-SCENARIOS = {**dict.fromkeys(LOADS, load), "G": backlog, "H": start, "I": idle, "J": connections}
+def connections(broker, data, key, opt):
+    """J: what one more idle connection with one session costs the broker."""
+    def client(on_phase):
+        return run_load([f"--url={broker.url}", "--mode=idle", f"--connections={opt.connections}"], on_phase, limit=120, heap="3g")
+    return held(broker, data, key, opt, client, opt.connections, "connection")
+
+
+def queues(broker, data, key, opt):
+    """K: one persistent message in and out of each of many queues, which all stay, each with its consumer."""
+    def client(on_phase):
+        return run_load([f"--url={broker.url}", "--mode=queues", "--connections=16", f"--queues={opt.queues}"], on_phase, limit=600)
+    return held(broker, data, key, opt, client, opt.queues, "queue")
+
+
+def crowd(broker, data, key, opt):
+    """L: many connections with a consumer each, on one queue."""
+    program = brokers.go_build("./bench/crowd", "crowd")
+
+    def client(on_phase):
+        return run_client([program, f"--url={broker.url}", f"--connections={opt.consumers}"], on_phase, limit=300)
+    return held(broker, data, key, opt, client, opt.consumers, "connection")
+
+
+def selectors(broker, data, key, opt):
+    """N: what a message costs with many selectors of which one is true of it, against one selector that is true of all."""
+    figures = {}
+    for n in (1, SELECTORS):
+        folder = os.path.join(data, str(n))
+        os.makedirs(folder)
+        broker.start(folder)
+        figures[n] = measured(broker, f"{key}{n}", ["--producers=4", f"--equalities={n}", "--non-persistent", "--always-sync"], opt)
+        broker.stop()
+    one, many = figures[1], figures[SELECTORS]
+    return {**many, "ok": one["ok"] and many["ok"], "one": one,
+            "cpu_ratio": round(many["cpu_s_per_100k"] / max(one["cpu_s_per_100k"], 0.001), 3)}
+
+
+SCENARIOS = {**dict.fromkeys(LOADS, load), "G": backlog, "H": start, "I": idle, "J": connections, "K": queues, "L": crowd, "M": backlog,
+             "N": selectors}
 
 
 def journal(data, opt):
     """The journal alone: BenchmarkAppend of journal/segment, in which it takes turns with a raw file. Answers a list of runs."""
-    binary, root = os.path.join(brokers.BUILD, "segment.test"), os.path.dirname(brokers.HERE)
-    subprocess.run(["go", "test", "-c", "-o", binary, "./journal/segment"], cwd=root, check=True, timeout=600)
+    binary = os.path.join(brokers.BUILD, "segment.test")
+    subprocess.run(["go", "test", "-c", "-o", binary, "./journal/segment"], cwd=os.path.dirname(brokers.HERE), check=True, timeout=600)
     runs = []
     for _ in range(opt.rounds):
         r = subprocess.run([binary, "-test.run=^$", "-test.bench=^BenchmarkAppend$", f"-test.benchtime={opt.journal_seconds}s"],

@@ -10,6 +10,7 @@ import os
 HERE = os.path.dirname(os.path.abspath(__file__))
 LATEST = os.path.join(HERE, "results", "latest.json")
 PEERS = ("activemq", "artemis")
+ALONE = {"M"}       # of Godwit alone, and in one round
 
 # (scenario, figure in the results, its name, unit, goal). A goal is a limit: ("of the better", "<=" or ">=", factor) or
 # ("absolute", "<=" or ">=", value); the better of the peers is the one nearer to the goal.
@@ -33,6 +34,17 @@ GOALS = [
     ("H", "start_ms", "start", "ms", ("absolute", "<=", 50)),
     ("I", "rss_mib", "RSS", "MiB", ("absolute", "<=", 25)),
     ("J", "kib_per_connection", "RSS per connection", "KiB", ("absolute", "<=", 30)),
+    ("K", "rss_mib", "RSS afterwards", "MiB", ("of the better", "<=", 1 / 5)),
+    ("K", "seconds", "time", "s", ("of the better", "<=", 1 / 5)),
+    ("L", "kib_per_connection", "RSS per connection", "KiB", ("absolute", "<=", 40)),
+    ("L", "accept_s", "time to accept all", "s", ("of the better", "<=", 1 / 3)),
+    ("M", "rss_backlog_mib", "RSS with the backlog", "MiB", ("absolute", "<=", 512)),
+    ("M", "peak_rss_mib", "peak RSS, filling to draining", "MiB", ("absolute", "<=", 512)),
+    ("M", "fill_ratio", "fill rate / an empty queue's", "", ("absolute", ">=", 0.7)),
+    ("M", "drain_ratio", "drain rate / a small backlog's", "", ("absolute", ">=", 0.7)),
+    ("M", "first_after_stop_ms", "first message after SIGTERM", "ms", ("absolute", "<=", 1000)),
+    ("M", "first_after_kill_ms", "first message after kill -9", "ms", ("absolute", "<=", 1000)),
+    ("N", "cpu_ratio", "broker CPU with 1,000 / with 1", "", ("absolute", "<=", 2)),
 ]
 JOURNAL_GOALS = [(w, "ratio", "rate / raw file's rate", "", ("absolute", ">=", 0.8)) for w in ("1", "16", "256")]
 JOURNAL_GOALS += [("256", "cpu_s_per_100k", "CPU per 100k", "s", ("absolute", "<=", 0.4))]
@@ -80,8 +92,8 @@ def why_not(runs):
     return "; ".join(dict.fromkeys(said))
 
 
-def row(title, figure, unit, goal, cells, broken):
-    """cells: the figures of Classic, Artemis, Godwit."""
+def row(title, figure, unit, goal, cells, broken, absent="-"):
+    """cells: the figures of Classic, Artemis, Godwit; absent stands for a peer that has none."""
     kind, sign, limit = goal
     *peers, ours = cells
     known = [v for v in peers if v is not None]
@@ -96,7 +108,7 @@ def row(title, figure, unit, goal, cells, broken):
     elif ours is not None and bound is not None:
         met = "yes" if (ours <= bound if sign == "<=" else ours >= bound) else "no"
     sign = {"<=": "at most", ">=": "at least"}[sign]
-    return "| " + " | ".join([title, figure, *(with_unit(v, unit) for v in peers), shown, f"{sign} {text}", met]) + " |"
+    return "| " + " | ".join([title, figure, *(absent if v is None else with_unit(v, unit) for v in peers), shown, f"{sign} {text}", met]) + " |"
 
 
 def ratio_table(doc):
@@ -111,7 +123,7 @@ def ratio_table(doc):
         cells = [median([dig(r, figure) for r in runs[b]]) for b in runs]
         if any(runs.values()):
             title = f"{key} {doc['titles'][key]}" if key != last else ""
-            out.append(row(title, name, unit, goal, cells, why_not(runs["godwit"])))
+            out.append(row(title, name, unit, goal, cells, why_not(runs["godwit"]), "not run" if key in ALONE else "-"))
             last = key
     for writers, figure, name, unit, goal in JOURNAL_GOALS if doc.get("journal") else []:
         ours = median([dig(r, f"writers.{writers}.{figure}") for r in doc["journal"]])
@@ -120,17 +132,26 @@ def ratio_table(doc):
     return "\n".join(out + [""] + notes(doc))
 
 
+# settings that a table must name
+SIZES = [("backlog", "messages in G"), ("connections", "connections in J"), ("queues", "queues in K"), ("consumers", "connections in L"),
+         ("large_backlog", "messages in M")]
+
+
 def notes(doc):
     m, s, out = doc["machine"], doc["settings"], []
     out.append(f"Measured {m['when']} on {m['cores']} cores, {m['memory_mib'] // 1024} GiB, {m['filesystem']}, Linux {m['kernel']}: "
                f"median of {s['rounds']} round{'s' if s['rounds'] > 1 else ''}, {s['seconds']:g} s each after {s['warm']:g} s of warm-up, "
-               f"{s['backlog']:,} messages in G, {s['connections']:,} connections in J; "
+               + ", ".join(f"{s[name]:,} {what}" for name, what in SIZES if name in s) + "; "
                + ", ".join(f"{n} {b['version']}" for n, b in doc["brokers"].items()) + ".")
     noise = [(median([dig(r, "others_percent") for r in runs]) or 0, key, n)
              for n, by_key in doc["results"].items() for key, runs in by_key.items()]
     worst = max(noise, default=(0, "", ""))
     if worst[0] >= 3:
         out.append(f"Other processes used up to {worst[0]:.0f} % of the machine's CPU (worst: {worst[1]}, {worst[2]}).")
+    for key in sorted(ALONE & doc["results"].get("godwit", {}).keys()):
+        held = [(n, median([dig(r, "rss_backlog_mib") for r in doc["results"].get(n, {}).get("G", [])])) for n in PEERS]
+        held = [f"{n} {number(v)} MiB" for n, v in held if v]
+        out.append(f"{key} is run with Godwit alone, once" + (f": for the messages of G the peers took {', '.join(held)} already." if held else "."))
     for n, by_key in doc["results"].items():
         for key, runs in by_key.items():
             if n != "godwit" and (why := why_not(runs)):

@@ -162,29 +162,56 @@ func New(ctx context.Context, options Options) (*Run, error) {
 	return r, nil
 }
 
+// connecting is how many connections are made at a time: one after the other, thousands would spend their time waiting for answers.
+const connecting = 16
+
 func (r *Run) connect(ctx context.Context) error {
-	shared := newTally(r.options.Producers)
-	for range r.options.Consumers {
-		if r.options.Topic {
-			shared = newTally(r.options.Producers)
+	r.consumers = make([]*consumer, r.options.Consumers)
+	for n := range r.consumers {
+		if r.options.Topic || n == 0 {
+			r.tallies = append(r.tallies, newTally(r.options.Producers))
 		}
-		if r.options.Topic || len(r.tallies) == 0 {
-			r.tallies = append(r.tallies, shared)
-		}
-		c, err := r.newConsumer(ctx, shared)
-		if err != nil {
-			return err
-		}
-		r.consumers = append(r.consumers, c)
 	}
-	for n := range r.options.Producers {
-		p, err := r.newProducer(ctx, n)
-		if err != nil {
-			return err
-		}
-		r.producers = append(r.producers, p)
+	err := each(len(r.consumers), func(n int) (err error) {
+		r.consumers[n], err = r.newConsumer(ctx, r.tallies[n%len(r.tallies)])
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	return nil
+	r.producers = make([]*producer, r.options.Producers)
+	return each(len(r.producers), func(n int) (err error) {
+		r.producers[n], err = r.newProducer(ctx, n)
+		return err
+	})
+}
+
+// each does 0 to n-1, some at a time and in no order, until all are done or one has failed; it gives the first error.
+func each(n int, do func(i int) error) error {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	failed := make(chan error, connecting)
+	for range min(n, connecting) {
+		workers.Go(func() {
+			for len(failed) == 0 {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := do(i); err != nil {
+					failed <- err
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
 }
 
 func (r *Run) dial(ctx context.Context, dispatch func(*wire.MessageDispatch, bool)) (*openwire.Conn, error) {
@@ -345,10 +372,15 @@ func (r *Run) Close() error {
 		}
 	}
 	for _, c := range r.consumers {
-		closing.Go(func() { closed(c.close()) })
+		if c != nil { // connected
+			closing.Go(func() { closed(c.close()) })
+		}
 	}
 	closing.Wait()
 	for n, p := range r.producers {
+		if p == nil {
+			continue
+		}
 		closing.Go(func() {
 			if n == 0 && r.own {
 				closed(r.remove(p))

@@ -2,10 +2,12 @@ package load
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,6 +84,7 @@ func TestLoad(t *testing.T) {
 		"transacted, prefetch 3": {Options{Producers: 1, Consumers: 2, Count: 40, Transacted: 10, Prefetch: 3}, 40, 40, 4},
 		"async":                  {Options{Producers: 2, Consumers: 1, Count: 300, Async: true, Size: MinSize}, 300, 300, 0},
 		"topic":                  {Options{Producers: 2, Consumers: 3, Count: 60, Topic: true}, 60, 180, 60},
+		"many consumers":         {Options{Producers: 1, Consumers: 3 * connecting, Count: 100, Prefetch: 1}, 100, 100, 100},
 		"no consumers":           {Options{Producers: 1, Count: 20, Persistent: true}, 20, 0, 20},
 	}
 	for name, tt := range tests {
@@ -117,6 +120,37 @@ func TestLoad(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A connection that fails ends the whole, whichever it is, and none of the others stays.
+func TestConnectFails(t *testing.T) {
+	url, _ := godwit(t)
+	for _, good := range []int{0, connecting / 2, 2*connecting + 3} {
+		var accepted atomic.Int64
+		var open sync.WaitGroup
+		open.Add(good)
+		limited := listen(t, func(ctx context.Context, conn net.Conn) {
+			defer conn.Close()
+			if accepted.Add(1) > int64(good) {
+				return
+			}
+			defer open.Done()
+			broker, err := net.Dial("tcp", strings.TrimPrefix(url, "tcp://"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer broker.Close()
+			go io.Copy(conn, broker)
+			io.Copy(broker, conn) // until the client closes
+		})
+		run, err := New(t.Context(), Options{URL: limited, Destination: "q", Producers: 1, Consumers: 3 * connecting, Count: 1})
+		if err == nil {
+			run.Close()
+			t.Errorf("%d consumers of a broker that takes %d connections: no error", 3*connecting, good)
+		}
+		open.Wait()
 	}
 }
 

@@ -1,16 +1,18 @@
 package loadgen;
 
 import jakarta.jms.BytesMessage;
+import jakarta.jms.Connection;
 import jakarta.jms.JMSException;
 import jakarta.jms.Message;
 import jakarta.jms.MessageConsumer;
 import jakarta.jms.Session;
 import java.util.Arrays;
 
-/** One connection, session and consumer, on a thread of its own. It checks what it receives. */
+/** One consumer, in a session of its own on a thread of its own, or one of many in a session. It checks what it receives. */
 final class Consumer implements Runnable {
     final Tally.Seen seen;
-    final Histogram latency = new Histogram();
+    final Histogram latency;
+    private final Connection connection; // its own, or null
     private final int id;
     private final Settings settings;
     private final Tally tally;
@@ -23,13 +25,45 @@ final class Consumer implements Runnable {
         this.tally = tally;
         this.id = id;
         this.seen = seen;
-        last = new long[settings.producers];
-        Arrays.fill(last, -1);
-        session = settings.session(settings.connect(), settings.transactedAcks);
+        latency = new Histogram();
+        last = none(settings.producers);
+        connection = settings.connect();
+        session = settings.session(connection, settings.transactedAcks);
         // The second condition is true of each message: it is there to be evaluated.
         String selector = settings.selectors
                 ? "grp = 'g" + id % 10 + "' AND (weight BETWEEN 0 AND 2000 OR region LIKE 'eu%')" : null;
         consumer = session.createConsumer(settings.destination(session), selector);
+    }
+
+    /** One of those that share a session, whose thread calls them, and a latency. It must not be run. */
+    Consumer(Settings settings, Tally tally, int id, Tally.Seen seen, Session session, String selector, Histogram latency)
+            throws JMSException {
+        this.settings = settings;
+        this.tally = tally;
+        this.id = id;
+        this.seen = seen;
+        this.latency = latency;
+        this.session = session;
+        last = none(settings.producers);
+        connection = null;
+        consumer = session.createConsumer(settings.destination(session), selector);
+        consumer.setMessageListener(m -> {
+            try {
+                take((BytesMessage) m);
+            } catch (JMSException | RuntimeException e) {
+                tally.error("consumer " + id, e);
+            }
+        });
+    }
+
+    private static long[] none(int producers) {
+        long[] last = new long[producers];
+        Arrays.fill(last, -1);
+        return last;
+    }
+
+    void close() throws JMSException {
+        connection.close();
     }
 
     @Override

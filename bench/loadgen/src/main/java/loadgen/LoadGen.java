@@ -27,11 +27,14 @@ import java.util.concurrent.atomic.AtomicLong;
  * after each it waits for a line on stdin; the last line is JSON.
  *
  *   mode=run      producers and consumers at once: warm-up, then the measured phase
- *   mode=backlog  fill with no consumer, wait while the broker restarts, then drain
+ *   mode=backlog  fill with no consumer, wait while the broker restarts, then drain; before it, if asked for, a small one for comparison
  *   mode=idle     open connections and hold them
+ *   mode=queues   one message through each of many queues, whose consumers stay
  */
 public final class LoadGen {
     private static final BufferedReader PARENT = new BufferedReader(new InputStreamReader(System.in));
+    /** How the verdict begins if every message came once, in order and without an error. */
+    private static final String SOUND = "\"ok\":true";
 
     private final Settings settings;
     private final Tally tally = new Tally();
@@ -46,7 +49,8 @@ public final class LoadGen {
             case "run" -> load.run();
             case "backlog" -> load.backlog();
             case "idle" -> load.idle();
-            default -> throw new IllegalArgumentException("--mode=" + load.settings.mode + "; want run, backlog or idle");
+            case "queues" -> load.queues();
+            default -> throw new IllegalArgumentException("--mode=" + load.settings.mode + "; want run, backlog, idle or queues");
         };
         System.out.println(result);
         System.out.flush();
@@ -66,7 +70,7 @@ public final class LoadGen {
     // ---- the modes
 
     private String run() throws Exception {
-        List<Consumer> consumers = openConsumers();
+        List<Consumer> consumers = settings.equalities > 0 ? openEqualities() : openConsumers();
         List<Producer> producers = openProducers();
         int copies = settings.topic ? settings.consumers : 1;
         AtomicLong warmSent = new AtomicLong();
@@ -86,7 +90,7 @@ public final class LoadGen {
 
         String verdict = verdict(producers, consumers);
         Histogram endToEnd = new Histogram();
-        consumers.forEach(c -> endToEnd.add(c.latency));
+        consumers.stream().map(c -> c.latency).distinct().forEach(endToEnd::add);
         Histogram send = new Histogram();
         producers.forEach(p -> send.add(p.latency));
         return "{" + verdict + ",\"send_per_s\":" + f(sent / ((sendEnd - begin) / 1e9))
@@ -97,15 +101,15 @@ public final class LoadGen {
     }
 
     private String backlog() throws Exception {
-        List<Producer> producers = openProducers();
         warmConsumingClasses();
-        mark("start");
-        long begin = System.nanoTime();
-        each(producers, p -> p.send(true, settings.perProducer, 0, tally));
-        double fillSeconds = (System.nanoTime() - begin) / 1e9;
-        for (Producer p : producers) {
-            p.connection.close();
+        // The first warms both up, the second counts.
+        String reference = "";
+        for (int i = 0; i < 2 && settings.reference > 0; i++) {
+            reference = reference();
         }
+        List<Producer> producers = openProducers();
+        mark("start");
+        double fillSeconds = fill(producers, settings.perProducer);
         mark("filled");
         for (int i = 0; i < settings.restarts; i++) {
             mark("restart");    // the parent answers when it has started the broker again
@@ -114,7 +118,7 @@ public final class LoadGen {
         mark("drain");
         double cpu = cpuSeconds();
         long sent = producers.stream().mapToLong(p -> p.sent).sum();
-        begin = System.nanoTime();
+        long begin = System.nanoTime();
         List<Consumer> consumers = openConsumers();
         awaitReceived(tally.received, sent, 20);
         cpu = cpuSeconds() - cpu;
@@ -122,8 +126,39 @@ public final class LoadGen {
 
         String verdict = verdict(producers, consumers);
         return "{" + verdict + ",\"fill_per_s\":" + f(sent / fillSeconds)
-                + ",\"drain_per_s\":" + f(tally.received.get() / ((tally.lastReceive - begin) / 1e9))
+                + ",\"drain_per_s\":" + f(tally.received.get() / ((tally.lastReceive - begin) / 1e9)) + reference
                 + ",\"client_cpu_s\":" + f(cpu) + "}";
+    }
+
+    /** Fills the empty queue with few messages and drains it: the JSON fields of the rates without a backlog. */
+    private String reference() throws Exception {
+        LoadGen few = new LoadGen(settings);
+        List<Producer> producers = few.openProducers();
+        double fillSeconds = few.fill(producers, settings.reference / settings.producers);
+        long sent = producers.stream().mapToLong(p -> p.sent).sum();
+        long begin = System.nanoTime();
+        List<Consumer> consumers = few.openConsumers();
+        awaitReceived(few.tally.received, sent, 20);
+        String verdict = few.verdict(producers, consumers);
+        for (Consumer c : consumers) {
+            c.close();
+        }
+        if (!verdict.startsWith(SOUND)) {
+            throw new IOException("the backlog for comparison did not come back as it was sent: " + verdict);
+        }
+        return ",\"reference_fill_per_s\":" + f(sent / fillSeconds)
+                + ",\"reference_drain_per_s\":" + f(sent / ((few.tally.lastReceive - begin) / 1e9));
+    }
+
+    /** Sends, closes the producers, and answers the seconds that the sending took. */
+    private double fill(List<Producer> producers, int perProducer) throws Exception {
+        long begin = System.nanoTime();
+        each(producers, p -> p.send(true, perProducer, 0, tally));
+        double seconds = (System.nanoTime() - begin) / 1e9;
+        for (Producer p : producers) {
+            p.connection.close();
+        }
+        return seconds;
     }
 
     private String idle() throws Exception {
@@ -138,6 +173,25 @@ public final class LoadGen {
         double seconds = (System.nanoTime() - begin) / 1e9;
         mark("end");
         return "{\"connections\":" + held.size() + ",\"connects_per_s\":" + f(held.size() / seconds) + ",\"ok\":true}";
+    }
+
+    /** Each connection has its share of the queues, a consumer on each, and no message in more than one of them at a time. */
+    private String queues() throws Exception {
+        List<QueueWalk> walks = new ArrayList<>();
+        for (int i = 0; i < settings.connections; i++) {
+            walks.add(new QueueWalk(settings, tally, i));
+        }
+        mark("start");
+        double cpu = cpuSeconds();
+        long begin = System.nanoTime();
+        together(walks.size(), i -> walks.get(i).run());
+        double seconds = (System.nanoTime() - begin) / 1e9;
+        cpu = cpuSeconds() - cpu;
+        mark("end");
+        long received = tally.received.get();
+        return "{\"ok\":" + (received == settings.queues && tally.errors.get() == 0) + ",\"received\":" + received
+                + ",\"lost\":" + (settings.queues - received) + ",\"errors\":" + tally.errors + ",\"seconds\":" + f(seconds)
+                + ",\"client_cpu_s\":" + f(cpu) + "}";
     }
 
     // ---- steps
@@ -162,6 +216,18 @@ public final class LoadGen {
         return consumers;
     }
 
+    /** Consumers that differ in their selector alone, all in one session, so that many cost no more sockets and threads than one. */
+    private List<Consumer> openEqualities() throws JMSException {
+        List<Consumer> consumers = new ArrayList<>();
+        Tally.Seen shared = new Tally.Seen(settings.producers, settings.perProducer);
+        Session session = settings.session(settings.connect(), false);
+        Histogram latency = new Histogram();
+        for (int i = 0; i < settings.equalities; i++) {
+            consumers.add(new Consumer(settings, tally, i, shared, session, "x = " + i, latency));
+        }
+        return consumers;
+    }
+
     private static void start(String name, Runnable work) {
         Thread t = new Thread(work, name);
         t.setDaemon(true);
@@ -173,13 +239,23 @@ public final class LoadGen {
     }
 
     private void each(List<Producer> producers, Step step) throws InterruptedException {
-        CountDownLatch running = new CountDownLatch(producers.size());
-        for (Producer p : producers) {
-            start("producer-" + p.id, () -> {
+        together(producers.size(), i -> step.run(producers.get(i)));
+    }
+
+    private interface Work {
+        void run(int i) throws Exception;
+    }
+
+    /** Does the work of 0 to n-1, each on a thread of its own. */
+    private void together(int n, Work work) throws InterruptedException {
+        CountDownLatch running = new CountDownLatch(n);
+        for (int i = 0; i < n; i++) {
+            int which = i;
+            start("work-" + i, () -> {
                 try {
-                    step.run(p);
+                    work.run(which);
                 } catch (Exception e) {
-                    tally.error("producer " + p.id, e);
+                    tally.error("thread " + which, e);
                 } finally {
                     running.countDown();
                 }
@@ -220,7 +296,8 @@ public final class LoadGen {
 
     /** Connects again and again until one message of the backlog has come, and answers when. It is not acknowledged. */
     private long awaitFirstMessage() throws Exception {
-        long deadline = System.nanoTime() + 90_000_000_000L;
+        long patienceSeconds = 90 + settings.perProducer / 1000; // some brokers read the whole backlog first
+        long deadline = System.nanoTime() + patienceSeconds * 1_000_000_000L;
         URI url = new URI(settings.url.replaceAll("\\?.*", ""));
         while (System.nanoTime() < deadline) {
             Connection connection = null;
@@ -230,7 +307,7 @@ public final class LoadGen {
                 }
                 connection = settings.connect();
                 Session session = connection.createSession(false, Session.CLIENT_ACKNOWLEDGE);
-                Message m = session.createConsumer(settings.destination(session)).receive(60_000);
+                Message m = session.createConsumer(settings.destination(session)).receive(patienceSeconds * 1000);
                 if (m != null) {
                     return System.nanoTime();
                 }
@@ -279,7 +356,7 @@ public final class LoadGen {
         }
         boolean ok = sent > 0 && lost == 0 && duplicates == 0 && tally.orderBreaks.get() == 0 && tally.errors.get() == 0
                 && tally.strangers.get() == 0;
-        return "\"ok\":" + ok + ",\"sent\":" + sent + ",\"received\":" + tally.received + ",\"lost\":" + lost
+        return (ok ? SOUND : "\"ok\":false") + ",\"sent\":" + sent + ",\"received\":" + tally.received + ",\"lost\":" + lost
                 + ",\"duplicates\":" + duplicates + ",\"order_breaks\":" + tally.orderBreaks
                 + ",\"redelivered\":" + tally.redelivered + ",\"strangers\":" + tally.strangers
                 + ",\"errors\":" + tally.errors;

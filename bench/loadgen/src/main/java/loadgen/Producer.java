@@ -59,6 +59,9 @@ final class Producer {
             m.setIntProperty("weight", (int) (sequence % 1000));
             m.setStringProperty("region", (sequence & 1) == 0 ? "eu-west" : "us-east");
         }
+        if (settings.equalities > 0) {
+            m.setIntProperty("x", (int) (sequence % settings.equalities));
+        }
         return m;
     }
 

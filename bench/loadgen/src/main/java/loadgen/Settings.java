@@ -21,6 +21,7 @@ final class Settings {
     final boolean async;
     final boolean alwaysSync;
     final boolean selectors;
+    final int equalities; // consumers "x = 0", "x = 1" and so on, instead of the others
     final boolean transactedAcks;
     final boolean transactedSends;
     final boolean xa;
@@ -29,7 +30,9 @@ final class Settings {
     final int producers;
     final int consumers;
     final int connections;
+    final int queues;
     final int restarts;
+    final int reference;
     final int perProducer;
     final int warmPerProducer;
     final double seconds;
@@ -48,6 +51,7 @@ final class Settings {
         async = flag("async");
         alwaysSync = flag("always-sync");
         selectors = flag("selectors");
+        equalities = number("equalities", 0);
         transactedAcks = flag("transacted");
         transactedSends = transactedAcks || mode.equals("backlog");
         xa = flag("xa");
@@ -56,7 +60,9 @@ final class Settings {
         producers = number("producers", 1);
         consumers = number("consumers", 1);
         connections = number("connections", 1000);
+        queues = number("queues", 10_000);
         restarts = number("restarts", 2);
+        reference = number("reference", 0);
         perProducer = number("count", 400_000) / producers;
         warmPerProducer = Math.max(1, number("warm-count", 400_000) / producers);
         seconds = Double.parseDouble(text("seconds", "7"));
