@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"vfs":      {},
 	"engine":   {"broker", "journal", "message"},
 	"codec":    {},
+	"cluster":  {"listen", "journal", "engine", "broker"},
 	"client":   {"codec"},
 	"bench":    {"client", "codec"},
 	"security": {},

@@ -38,6 +38,7 @@ type Config struct {
 	Policies    []Policy    `yaml:"policies" live:"yes" doc:"What holds for some destinations. Of the entries that fit a destination the most specific one holds alone: a name before *, * before >."`
 	Scheduler   Scheduler   `yaml:"scheduler" doc:"Messages that are to be delivered later (AMQ_SCHEDULED_DELAY and its like)."`
 	Journal     Journal     `yaml:"journal" doc:"The log on disk."`
+	Cluster     Cluster     `yaml:"cluster" doc:"Several nodes that run one broker: one instance is active, another stands by. Without cluster.name this is a broker alone."`
 	Shutdown    Shutdown    `yaml:"shutdown" doc:"How the broker stops."`
 	Log         Log         `yaml:"log" doc:"The program's own log, on standard error."`
 
@@ -221,6 +222,45 @@ type Journal struct {
 	Reserve     Size `yaml:"reserve" doc:"Disk space kept back, so that acknowledgements work on a full disk. 0 is a quarter of a segment."`
 }
 
+// Cluster makes this process one of several nodes that run one broker on a replicated log.
+type Cluster struct {
+	Name        string        `yaml:"name" doc:"Name of this instance, unique in the cluster and the same at every start. Empty: no cluster."`
+	Role        string        `yaml:"role" allowed:"broker|witness" doc:"broker serves clients, as the active instance or as a standby; witness only keeps a copy of the log, so that two machines and a small third one can tell who is cut off."`
+	Listen      string        `yaml:"listen" doc:"HOST:PORT at which the other nodes reach this one's copy of the log."`
+	Nodes       []ClusterNode `yaml:"nodes" doc:"All nodes of the cluster, this one included: three, of which two or three are brokers."`
+	Certificate string        `yaml:"certificate" path:"yes" doc:"PEM file with this node's certificate. Nodes show each other certificates of one authority that signs nothing else; without, all addresses between nodes must be loopback."`
+	Key         string        `yaml:"key" path:"yes" doc:"PEM file with the certificate's key."`
+	CA          string        `yaml:"ca" path:"yes" doc:"PEM file with the authority of the nodes' certificates."`
+	Relay       bool          `yaml:"relay" doc:"A standby takes clients and carries what they say to the active instance. false: it refuses them."`
+	Hold        time.Duration `yaml:"hold" doc:"How long a client that comes while no instance is active waits before it is refused."`
+	Heartbeat   time.Duration `yaml:"heartbeat" doc:"How often the active instance says in the log that it is there, if it has nothing else to say."`
+	Silence     time.Duration `yaml:"silence" doc:"How long the log is silent before a standby takes over."`
+}
+
+// ClusterNode is one node of a cluster, as the others know it.
+type ClusterNode struct {
+	Name  string `yaml:"name" doc:"The node's cluster.name."`
+	Log   string `yaml:"log" doc:"HOST:PORT of its copy of the log: its cluster.listen."`
+	Relay string `yaml:"relay" doc:"HOST:PORT at which it takes the clients of standbys while it is active. Empty for a witness."`
+	API   string `yaml:"api" doc:"URL of its HTTP API, by which the others ask it how it is."`
+}
+
+// On says whether this is a node of a cluster.
+func (c *Cluster) On() bool { return c.Name != "" }
+
+// Witness says whether this node only keeps a copy of the log.
+func (c *Cluster) Witness() bool { return c.On() && c.Role == "witness" }
+
+// Node is a node by its name, or nil.
+func (c *Cluster) Node(name string) *ClusterNode {
+	for i := range c.Nodes {
+		if c.Nodes[i].Name == name {
+			return &c.Nodes[i]
+		}
+	}
+	return nil
+}
+
 // Shutdown says how the broker stops.
 type Shutdown struct {
 	Grace time.Duration `yaml:"grace" live:"yes" doc:"Time that clients have to finish what they have begun."`
@@ -266,6 +306,7 @@ func Default() *Config {
 		Slow:        defaultSlow(),
 		Flow:        defaultFlow(),
 		Journal:     Journal{SegmentSize: 16 << 20},
+		Cluster:     Cluster{Role: "broker", Relay: true, Hold: 2 * time.Second, Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond},
 		Shutdown:    Shutdown{Grace: 10 * time.Second},
 		Log:         Log{Level: "info", Format: "text"},
 

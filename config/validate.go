@@ -37,6 +37,7 @@ func (c *Config) validate(problems *Problems) {
 	k.policies()
 	k.routes()
 	k.journal()
+	k.cluster()
 }
 
 // checker collects problems with the place that each key's value came from.
@@ -91,7 +92,7 @@ func (k checker) allowed(v reflect.Value, prefix string) {
 
 func (k checker) listeners() {
 	c := k.config
-	k.check(len(c.Listeners) > 0, "listeners", "is empty; expected at least one")
+	k.check(len(c.Listeners) > 0 || c.Cluster.Witness(), "listeners", "is empty; expected at least one")
 	taken := map[string]string{}
 	names := map[string]string{}
 	if !c.HTTP.Off() {
@@ -230,6 +231,44 @@ func (k checker) journal() {
 	k.check(j.SegmentSize >= 1<<20 && j.SegmentSize <= 1<<30, "journal.segmentSize", "%s is out of range; expected 1 MiB to 1 GiB", j.SegmentSize)
 	k.check(j.MaxSize == 0 || j.MaxSize >= 4*j.SegmentSize, "journal.maxSize", "%s is less than four segments of %s", j.MaxSize, j.SegmentSize)
 	k.check(j.MaxSize == 0 || j.Reserve <= j.MaxSize/2, "journal.reserve", "%s is more than half of journal.maxSize", j.Reserve)
+}
+
+var instanceName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,50}$`)
+
+func (k checker) cluster() {
+	c := &k.config.Cluster
+	if !c.On() {
+		return
+	}
+	k.check(instanceName.MatchString(c.Name), "cluster.name", "%q is not allowed; expected 1 to 50 letters, digits, '_' or '-'", c.Name)
+	k.check(len(c.Nodes) == 3, "cluster.nodes", "has %d entries; expected three: two or three brokers, and a witness if there are two", len(c.Nodes))
+	k.check(c.Node(c.Name) != nil, "cluster.nodes", "has no entry named %q, which is this node", c.Name)
+	seen := map[string]bool{}
+	secure := c.Certificate != ""
+	for i, n := range c.Nodes {
+		key := fmt.Sprintf("cluster.nodes[%d]", i)
+		k.check(instanceName.MatchString(n.Name) && !seen[n.Name], key+".name", "%q is taken or not allowed; expected 1 to 50 letters, digits, '_' or '-', each name once", n.Name)
+		seen[n.Name] = true
+		k.nodeAddress(key+".log", n.Log, secure)
+		if n.Relay != "" {
+			k.nodeAddress(key+".relay", n.Relay, secure)
+		}
+	}
+	k.nodeAddress("cluster.listen", c.Listen, secure)
+	k.check(secure == (c.Key != "") && secure == (c.CA != ""), "cluster.certificate", "is to be given together with cluster.key and cluster.ca, or none of them")
+	k.check(c.Heartbeat > 0 && c.Silence >= 3*c.Heartbeat, "cluster.silence", "%s is less than three times cluster.heartbeat, %s: a standby would take over for nothing", c.Silence, c.Heartbeat)
+	k.check(c.Hold >= 0, "cluster.hold", "%s is less than nothing", c.Hold)
+}
+
+// nodeAddress checks an address between nodes.
+func (k checker) nodeAddress(key, address string, secure bool) {
+	host, port, err := net.SplitHostPort(address)
+	k.check(err == nil && port != "", key, "%q is no HOST:PORT", address)
+	if err != nil || secure {
+		return
+	}
+	ip, perr := netip.ParseAddr(host)
+	k.check(host == "localhost" || perr == nil && ip.IsLoopback(), key, "%q is not loopback; nodes on a network need cluster.certificate", address)
 }
 
 // nameListeners gives a name to the listeners without one: protocol and port, and a number if that is taken.

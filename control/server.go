@@ -37,6 +37,8 @@ type Options struct {
 	Reload func(ctx context.Context) (api.Reloaded, error)
 	// Refusals lists whom mode observe admitted though it would not.
 	Refusals func() api.Refusals
+	// Cluster is what runs this broker together with others; nil: it is alone.
+	Cluster Cluster
 	// Config is the configuration in force, without secrets, as it becomes JSON.
 	Config func() any
 	// Version says what is running.
@@ -145,6 +147,9 @@ func (s *Server) routes() http.Handler {
 	on(admin, "GET "+v1+"retries", s.retries)
 	on(admin, "POST "+v1+"retries/{batch}/undo", s.undoRetry)
 	on(admin, "POST "+v1+"queues/{name}/retry", s.sweep(message.Queue, broker.SweepRetry)) // it writes wherever messages died
+	on(reader, "GET "+v1+"instance", s.instance)
+	on(reader, "GET "+v1+"instances", s.instances)
+	on(admin, "POST "+v1+"switchover", s.switchOver)
 	on(admin, "GET "+v1+"config", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Config()) })
 	on(admin, "GET "+v1+"refusals", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Refusals()) })
 	on(admin, "POST "+v1+"reload", s.reload)

@@ -86,7 +86,7 @@ func (e *Engine) restore() (journal.Position, error) {
 		e.core = broker.New(e.opt.Broker)
 		return 0, nil
 	}
-	c.at = mark.Tail
+	c.at, e.restored = mark.Tail, mark.Tail
 	return mark.Tail, nil
 }
 

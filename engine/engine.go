@@ -64,6 +64,7 @@ type Engine struct {
 	inbox      []broker.Event
 	inboxBytes int64
 	stopping   bool
+	give       func(journal.Log) error // what is done with the log before it is closed, if anything
 	wake       chan struct{}
 
 	lastConn atomic.Uint64
@@ -93,7 +94,8 @@ type Engine struct {
 	loaders    chan struct{}
 
 	checkpoints checkpoints
-	damaged     atomic.Bool // scrub has found something
+	damaged     atomic.Bool      // scrub has found something
+	restored    journal.Position // up to where a checkpoint has told the start
 
 	released chan []*Conn // from onDurable to write
 }
@@ -124,6 +126,56 @@ type batchPool struct {
 
 // Open opens the log by the function given, reads it back into a new core, and starts. The log belongs to the engine from then on.
 func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine, error) {
+	return start(open, opt, (*Engine).recover)
+}
+
+// Continue starts with a core that was given all of the log's records already, as a standby's is. The function becomes the log's writer; when it fails, its error is
+// returned and the core is as before.
+func Continue(core *broker.Broker, lead func(journal.Notify) (journal.Log, error), opt Options) (*Engine, error) {
+	return start(lead, opt, func(e *Engine) error {
+		e.core = core
+		e.checkpoints.store, e.checkpoints.every, e.checkpoints.at = e.opt.Checkpoints, e.opt.CheckpointEvery, e.log.Tail()
+		return nil
+	})
+}
+
+func start(open func(journal.Notify) (journal.Log, error), opt Options, recover func(*Engine) error) (*Engine, error) {
+	opt.fill()
+	e := &Engine{opt: opt, wake: make(chan struct{}, 1), done: make(chan struct{}), failed: make(chan struct{}), loaders: make(chan struct{}, 2), released: make(chan []*Conn, 16)}
+	e.batchBytes = batchBytes
+	if size := opt.Broker.SegmentBytes; size != 0 {
+		e.batchBytes = min(batchBytes, max(4<<10, int(size/16)))
+	}
+	e.notFull.L = &e.mu
+	e.held.conns = map[broker.ConnID]*Conn{}
+	log, err := open(journal.Notify{Durable: e.onDurable, Broken: e.fail})
+	if err != nil {
+		return nil, err
+	}
+	e.log = log
+	if err := recover(e); err != nil {
+		log.Close()
+		return nil, err
+	}
+	e.durable.Store(uint64(log.Tail()))
+	e.progress()
+	for _, d := range e.core.Recovered(e.nowMillis(), &e.out) {
+		opt.Logger.Error("the journal has messages of a queue or subscription whose name it has lost; they wait in a queue of their own", "queue", d)
+	}
+	if opt.MemoryLimit > 0 {
+		debug.SetMemoryLimit(int64(float64(opt.MemoryLimit) * goPart))
+		go e.watchMemory(opt.MemoryLimit, used)
+	}
+	told := e.restored
+	go e.run()
+	go e.write()
+	if told > log.Head() {
+		go e.scrub(told)
+	}
+	return e, nil
+}
+
+func (opt *Options) fill() {
 	if opt.MaxInbox == 0 {
 		opt.MaxInbox = 16384
 	}
@@ -145,38 +197,6 @@ func Open(open func(journal.Notify) (journal.Log, error), opt Options) (*Engine,
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	e := &Engine{opt: opt, wake: make(chan struct{}, 1), done: make(chan struct{}), failed: make(chan struct{}), loaders: make(chan struct{}, 2), released: make(chan []*Conn, 16)}
-	e.batchBytes = batchBytes
-	if size := opt.Broker.SegmentBytes; size != 0 {
-		e.batchBytes = min(batchBytes, max(4<<10, int(size/16)))
-	}
-	e.notFull.L = &e.mu
-	e.held.conns = map[broker.ConnID]*Conn{}
-	log, err := open(journal.Notify{Durable: e.onDurable, Broken: e.fail})
-	if err != nil {
-		return nil, err
-	}
-	e.log = log
-	if err := e.recover(); err != nil {
-		log.Close()
-		return nil, err
-	}
-	told := e.checkpoints.at
-	e.durable.Store(uint64(log.Tail()))
-	e.progress()
-	for _, d := range e.core.Recovered(e.nowMillis(), &e.out) {
-		opt.Logger.Error("the journal has messages of a queue or subscription whose name it has lost; they wait in a queue of their own", "queue", d)
-	}
-	if opt.MemoryLimit > 0 {
-		debug.SetMemoryLimit(int64(float64(opt.MemoryLimit) * goPart))
-		go e.watchMemory(opt.MemoryLimit, used)
-	}
-	go e.run()
-	go e.write()
-	if told > log.Head() {
-		go e.scrub(told)
-	}
-	return e, nil
 }
 
 // Log is the engine's log, for its figures.
@@ -194,9 +214,17 @@ func (e *Engine) Err() error {
 }
 
 // Close ends all connections, writes what is left, marks a clean end and closes the log.
-func (e *Engine) Close() error {
+func (e *Engine) Close() error { return e.endWith(nil) }
+
+// HandOver does as Close does, and gives the log to another writer just before it closes it: all that the core had to say is durable then. give is called once, by
+// the engine's goroutine; an error of it is only logged, because the log is closed in any case and another writer may take it.
+func (e *Engine) HandOver(give func(journal.Log) error) error { return e.endWith(give) }
+
+// endWith stops the engine.
+func (e *Engine) endWith(give func(journal.Log) error) error {
 	e.mu.Lock()
 	e.stopping = true
+	e.give = give
 	e.notFull.Broadcast()
 	e.mu.Unlock()
 	e.poke()
@@ -712,6 +740,11 @@ func (e *Engine) stop() {
 	e.step(broker.Stop{})
 	e.append()
 	e.lastCheckpoint()
+	if e.give != nil && e.Err() == nil {
+		if err := e.give(e.log); err != nil {
+			e.opt.Logger.Warn("the journal could not be handed over; another takes it when this one has been silent", "error", err)
+		}
+	}
 	if err := e.log.Close(); err != nil {
 		e.fail(fmt.Errorf("close the journal: %w", err))
 	}

@@ -19,7 +19,11 @@ func (n *node) printEndpoints(w io.Writer, took time.Duration) {
 	fmt.Fprintf(w, "Godwit %s, broker %s, ready in %d ms\n\n", build().Version, cfg.Broker.Name, took.Milliseconds())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	var stompTLS string
-	for _, b := range n.listeners.Bound() {
+	var bound []listen.Bound
+	if n.listeners != nil { // a witness has none
+		bound = n.listeners.Bound()
+	}
+	for _, b := range bound {
 		for _, line := range endpointLines(b.Endpoint) {
 			fmt.Fprintln(t, line)
 		}

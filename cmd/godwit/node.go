@@ -48,6 +48,7 @@ type node struct {
 	dev       *listen.Files        // nil: a certificate was given
 	api       *control.Server      // nil: switched off
 	metrics   metrics.Broker
+	instance  *instance  // nil: a broker alone
 	failed    chan error // the broker cannot go on
 
 	background context.Context
@@ -88,18 +89,30 @@ func (n *node) rise() error {
 	if n.guards, err = newGuards(cfg, n.log); err != nil {
 		return err
 	}
+	if cfg.Cluster.On() {
+		n.instance = &instance{node: n}
+	}
 	if err := n.openHTTP(); err != nil {
 		return err
+	}
+	if cfg.Cluster.Witness() {
+		return n.join()
 	}
 	if err := n.bind(); err != nil {
 		return err
 	}
-	e, err := n.open()
-	if err != nil {
-		return n.explain(err)
+	if cfg.Cluster.On() {
+		if err := n.join(); err != nil {
+			return err
+		}
+	} else {
+		e, err := n.open()
+		if err != nil {
+			return n.explain(err)
+		}
+		n.core.set(e, n.deps(e), "ok", "")
+		n.running.Go(func() { n.supervise(e) })
 	}
-	n.core.set(e, n.deps(e), "ok", "")
-	n.running.Go(func() { n.supervise(e) })
 	n.listeners.Start()
 	if n.certs != nil {
 		n.running.Go(func() { n.certs.Watch(n.background, 0) })
@@ -156,8 +169,7 @@ func (c *core) wait(ctx context.Context) *session.Deps {
 // open opens the journal and starts a core on it.
 func (n *node) open() (*engine.Engine, error) {
 	cfg := n.config()
-	options := brokerOptions(cfg)
-	options.ID, options.Directory, options.Connectors = n.id, cfg.Data, connectors(cfg)
+	options := n.brokerOptions()
 	return engine.Open(func(notify journal.Notify) (journal.Log, error) {
 		return segment.Open(cfg.JournalPath(), segment.Options{
 			FS: n.fs, SegmentSize: int64(cfg.Journal.SegmentSize), MaxBytes: int64(cfg.Journal.MaxSize), Reserve: int64(cfg.Journal.Reserve), Logger: n.log,
@@ -165,6 +177,13 @@ func (n *node) open() (*engine.Engine, error) {
 	}, engine.Options{
 		Broker: options, MemoryLimit: int64(cfg.Limits.Process), Logger: n.log, Checkpoints: &checkpoint.Store{FS: n.fs, Dir: cfg.JournalPath()},
 	})
+}
+
+func (n *node) brokerOptions() broker.Options {
+	cfg := n.config()
+	options := brokerOptions(cfg)
+	options.ID, options.Directory, options.Connectors = n.id, cfg.Data, connectors(cfg)
+	return options
 }
 
 func brokerOptions(cfg *config.Config) broker.Options {
@@ -349,7 +368,12 @@ func (n *node) openHTTP() error {
 	} else if !cfg.HTTP.Loopback() {
 		n.log.Warn("the HTTP API takes passwords without TLS; set http.certificate and http.key", "address", cfg.HTTP.Address)
 	}
+	var cluster control.Cluster // stays nil for a broker alone
+	if n.instance != nil {
+		cluster = n.instance
+	}
 	n.api = control.New(control.Options{
+		Cluster: cluster,
 		Connect: n.connect, Cut: n.cut, Login: n.guards.login, Health: func() api.Health { _, h := n.core.now(); return h }, Metrics: n.writeMetrics,
 		Reload: func(context.Context) (api.Reloaded, error) { return n.reload() }, Refusals: n.guards.refusals,
 		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log,

@@ -47,7 +47,11 @@ func (n *node) handlers() map[listen.Protocol]listen.Handler {
 // handler finds the engine for a connection, waiting if the journal is just being read again, and serves the client.
 func (n *node) handler(protocol string, serve func(context.Context, net.Conn, session.Peer, *session.Deps) error) listen.Handler {
 	return func(ctx context.Context, conn net.Conn, info listen.Info) {
-		patience, cancel := context.WithTimeout(ctx, recoveryPatience)
+		wait := recoveryPatience
+		if c := n.config().Cluster; c.On() {
+			wait = c.Hold // another instance may have it; a client that is held longer believes that the broker hangs
+		}
+		patience, cancel := context.WithTimeout(ctx, wait)
 		deps := n.core.wait(patience)
 		cancel()
 		if deps == nil {

@@ -215,6 +215,37 @@ type Version struct {
 	Broker  string `json:"broker,omitempty"` // the broker's name
 }
 
+// Instance is one node of a broker that several run.
+type Instance struct {
+	Name   string    `json:"name"`
+	Role   string    `json:"role"` // "active", "standby", "witness", "starting", "unreachable"
+	Since  time.Time `json:"since,omitzero"`
+	Epoch  uint64    `json:"epoch,omitempty"`  // of the log, as this node has read it
+	Active string    `json:"active,omitempty"` // who this node believes is active
+	Lag    uint64    `json:"lag,omitempty"`    // entries of the log that it has not read yet
+	Reason string    `json:"reason,omitempty"` // of the last change of role, or why it is unreachable
+	// Endpoints are where clients reach it: "openwire tcp://127.0.0.1:61616".
+	Endpoints   []string `json:"endpoints,omitempty"`
+	Connections int      `json:"connections"` // open on its endpoints, those that it relays included
+}
+
+// Instances answers GET instances.
+type Instances struct {
+	Instances []Instance `json:"instances"`
+}
+
+// SwitchOver asks for another active instance.
+type SwitchOver struct {
+	To string `json:"to,omitempty"` // empty: the standby, if there is one
+}
+
+// SwitchedOver says what came of it.
+type SwitchedOver struct {
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Millis int64  `json:"millis"` // until the new one had the log
+}
+
 // Health answers healthz and readyz.
 type Health struct {
 	Status string `json:"status"` // "ok", "starting", "recovering", "stopping"

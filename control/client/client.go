@@ -181,6 +181,19 @@ func (c *Client) PurgeSubscription(ctx context.Context, clientID, name string) (
 	return answer.Removed, err
 }
 
+// Instances lists the nodes of a broker that several run.
+func (c *Client) Instances(ctx context.Context) ([]api.Instance, error) {
+	var answer api.Instances
+	err := c.get(ctx, &answer, nil, "instances")
+	return answer.Instances, err
+}
+
+// SwitchOver makes another instance the active one, for good. An empty name is the standby.
+func (c *Client) SwitchOver(ctx context.Context, to string) (*api.SwitchedOver, error) {
+	answer := &api.SwitchedOver{}
+	return answer, c.post(ctx, answer, api.SwitchOver{To: to}, "switchover")
+}
+
 // Transactions lists at most limit transactions, those prepared the longest first (0: as many as the API gives by itself).
 func (c *Client) Transactions(ctx context.Context, limit int) (*broker.TransactionsView, error) {
 	query := url.Values{}

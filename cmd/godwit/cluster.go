@@ -1,0 +1,252 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/cluster"
+	"github.com/godwitmq/godwit/config"
+	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/engine"
+	"github.com/godwitmq/godwit/journal/jetstream"
+)
+
+// instance is this node's part in a cluster.
+type instance struct {
+	node   *node
+	log    *jetstream.Node
+	member atomic.Pointer[cluster.Member] // nil: a witness, or not started yet
+}
+
+// join makes this process a node of its cluster. It does not wait for the others.
+func (n *node) join() error {
+	cfg := n.config()
+	c := &cfg.Cluster
+	secure, err := nodesTLS(c)
+	if err != nil {
+		return err
+	}
+	peers := make([]string, len(c.Nodes))
+	for i, other := range c.Nodes {
+		peers[i] = other.Log
+	}
+	in := n.instance
+	in.log, err = jetstream.StartNode(jetstream.NodeOptions{
+		Name: c.Name, Dir: filepath.Join(cfg.Data, "log"), Cluster: cfg.Broker.Name, Listen: c.Listen, Peers: peers, TLS: secure, Logger: n.log,
+	})
+	if err != nil {
+		return fmt.Errorf("start this node's copy of the log: %w", err)
+	}
+	if c.Witness() {
+		n.core.set(nil, nil, "witness", "this node keeps a copy of the log and serves no clients")
+		n.running.Go(func() {
+			<-n.background.Done()
+			in.log.Close()
+		})
+		return nil
+	}
+	log := jetstream.Options{Name: cfg.Broker.Name, Instance: c.Name, MaxBytes: int64(cfg.Journal.MaxSize), Heartbeat: c.Heartbeat, Silence: c.Silence, Logger: n.log}
+	for _, other := range c.Nodes {
+		if other.Name != c.Name {
+			log.LeaderOn = append(log.LeaderOn, other.Name)
+		}
+	}
+	member := cluster.New(cluster.Options{
+		Node: in.log, Log: log, Logger: n.log,
+		Broker:  func() broker.Options { return n.brokerOptions() },
+		Engine:  engine.Options{MemoryLimit: int64(cfg.Limits.Process), Logger: n.log},
+		Changed: n.roleChanged,
+	})
+	in.member.Store(member)
+	n.core.set(nil, nil, "standby", "the log is being read")
+	n.running.Go(func() {
+		err := member.Run(n.background)
+		in.log.Close()
+		if err != nil {
+			n.failed <- err
+		}
+	})
+	return nil
+}
+
+// roleChanged lets clients in, or sends them to the active instance.
+func (n *node) roleChanged(s cluster.Status, e *engine.Engine) {
+	if s.Role == cluster.Active {
+		n.core.set(e, n.deps(e), "ok", "this instance is active")
+		return
+	}
+	n.core.set(nil, nil, string(s.Role), s.Reason)
+}
+
+// nodesTLS reads what nodes show each other; nil where they only talk on loopback.
+func nodesTLS(c *config.Cluster) (*tls.Config, error) {
+	if c.Certificate == "" {
+		return nil, nil
+	}
+	own, err := tls.LoadX509KeyPair(c.Certificate, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("cluster.certificate: %w", err)
+	}
+	pem, err := os.ReadFile(c.CA)
+	if err != nil {
+		return nil, fmt.Errorf("cluster.ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("cluster.ca: %s has no certificate", c.CA)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{own}, RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13}, nil
+}
+
+// Instance implements control.Cluster.
+func (in *instance) Instance() api.Instance {
+	n := in.node
+	a := api.Instance{Name: n.config().Cluster.Name, Role: n.config().Cluster.Role, Since: n.begun}
+	if member := in.member.Load(); member != nil {
+		s := member.Status()
+		a.Role, a.Since, a.Epoch, a.Active, a.Lag, a.Reason = string(s.Role), s.Since, s.Epoch, s.Active, s.Lag, s.Reason
+	}
+	if n.listeners != nil {
+		for _, b := range n.listeners.Bound() {
+			a.Endpoints = append(a.Endpoints, b.String())
+			a.Connections += b.Open
+		}
+	}
+	return a
+}
+
+// askTime is for how long another node is waited for.
+const askTime = 2 * time.Second
+
+// Instances implements control.Cluster.
+func (in *instance) Instances(ctx context.Context, as http.Header) []api.Instance {
+	c := &in.node.config().Cluster
+	all := make([]api.Instance, len(c.Nodes))
+	done := make(chan struct{})
+	for i, other := range c.Nodes {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			if other.Name == c.Name {
+				all[i] = in.Instance()
+				return
+			}
+			if err := in.ask(ctx, other, http.MethodGet, "instance", as, nil, &all[i]); err != nil {
+				all[i] = api.Instance{Name: other.Name, Role: "unreachable", Reason: err.Error()}
+			}
+		}()
+	}
+	for range c.Nodes {
+		<-done
+	}
+	return all
+}
+
+// SwitchOver implements control.Cluster.
+func (in *instance) SwitchOver(ctx context.Context, to string, as http.Header) (*api.SwitchedOver, error) {
+	const op = "switch over"
+	c := &in.node.config().Cluster
+	conflict := func(format string, args ...any) error {
+		return &api.Error{Status: http.StatusConflict, Code: broker.InUse.String(), Op: op, Detail: fmt.Sprintf(format, args...)}
+	}
+	member := in.member.Load()
+	if member == nil || member.Status().Role != cluster.Active {
+		active := ""
+		for _, i := range in.Instances(ctx, as) {
+			if i.Role == string(cluster.Active) {
+				active = i.Name
+			}
+		}
+		other := c.Node(active)
+		if other == nil || active == c.Name {
+			return nil, conflict("no instance is active; `godwit instances` shows how they are")
+		}
+		var done api.SwitchedOver
+		return &done, in.ask(ctx, *other, http.MethodPost, "switchover", as, api.SwitchOver{To: to}, &done)
+	}
+	var standby []string
+	for _, i := range in.Instances(ctx, as) {
+		if i.Role == string(cluster.Standby) {
+			standby = append(standby, i.Name)
+		}
+	}
+	switch known := c.Node(to); {
+	case to == "" && len(standby) == 0:
+		return nil, conflict("no standby is ready to take over; `godwit instances` shows how they are")
+	case to == c.Name:
+		return nil, conflict("%s is the active instance already", to)
+	case to != "" && known == nil:
+		return nil, conflict("there is no node %q", to)
+	case to == "":
+		to = standby[0]
+	}
+	ready := false
+	for _, name := range standby {
+		ready = ready || name == to
+	}
+	if !ready {
+		return nil, conflict("%s is no standby that is ready to take over; `godwit instances` shows how it is", to)
+	}
+	begun := time.Now()
+	if err := member.SwitchOver(ctx, to); err != nil {
+		if errors.Is(err, cluster.ErrNotActive) {
+			return nil, conflict("this instance has just lost its role; ask again")
+		}
+		return nil, fmt.Errorf("%s: %w", op, err)
+	}
+	return &api.SwitchedOver{From: c.Name, To: to, Millis: time.Since(begun).Milliseconds()}, nil
+}
+
+// ask calls another node's API in the caller's name.
+func (in *instance) ask(ctx context.Context, other config.ClusterNode, method, path string, as http.Header, body, answer any) error {
+	if other.API == "" {
+		return errors.New("cluster.nodes says no api for it")
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	var content io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(data)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, other.API+"/api/v1/"+path, content)
+	if err != nil {
+		return err
+	}
+	if who := as.Get("Authorization"); who != "" {
+		r.Header.Set("Authorization", who)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		problem := &api.Error{Status: response.StatusCode}
+		if json.Unmarshal(data, problem) != nil {
+			problem.Detail = cmp.Or(string(data), response.Status)
+		}
+		return problem
+	}
+	return json.Unmarshal(data, answer)
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/control/client"
+)
+
+func (c *cli) instances() *cobra.Command {
+	type row = api.Instance
+	l := &listing[row]{sort: "name", columns: []column[row]{
+		{"name", func(v row) any { return v.Name }},
+		{"role", func(v row) any { return v.Role }},
+		{"for", func(v row) any {
+			if v.Since.IsZero() {
+				return time.Duration(0)
+			}
+			return time.Since(v.Since)
+		}},
+		{"epoch", func(v row) any { return int64(v.Epoch) }},
+		{"lag", func(v row) any { return int64(v.Lag) }},
+		{"connections", func(v row) any { return int64(v.Connections) }},
+		{"endpoints", func(v row) any { return strings.Join(v.Endpoints, " ") }},
+		{"reason", func(v row) any { return v.Reason }},
+	}}
+	return lister(c, &cobra.Command{
+		Use: "instances", Short: "List the nodes that run this broker: who is active, who stands by",
+		Long: "List the nodes of the cluster that runs this broker: who is active and since when, how far behind the others are (lag, in entries of the log), where clients reach\n" +
+			"each. Any node may be asked; it asks the others.",
+	}, l, func(ctx context.Context, r *client.Client) ([]row, error) { return r.Instances(ctx) })
+}
+
+func (c *cli) switchover() *cobra.Command {
+	to := ""
+	cmd := &cobra.Command{
+		Use: "switchover", Short: "Make another instance the active one, for good", Args: exactly(0, "no arguments"),
+		Long: "Make another instance the active one. The active one settles what is at its clients, gives the log to the other, and closes its connections; clients come back to the\n" +
+			"new one, by their failover URL or because their endpoint relays them. It stays so: nothing switches back by itself.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			remote, err := c.remote()
+			if err != nil {
+				return err
+			}
+			done, err := remote.SwitchOver(cmd.Context(), to)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.out, "%s has handed over to %s in %d ms\n", done.From, done.To, done.Millis)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "name of the instance (default: the standby)")
+	return cmd
+}
