@@ -245,8 +245,7 @@ func (m *Member) lead(ctx context.Context, e *engine.Engine, why jetstream.News)
 	select {
 	case <-e.Done():
 	case <-ctx.Done():
-		// The log is vacant then: a standby need not wait.
-		_ = e.Close()
+		m.close(e)
 	}
 	err := e.Err()
 	reason = "its log has failed"
@@ -265,6 +264,26 @@ func (m *Member) lead(ctx context.Context, e *engine.Engine, why jetstream.News)
 		return nil
 	}
 	return err
+}
+
+// closeWithin is how long the other nodes are waited for at a stop.
+const closeWithin = 5 * time.Second
+
+// close ends the engine at a stop. The log is vacant then, and a standby need not wait. If most of the nodes are gone the end cannot be written: then it is as after a
+// crash, and nothing that was acknowledged is lost.
+func (m *Member) close(e *engine.Engine) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = e.Close() // its error is the engine's
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeWithin):
+		m.log.Warn("the other nodes do not answer; this instance stops without them", "after", closeWithin)
+		m.opt.Node.Close()
+		<-closed
+	}
 }
 
 // SwitchOver makes another instance the active one, for good: what was begun here is settled as at a clean stop, the log is given to the other, which need not

@@ -166,7 +166,12 @@ func (b *broker) useGodwit(t *testing.T, options brokerOptions) {
 		}
 		args = append(args, "--credentials", mode, "--users", users)
 	}
-	b.command = func() *exec.Cmd { return exec.Command(binary, args...) }
+	b.command = commandOf(binary, args...)
+}
+
+// commandOf makes the same command again and again.
+func commandOf(binary string, args ...string) func() *exec.Cmd {
+	return func() *exec.Cmd { return exec.Command(binary, args...) }
 }
 
 // useActiveMQ runs a real ActiveMQ Classic with the connectors that Godwit would have.

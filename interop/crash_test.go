@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"os/exec"
 	"testing"
 	"time"
 )
@@ -27,6 +28,13 @@ func TestCrash(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), crashWithin)
 	defer cancel()
 	cmd := program.command(ctx, b, run{suite: "crash"})
+	underLoad(t, cmd, cancel, func(gaveUp <-chan struct{}) { killRepeatedly(t, b, gaveUp) })
+}
+
+// underLoad runs the clients of Crash.java, does to their broker what is to be done once they are at work, and lets them judge. gaveUp is closed when they have ended
+// by themselves; cancel ends them.
+func underLoad(t *testing.T, cmd *exec.Cmd, cancel func(), do func(gaveUp <-chan struct{})) {
+	t.Helper()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +64,7 @@ func TestCrash(t *testing.T) {
 	}()
 	select {
 	case <-loaded:
-		killRepeatedly(t, b, reported)
+		do(reported)
 	case <-reported:
 	case <-time.After(loadedWithin):
 		t.Errorf("no load after %v", loadedWithin)

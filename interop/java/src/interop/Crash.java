@@ -256,7 +256,7 @@ final class Crash {
    * counted: a message that is there and was given to nobody has arrived, but in the wrong place.
    */
   private void dead() throws Exception {
-    try (Client client = Client.auto()) {
+    try (Client client = new Client(Env.at(URL), Session.AUTO_ACKNOWLEDGE)) {
       Queue queue = client.session.createQueue("ActiveMQ.DLQ");
       MessageConsumer consumer = client.session.createConsumer(queue, "run = '" + Env.RUN + "'");
       for (Message message = consumer.receive(1000); message != null; message = consumer.receive(Client.NOTHING)) {

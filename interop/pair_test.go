@@ -1,0 +1,168 @@
+package interop
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	pairKills       = 3
+	pairSwitchovers = 2
+	pairWithin      = 5 * time.Minute
+	// becomesWithin bounds how long the pair may take to have an active instance, or a standby, on a busy machine.
+	becomesWithin = 60 * time.Second
+)
+
+// pair is two instances and a witness, three processes of the built binary.
+type pair struct {
+	nodes map[string]*broker // a, b, w
+	apis  map[string]string
+	tlsOf string
+}
+
+// startPair starts the three and waits until one is active and the other stands by.
+func startPair(t *testing.T) *pair {
+	t.Helper()
+	if os.Getenv("GODWIT_INTEROP_BROKER") != "" {
+		t.Skip("GODWIT_INTEROP_BROKER is not ours to make a pair of")
+	}
+	binary, err := godwitBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	names := []string{"a", "b", "w"}
+	ports := freePorts(t, 18)
+	var nodes strings.Builder
+	p := &pair{nodes: map[string]*broker{}, apis: map[string]string{}}
+	for i, name := range names {
+		at := ports[6*i:]
+		relay := fmt.Sprintf("127.0.0.1:%d", at[1])
+		if name == "w" {
+			relay = ""
+		}
+		p.apis[name] = fmt.Sprintf("http://127.0.0.1:%d", at[2])
+		fmt.Fprintf(&nodes, "    - {name: %s, log: '127.0.0.1:%d', relay: %q, api: %q}\n", name, at[0], relay, p.apis[name])
+	}
+	for i, name := range names {
+		at := ports[6*i:]
+		text := fmt.Sprintf("data: %s\nhttp: {address: '127.0.0.1:%d'}\n", filepath.Join(dir, name), at[2])
+		role := "witness"
+		b := &broker{}
+		if name != "w" {
+			role = "broker"
+			text += fmt.Sprintf("listeners:\n  - {protocol: openwire, url: 'tcp://127.0.0.1:%d'}\n  - {protocol: stomp, url: 'tcp://127.0.0.1:%d'}\n", at[3], at[4])
+			b.openwire, b.stomp = fmt.Sprintf("tcp://127.0.0.1:%d", at[3]), fmt.Sprintf("127.0.0.1:%d", at[4])
+		}
+		// Two busy cores hold up heartbeats: half a second more than the default is no sign of death here.
+		text += fmt.Sprintf("cluster:\n  name: %s\n  role: %s\n  silence: 1s\n  listen: '127.0.0.1:%d'\n  nodes:\n%s", name, role, at[0], &nodes)
+		file := filepath.Join(dir, name+".yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.command = commandOf(binary, "serve", "--config", file)
+		b.readyURL = p.apis[name] + "/healthz"
+		p.nodes[name] = b
+	}
+	for _, name := range names {
+		p.nodes[name].launch(t)
+	}
+	p.await(t, "active")
+	p.await(t, "standby")
+	return p
+}
+
+// roles asks the nodes how they are; "" is one that does not answer.
+func (p *pair) roles() map[string]string {
+	roles := map[string]string{}
+	client := http.Client{Timeout: 2 * time.Second}
+	for name, url := range p.apis {
+		response, err := client.Get(url + "/api/v1/instance")
+		if err != nil {
+			continue
+		}
+		var is struct{ Role string }
+		if json.NewDecoder(response.Body).Decode(&is) == nil {
+			roles[name] = is.Role
+		}
+		response.Body.Close()
+	}
+	return roles
+}
+
+// await waits until an instance has a role, and names it.
+func (p *pair) await(t *testing.T, role string) string {
+	t.Helper()
+	var roles map[string]string
+	for deadline := time.Now().Add(becomesWithin); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		roles = p.roles()
+		for name, is := range roles {
+			if is == role {
+				return name
+			}
+		}
+	}
+	t.Fatalf("no instance is %s after %v: %v", role, becomesWithin, roles)
+	return ""
+}
+
+// TestPairCrash kills the active instance of a pair under load, again and again, and then switches over; the clients, who know both addresses, compare their books.
+func TestPairCrash(t *testing.T) {
+	needSomething(t)
+	program := java("jakarta")(t)
+	p := startPair(t)
+	both := &broker{endpoints: endpoints{openwire: p.nodes["a"].openwire + "," + p.nodes["b"].openwire}}
+	ctx, cancel := context.WithTimeout(t.Context(), pairWithin)
+	defer cancel()
+	cmd := program.command(ctx, both, run{suite: "crash"})
+	underLoad(t, cmd, cancel, func(gaveUp <-chan struct{}) {
+		var gaps, moves time.Duration
+		for i := range pairKills + pairSwitchovers {
+			select {
+			case <-time.After(minUptime + rand.N(maxUptime-minUptime)):
+			case <-gaveUp:
+				t.Errorf("the clients ended after %d failures", i)
+				return
+			}
+			active := p.await(t, "active")
+			begun := time.Now()
+			if i < pairKills {
+				p.nodes[active].kill(t)
+				p.await(t, "active")
+				gaps += time.Since(begun)
+				p.nodes[active].start(t)
+			} else {
+				p.switchOver(t, active)
+				moves += time.Since(begun)
+			}
+			p.await(t, "standby")
+		}
+		t.Logf("killed %d times, %v on average until another was active (1s of that is silence); switched over %d times, %v on average",
+			pairKills, (gaps / pairKills).Round(time.Millisecond), pairSwitchovers, (moves / pairSwitchovers).Round(time.Millisecond))
+	})
+}
+
+// switchOver asks any node for it, and sees that it is so.
+func (p *pair) switchOver(t *testing.T, from string) {
+	t.Helper()
+	response, err := http.Post(p.apis[from]+"/api/v1/switchover", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if answer, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK {
+		t.Fatalf("switchover from %s: %s %s", from, response.Status, answer)
+	}
+	if active := p.await(t, "active"); active == from {
+		t.Errorf("after a switchover from %s it is active", from)
+	}
+}
