@@ -372,7 +372,7 @@ const markAhead = 4096
 // durable says whether a logged message would survive a crash: its record is durable, and so is the commit that made it visible.
 func (b *Broker) durable(s *stored) bool {
 	l := &b.log
-	return s.position != 0 && s.position < l.durable && (s.flags&transacted == 0 || l.lastCommit != 0 && l.lastCommit < l.durable)
+	return s.position != 0 && s.position < l.durable && (s.flags&transacted == 0 || s.sequence <= l.committed)
 }
 
 // hold counts a body that waits in memory, holdAway one that is at a consumer and nowhere else; unhold ends either.

@@ -25,7 +25,10 @@ type space struct {
 	live        int64  // bytes of live messages
 	carried     int64  // bytes of other live records, as counted when the head last moved
 	room        int64  // bytes that new messages may still take
-	lastCommit  uint64 // position of the newest commit record, 0 while it has none yet
+
+	commit    commitPoint // the newest; its position is 0 while it has none yet
+	awaited   commitPoint // an older one that is not durable yet; position 0: none is awaited
+	committed uint64      // sequence up to which all that came with transactions has a durable commit
 
 	unplaced        int64  // bytes of records that have no position yet
 	emitted, placed uint64 // how many records were made, and how many of them have a position
@@ -36,6 +39,24 @@ type space struct {
 	barrier uint64 // position of the last of those before the fence that have one
 	loading bool   // bodies to be moved are on their way
 	moves   uint64 // how many messages were moved that a transaction had acknowledged
+}
+
+// commitPoint is where the log has a commit record, and the newest message that was visible with it.
+type commitPoint struct {
+	position, sequence uint64
+}
+
+// followCommits finds out how far commits are durable. With many clients the newest one hardly ever is, so that one is picked and waited for.
+func (l *space) followCommits() {
+	durable := func(c commitPoint) bool { return c.position != 0 && c.position < l.durable }
+	switch {
+	case durable(l.commit):
+		l.committed, l.awaited = l.commit.sequence, commitPoint{}
+	case durable(l.awaited):
+		l.committed, l.awaited = l.awaited.sequence, l.commit
+	case l.awaited.position == 0:
+		l.awaited = l.commit
+	}
 }
 
 // roomFor says whether new messages of so many bytes may be taken in. What cleaning needs to free a segment, which is at most the segment and an extent
@@ -49,6 +70,7 @@ func (l *space) used() uint64 { return l.tail - l.head }
 // Progress tells the core how far the log is: all records before durable are durable, room is how many bytes new messages may take.
 func (b *Broker) Progress(durable uint64, room int64) {
 	b.log.durable = max(b.log.durable, durable)
+	b.log.followCommits()
 	b.log.room = room - b.log.unplaced // which the log has not seen yet
 }
 

@@ -219,8 +219,8 @@ func (b *Broker) apply(tx *transaction, always bool) {
 		start := b.begin(recordCommit)
 		b.number(tx.serial)
 		b.number(first)
-		b.log.lastCommit = 0
-		b.emit(start, Record{home: &b.log.lastCommit})
+		b.log.commit = commitPoint{sequence: b.sequence}
+		b.emit(start, Record{home: &b.log.commit.position})
 	}
 	for _, e := range tx.acks {
 		if e.state != settling { // its backlog was removed
