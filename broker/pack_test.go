@@ -102,3 +102,40 @@ func TestLongBacklog(t *testing.T) {
 		})
 	}
 }
+
+// Clients that commit all the time, so that the newest commit is never durable, fill a long backlog no less than others do.
+func TestLongBacklogOfTransactions(t *testing.T) {
+	const n = 500
+	r := newRig(t, Options{PackFrom: 32, CacheBytes: 1, SegmentBytes: 64 << 10})
+	c := r.connect("a", "")
+	r.held = true
+	commit := func(text string) {
+		durable := r.end // when the next transaction is at work
+		r.sendTx(c, 1, r.msg(tq("Q"), text))
+		r.commit(c, 1)
+		r.durable = durable
+	}
+	commit("first")
+	r.ack(c, 1, Consumed, deliveries(r.consume(c, 1, tq("Q"), 1), c, 1)[0]) // so that the mark is in the log, far ahead
+	r.do(&Unsubscribe{Conn: c, Consumer: 1})
+	for i := range n {
+		commit(fmt.Sprint(i))
+	}
+	if packed := r.b.destinations[tq("Q")].queue.packing.count; packed < n*3/4 {
+		t.Errorf("%d of %d messages are in packs, want most of them", packed, n)
+	}
+	got := deliveries(r.consume(c, 1, tq("Q"), 2*n), c, 1)
+	if len(got) != n {
+		t.Fatalf("got %d deliveries, want %d", len(got), n)
+	}
+	for i, d := range got {
+		if last := i == n-1; d.Held() != last {
+			t.Errorf("delivery %d of %d is held: %v; want %v, because only the last commit is not durable", i+1, n, d.Held(), last)
+		}
+	}
+	r.crash()
+	c = r.connect("b", "")
+	if got := deliveries(r.consume(c, 1, tq("Q"), 2*n), c, 1); len(got) != n-1 {
+		t.Errorf("got %d deliveries after a crash that lost the last commit; want %d", len(got), n-1)
+	}
+}

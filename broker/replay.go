@@ -663,6 +663,7 @@ func (b *Broker) replayRemoved(id uint64) {
 // a repair has given up the record that names a queue.
 func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destination) {
 	b.now, b.out = now, out
+	b.log.committed = b.sequence // what was read back is on the disk
 	wanted := b.recoverTransactions()
 	for _, id := range sortedKeys(b.backlogs) {
 		q := b.backlogs[id]
