@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -39,6 +40,9 @@ func testManager(t *testing.T, program program, manager string) {
 	dir := t.TempDir()
 	for _, suite := range []string{"work", "survive", "die", "recover"} {
 		t.Run(suite, func(t *testing.T) {
+			if suite == "survive" && os.Getenv("GODWIT_INTEROP_BROKER") != "" {
+				t.Skip("ActiveMQ commits what its client replays after the kill, and then still has, or after the next restart has again, prepared branches of it")
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), programWithin)
 			defer cancel()
 			cmd := program.command(ctx, one, run{suite: suite, env: []string{"INTEROP_OPENWIRE2=" + two.openwire}})

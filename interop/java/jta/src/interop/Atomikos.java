@@ -64,10 +64,11 @@ final class Atomikos implements Coordinator {
     set("default_jta_timeout", Integer.toString(DECIDED_SECONDS * 1000));
     set("max_timeout", Integer.toString(DECIDED_SECONDS * 1000));
     set("recovery_delay", "200");
-    manager.init();
+    // All resources before recovery begins: it forgets a decision when those that it knows have been told.
     for (String url : urls) {
       ((AtomikosConnectionFactoryBean) pool(url)).init();
     }
+    manager.init();
     long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
     while (!done.call() && System.nanoTime() < until) {
       Thread.sleep(50); // recovery is a timer of its own

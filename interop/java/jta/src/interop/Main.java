@@ -2,7 +2,6 @@ package interop;
 
 import jakarta.jms.ConnectionFactory;
 import jakarta.jms.JMSException;
-import jakarta.jms.Message;
 import jakarta.jms.MessageListener;
 import jakarta.jms.TextMessage;
 import jakarta.transaction.RollbackException;
@@ -99,17 +98,22 @@ public final class Main {
 
   private static JmsTemplate outside(String url) {
     JmsTemplate template = new JmsTemplate(new ActiveMQConnectionFactory(url));
-    template.setReceiveTimeout(500);
+    template.setReceiveTimeout(TimeUnit.SECONDS.toMillis(20));
     return template;
   }
 
+  /** Takes what a queue holds, up to a message that is sent now. */
   private static List<String> take(String url, String queue) throws JMSException {
-    List<String> texts = new ArrayList<>();
     JmsTemplate template = outside(url);
-    for (Message m = template.receive(queue); m != null; m = template.receive(queue)) {
-      texts.add(((TextMessage) m).getText());
+    template.convertAndSend(queue, "end");
+    List<String> texts = new ArrayList<>();
+    while (template.receive(queue) instanceof TextMessage message) {
+      if (message.getText().equals("end")) {
+        return texts;
+      }
+      texts.add(message.getText());
     }
-    return texts;
+    throw new AssertionError("no message in time from " + queue);
   }
 
   /** Sends to both brokers in one transaction, and moves from one to the other in the next. */
