@@ -500,7 +500,7 @@ func (b *Broker) browse(c *consumer) {
 	}
 	for len(c.browse) > 0 && (c.credit() > 0 || c.prefetch == 0 && !c.conn.throttled) {
 		e := c.browse[0]
-		if x := e.stored.expiration; e.state == gone || e.state == dying || e.state == settling && e.consumer == nil || x != 0 && x <= b.now {
+		if x := e.stored.expiration; e.state == gone || e.state == dying || e.backlog.removed || e.state == settling && e.consumer == nil || x != 0 && x <= b.now {
 			c.browse = c.browse[1:]
 			continue
 		}

@@ -172,13 +172,13 @@ func (b *Broker) emitMoved(s *stored, m *message.Message) {
 	b.number(uint64(s.priority))
 	n := 0
 	for e := s.first; e != nil; e = e.sibling {
-		if e.backlog.id != 0 {
+		if e.backlog.id != 0 && !e.backlog.removed {
 			n++
 		}
 	}
 	b.number(uint64(n))
 	for e := s.first; e != nil; e = e.sibling {
-		if e.backlog.id != 0 {
+		if e.backlog.id != 0 && !e.backlog.removed {
 			b.number(e.backlog.id)
 			b.number(uint64(e.redeliveries))
 		}

@@ -265,7 +265,7 @@ func (b *Broker) undoRetry(ev *UndoRetry) {
 
 // spares says whether an undo may take a message that waits: it was not delivered, as far as is known.
 func (t *retryBatch) spares(e *entry) bool {
-	return e.redeliveries == 0 || t.read && e.redeliveries == 1
+	return !e.backlog.removed && (e.redeliveries == 0 || t.read && e.redeliveries == 1)
 }
 
 // untouched finds the messages of a batch that still wait and were never delivered.

@@ -191,6 +191,11 @@ func (b *Broker) endSweep(conn *connection) {
 	w.ended = true
 	b.clearSweepTimer(w)
 	b.retries.bound()
+	b.leaveSweep(w)
+}
+
+// leaveSweep takes a sweep from its queue.
+func (b *Broker) leaveSweep(w *sweep) {
 	w.next, w.delayed = nil, nil
 	if w.queue.sweeps = slices.DeleteFunc(w.queue.sweeps, func(x *sweep) bool { return x == w }); len(w.queue.sweeps) == 0 {
 		w.queue.sweeps = nil

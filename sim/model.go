@@ -170,6 +170,7 @@ func (w *world) judge(ev broker.Event, effects []broker.Effect) {
 	w.need = 0
 	d := &due{gone: map[key]bool{}, removed: map[string]bool{}, mayGo: map[key]bool{}}
 	w.expect(ev, effects, d)
+	w.expectPurged(effects, d)
 	w.learnQueues(ev, effects)
 	w.expectAnswers(ev, effects, d)
 	w.keepNewest(d)
@@ -275,13 +276,13 @@ func (w *world) compare(d *due, now map[key]*place) {
 			maybe[old.msg.id]++ // its time may have been over, or it was refused for good, before it was replaced
 			continue
 		}
+		late := old.expired || old.Expiration != 0 && old.Expiration <= w.now
 		if d.gone[k] || d.removed[k.backlog] || d.mayGo[k] {
-			if d.removed[k.backlog] && !old.Ready {
-				maybe[old.msg.id]++ // it may have become a dead letter just before its queue went with its connection
+			if d.removed[k.backlog] && !old.Ready || d.mayGo[k] && (late || old.doomed) {
+				maybe[old.msg.id]++ // it may have become a dead letter just before its queue went with its connection, or while it was being purged
 			}
 			continue
 		}
-		late := old.expired || old.Expiration != 0 && old.Expiration <= w.now
 		limit := w.opt.Policies.Default.Redelivery.Maximum
 		beyond := limit > 0 && old.Dispatched && old.Redeliveries+1 > limit
 		if w.sweptAway(old, late, beyond || old.doomed, moved, maybe) {
@@ -536,6 +537,7 @@ func (w *world) recovered(newest uint64) {
 		w.subs = append(w.subs, &kept)
 	}
 	w.recoverSettlements(base.settlements)
+	w.purges = nil // what a crash has interrupted is not taken up again
 	w.states = []*state{base}
 	w.told = base.batch
 	w.note("recovered %d messages of batch %d", len(now), base.batch)
