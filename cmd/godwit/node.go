@@ -161,7 +161,7 @@ func (n *node) open() (*engine.Engine, error) {
 		return segment.Open(cfg.JournalPath(), segment.Options{
 			FS: n.fs, SegmentSize: int64(cfg.Journal.SegmentSize), MaxBytes: int64(cfg.Journal.MaxSize), Reserve: int64(cfg.Journal.Reserve), Logger: n.log,
 		}, notify)
-	}, engine.Options{Broker: options, MemoryLimit: int64(cfg.Limits.Process), Logger: n.log})
+	}, engine.Options{Broker: options, MemoryLimit: int64(cfg.Limits.Process), OnShort: n.frames.Shut, Logger: n.log})
 }
 
 func brokerOptions(cfg *config.Config) broker.Options {
