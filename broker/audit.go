@@ -155,6 +155,10 @@ func (a *audit) backlog(q *backlog, name string) {
 			}
 		}
 	}
+	for _, w := range q.browsed {
+		a.check(w.next == nil || w.next.backlog == q && w.next.state == ready, "%s: a browser stands on an entry that is not ready", name)
+		a.check(slices.IsSortedFunc(w.aside, inOrder), "%s: what a browser is still to be shown is out of order", name)
+	}
 	a.keeping(q, name)
 	a.check(waiting == q.ready, "%s: ready counts %d, has %d", name, q.ready, waiting)
 	selective, exclusive := 0, 0

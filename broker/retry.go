@@ -280,7 +280,7 @@ func (b *Broker) untouched(u *undo) {
 	}
 	for _, id := range sortedKeys(byBacklog) {
 		if q := b.backlogs[id]; q != nil {
-			q.browsers++
+			q.pins++
 			u.pinned = append(u.pinned, q)
 			for e := q.front(); e != nil; e = q.following(e) {
 				if byBacklog[id][e.stored.sequence] && t.spares(e) {
@@ -308,9 +308,8 @@ func (b *Broker) undoMore(u *undo) {
 		return
 	}
 	for _, q := range u.pinned {
-		if q.browsers--; !q.removed && b.isLong(q) {
-			b.long = append(b.long, q)
-		}
+		q.pins--
+		b.walked(q)
 	}
 	b.emitRetry(u.batch, 0, true)
 	b.tell(Effect{Conn: u.conn, Ref: u.ref, Value: u.done, hold: true})

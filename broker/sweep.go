@@ -245,9 +245,7 @@ func (b *Broker) sweepPiece(conn *connection, ref Ref) {
 	if w.batch != nil && len(w.batch.items) > begun {
 		b.emitRetry(w.batch, begun, false)
 	}
-	if q := w.queue; !q.removed && b.isLong(q) { // what it has walked along was unpacked
-		b.long = append(b.long, q)
-	}
+	b.walked(w.queue)
 	b.tellSwept(conn, w)
 }
 

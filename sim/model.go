@@ -315,7 +315,9 @@ func (w *world) compare(d *due, now map[key]*place) {
 		}
 		p.batch = w.batches
 		written, known := ids[k.sequence] // what had waited for room may come together with a sweep's
-		here := func(a arrival) bool { return a.backlog == k.backlog && (!known || a.msg.id == written) }
+		here := func(a arrival) bool {
+			return a.backlog == k.backlog && a.msg.expiration == p.Expiration && (!known || a.msg.id == written)
+		}
 		if i := slices.IndexFunc(postponed, here); i >= 0 && !p.Ready && !p.Dispatched {
 			p.msg = postponed[i].msg
 			dead[p.msg.id]--
