@@ -40,6 +40,13 @@ func (b *Broker) Audit(fn func(Held)) error {
 	for _, s := range a.subscriptions() {
 		a.backlog(s.backlog, fmt.Sprintf("subscription %s/%s to %s", s.clientID, s.name, s.topic))
 	}
+	held := a.held
+	for _, d := range b.drains {
+		if d.purge == nil {
+			a.backlog(d.backlog, "removed of "+d.backlog.destination.name.String())
+		}
+	}
+	a.held = held // for everybody else they are gone
 	a.jobs()
 	a.consumers()
 	a.memory()
@@ -115,7 +122,7 @@ func (a *audit) backlog(q *backlog, name string) {
 			shown = fmt.Sprintf("consumer %d/%d", c.conn.id, c.id)
 		}
 	}
-	a.check(q.id == 0 || b.backlogs[q.id] == q, "%s: backlog %d is not known by its id", name, q.id)
+	a.check(q.id == 0 || q.removed || b.backlogs[q.id] == q, "%s: backlog %d is not known by its id", name, q.id)
 	waiting, before := 0, len(a.held)
 	var loose []*entry
 	for p := len(q.lists) - 1; p >= 0; p-- {
@@ -147,6 +154,10 @@ func (a *audit) backlog(q *backlog, name string) {
 				a.check(found, "%s: the cursor of consumer %d stands on an entry that is not ready", name, t.consumer.id)
 			}
 		}
+	}
+	for _, w := range q.browsed {
+		a.check(w.next == nil || w.next.backlog == q && w.next.state == ready, "%s: a browser stands on an entry that is not ready", name)
+		a.check(slices.IsSortedFunc(w.aside, inOrder), "%s: what a browser is still to be shown is out of order", name)
 	}
 	a.keeping(q, name)
 	a.check(waiting == q.ready, "%s: ready counts %d, has %d", name, q.ready, waiting)
@@ -415,7 +426,7 @@ func (a *audit) space() {
 	live += a.packedBytes
 	a.check(live == l.live, "live counts %d bytes, has %d", l.live, live)
 	for s := range a.stored {
-		if s.inLog() && s.position != 0 && s.flags&moving == 0 {
+		if s.inLog() && s.position != 0 && s.flags&(moving|dead) == 0 {
 			a.check(linked[s], "message %d at %d is in no extent", s.sequence, s.position)
 		}
 	}

@@ -110,7 +110,7 @@ type backlog struct {
 	turn        int           // who is next among equals
 	exclusive   int           // attachments that are
 	selective   int           // attachments with a selector
-	browsers    int           // that have not been shown all yet
+	pins        int           // of those that point to entries that wait: undos of retries
 	choosers    *choosers     // nil if there are none of these
 	packing     *packing      // nil: never was long
 	groups      *groups       // nil if there are no message groups
@@ -130,9 +130,10 @@ type backlog struct {
 	paused      bool // its consumers get nothing
 	pausedHome  uint64
 	sweeps      []*sweep
-	keeping     *keeping // nil: all messages are kept
-	reserved    int      // messages that open transactions will put here; they count against the destination's limit
-	toCome      int64    // bytes of those
+	browsed     []*browsing // by those that have not been shown all yet
+	keeping     *keeping    // nil: all messages are kept
+	reserved    int         // messages that open transactions will put here; they count against the destination's limit
+	toCome      int64       // bytes of those
 	counters
 }
 
@@ -220,6 +221,9 @@ func (q *backlog) remove(e *entry) {
 	}
 	if q.sweeps != nil {
 		q.skipSwept(e)
+	}
+	for _, w := range q.browsed {
+		w.leaves(e)
 	}
 	l := &q.lists[p]
 	if e.prev != nil {

@@ -43,6 +43,8 @@ type Options struct {
 	MaxPrepared int
 	// MaxOutcomes bounds of how many connections, and of how many distributed transactions, commits are remembered for clients that ask again. 0 means 4096.
 	MaxOutcomes int
+	// DrainAtOnce bounds how many messages one Step removes when a queue is purged or removed; the next Ticks do the rest. 0 means 2048.
+	DrainAtOnce int
 	Policies    Policies
 	// Location is the time zone of CRON entries. nil means UTC.
 	Location *time.Location
@@ -82,6 +84,9 @@ func (o Options) filled() Options {
 	}
 	if o.MaxOutcomes == 0 {
 		o.MaxOutcomes = 4096
+	}
+	if o.DrainAtOnce == 0 {
+		o.DrainAtOnce = drainAtOnce
 	}
 	return o
 }
@@ -124,6 +129,7 @@ type Broker struct {
 	fresh         []*stored  // came in the Step, may have to leave memory at its end
 	long          []*backlog // became long in the Step
 	packs         []*backlog // those that have packs, or had
+	drains        []*drain   // that have more to remove, in turns
 	cached        int64      // bytes of messages in memory that wait
 	transient     int64      // of those, of messages that are not recovered from the log
 	pending       int64      // bytes of messages in memory of open transactions
@@ -304,6 +310,7 @@ func (b *Broker) do(event Event) {
 	case Stop:
 		b.stop()
 	case Tick:
+		b.drainOn()
 	default:
 		panic(fmt.Sprintf("broker: unknown event %T", event))
 	}

@@ -28,12 +28,13 @@ type consumer struct {
 	policy       *Policy // of its first destination
 	slow         slowness
 	pace         pace
-	discarded    int   // messages that it was too slow for
-	pulls        int   // messages asked for by Pull
-	timer        int32 // of a pull; index in timers plus 1
-	browse       []*entry
-	browsing     bool
-	browsed      bool // all of browse was shown
+	discarded    int         // messages that it was too slow for
+	pulls        int         // messages asked for by Pull
+	timer        int32       // of a pull; index in timers plus 1
+	browse       []*browsing // by backlog, what a browser is still to be shown
+	browsing     bool        // it is a browser
+	begun        bool        // browse is there
+	browsed      bool        // all of it was shown
 	total, acked uint64
 	told         bool // of an advisory, that it is slow
 }
@@ -383,7 +384,7 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 	b.clearPullTimer(c)
 	b.wildConsumers = slices.DeleteFunc(b.wildConsumers, func(x *consumer) bool { return x == c })
 	if c.browsing {
-		c.endBrowse()
+		b.endBrowse(c)
 		return
 	}
 	for _, q := range c.backlogs {
@@ -472,80 +473,3 @@ func (b *Broker) returnEntry(e, near *entry) {
 
 // maxSequences bounds one record that lists entries.
 const maxSequences = 4096
-
-// browse gives a browser as much of its snapshot as its window takes. The snapshot is made at the first call.
-func (b *Broker) browse(c *consumer) {
-	if c.browse == nil {
-		c.browse = []*entry{}
-		for _, q := range c.backlogs {
-			q.browsers++
-			limit := b.policy(q).Consumers.MaxBrowse
-			all := b.firstEntries(q, limit)
-			slices.SortStableFunc(all, func(x, y *entry) int {
-				if x.stored.priority != y.stored.priority {
-					return int(y.stored.priority) - int(x.stored.priority)
-				}
-				return int(int64(x.stored.sequence) - int64(y.stored.sequence))
-			})
-			if limit > 0 && len(all) > limit {
-				all = all[:limit]
-			}
-			c.browse = append(c.browse, all...)
-		}
-	}
-	for len(c.browse) > 0 && (c.credit() > 0 || c.prefetch == 0 && !c.conn.throttled) {
-		e := c.browse[0]
-		if x := e.stored.expiration; e.state == gone || e.state == dying || e.state == settling && e.consumer == nil || x != 0 && x <= b.now {
-			c.browse = c.browse[1:]
-			continue
-		}
-		m := e.stored.message
-		if m == nil {
-			b.loadFor(e, c)
-			return
-		}
-		c.browse = c.browse[1:]
-		b.show(c, e, e.backlog.seen(m))
-	}
-	if len(c.browse) == 0 && !c.browsed {
-		c.browsed = true
-		c.endBrowse()
-		b.tell(Effect{Conn: c.conn.id, Kind: EndOfBrowse, Consumer: c.id, hold: true})
-	}
-}
-
-// endBrowse lets go of what a browser was to be shown.
-func (c *consumer) endBrowse() {
-	if c.browse != nil {
-		for _, q := range c.backlogs {
-			q.browsers--
-		}
-	}
-	c.backlogs, c.browse = nil, nil
-}
-
-// firstEntries lists the entries of a backlog, but of those that wait no more than limit: the memory for the rest would be for nothing. 0 is no limit.
-func (b *Broker) firstEntries(q *backlog, limit int) []*entry {
-	if limit == 0 || q.ready <= limit {
-		return b.entriesOf(q)
-	}
-	entries := make([]*entry, 0, limit+q.size-q.ready)
-	for e := q.following(nil); e != nil && len(entries) < limit; e = q.following(e) {
-		entries = append(entries, e)
-	}
-	return b.entriesElsewhere(entries, q)
-}
-
-// show gives a browser one message.
-func (b *Broker) show(c *consumer, e *entry, m *message.Message) {
-	if c.selector != nil && !c.selector.Matches(message.Delivered{Message: m, Redeliveries: int(e.redeliveries)}) {
-		return
-	}
-	if c.prefetch > 0 {
-		// A browser's window is moved by acknowledgements as any other's, but they settle nothing.
-		c.dispatched.push(&entry{stored: e.stored, backlog: e.backlog, state: gone})
-	}
-	c.total++
-	b.tell(Effect{Conn: c.conn.id, Kind: Delivery, Consumer: c.id, Message: m, Sequence: e.stored.sequence, Redeliveries: int(e.redeliveries),
-		hold: e.stored.flags&logged != 0 && !b.durable(e.stored)})
-}

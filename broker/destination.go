@@ -284,17 +284,20 @@ func (b *Broker) drop(d *destination) {
 	b.adviseDestination(d, true)
 }
 
-// abandon forgets a backlog and all its entries, in the log too.
+// abandon forgets a backlog and all its entries, in the log too. Of those that wait, memory may know until later.
 func (b *Broker) abandon(q *backlog) {
 	q.removed = true
 	b.dropPacks(q)
 	b.forgetPacking(q)
-	for _, e := range b.entriesOf(q) {
-		if e.consumer != nil {
-			e.consumer.forget(e)
+	if q.size > q.ready {
+		for _, e := range b.entriesElsewhere(nil, q) {
+			if e.consumer != nil {
+				e.consumer.forget(e)
+			}
+			b.discard(e)
 		}
-		b.discard(e)
 	}
+	b.drain(&drain{backlog: q})
 	if q.id != 0 {
 		delete(b.backlogs, q.id)
 		b.emitID(recordRemoved, q.id, false)
@@ -412,5 +415,5 @@ func (b *Broker) purge(ev *Purge) {
 		b.answer(ev.Conn, ev.Ref, &Error{Code: NotFound, Op: "purge " + ev.Destination.String(), Detail: "there is no such queue"})
 		return
 	}
-	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: b.purgeBacklog(d.queue), hold: true})
+	b.purgeBacklog(d.queue, ev.Conn, ev.Ref)
 }

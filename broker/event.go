@@ -209,7 +209,8 @@ type RemoveProducer struct {
 	Producer uint64
 }
 
-// Purge removes all messages that wait in a queue and are not at a consumer. The answer's Value is their number (int).
+// Purge removes all messages that wait in a queue and are not at a consumer, in several Steps if they are many. The answer, when all are gone, has their
+// number as Value (int).
 type Purge struct {
 	Conn        ConnID
 	Ref         Ref

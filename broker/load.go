@@ -43,27 +43,6 @@ func (b *Broker) load(q *backlog, e *entry) {
 	b.ask(l)
 }
 
-// loadFor asks for the body that a browser needs next.
-func (b *Broker) loadFor(e *entry, c *consumer) {
-	for _, l := range b.loads {
-		if l.browser == c {
-			return
-		}
-	}
-	l := &load{browser: c}
-	size := 0
-	for _, x := range c.browse {
-		if len(l.stored) >= loadMessages || size >= loadBytes {
-			break
-		}
-		if x.state != gone && x.stored.message == nil {
-			l.stored = append(l.stored, x.stored)
-			size += int(x.stored.size)
-		}
-	}
-	b.ask(l)
-}
-
 func (b *Broker) ask(l *load) {
 	b.nextToken++
 	b.loads[b.nextToken] = l

@@ -59,6 +59,13 @@ func (b *Broker) packLong() {
 	b.long = b.long[:0]
 }
 
+// walked sees to it that a backlog is packed again along which something has walked, which has unpacked it.
+func (b *Broker) walked(q *backlog) {
+	if !q.removed && b.isLong(q) {
+		b.long = append(b.long, q)
+	}
+}
+
 // pack packs what can be.
 func (b *Broker) pack(q *backlog) {
 	if q.packing == nil {
@@ -74,13 +81,15 @@ func (b *Broker) pack(q *backlog) {
 	q.packing.next = q.ready - q.packing.count + b.opt.PackFrom/2
 }
 
-// pinned says whether something points to any entries that wait in the backlog: cursors of consumers with selectors, what browsers are to be shown,
-// the newest of a key.
-func (q *backlog) pinned() bool { return q.choosers != nil || q.browsers > 0 || q.keeping != nil }
+// pinned says whether something points to any entries that wait in the backlog: cursors of consumers with selectors, undos, the newest of a key, browsers to what
+// has been at consumers and come back.
+func (q *backlog) pinned() bool {
+	return q.choosers != nil || q.pins > 0 || q.keeping != nil || slices.ContainsFunc(q.browsed, func(w *browsing) bool { return len(w.aside) > 0 })
+}
 
-// swept says whether a sweep stands on an entry.
+// swept says whether a sweep or a browser stands on an entry.
 func (q *backlog) swept(e *entry) bool {
-	return slices.ContainsFunc(q.sweeps, func(w *sweep) bool { return w.next == e })
+	return slices.ContainsFunc(q.sweeps, func(w *sweep) bool { return w.next == e }) || slices.ContainsFunc(q.browsed, func(w *browsing) bool { return w.next == e })
 }
 
 // packList packs one list but for so many entries at its front, and returns how many of these a list of lower priority may still keep.

@@ -206,13 +206,13 @@ func (b *Broker) writeMoved(s *stored) (start, n int) {
 	b.number(uint64(s.expiration))
 	b.number(uint64(s.priority))
 	for e := s.first; e != nil; e = e.sibling {
-		if e.backlog.id != 0 {
+		if e.backlog.id != 0 && !e.backlog.removed {
 			n++
 		}
 	}
 	b.number(uint64(n))
 	for e := s.first; e != nil; e = e.sibling {
-		if e.backlog.id != 0 {
+		if e.backlog.id != 0 && !e.backlog.removed {
 			b.number(e.backlog.id)
 			b.number(uint64(e.redeliveries))
 		}

@@ -277,7 +277,7 @@ func (b *Broker) undoRetry(ev *UndoRetry) {
 
 // spares says whether an undo may take a message that waits: it was not delivered, as far as is known.
 func (t *retryBatch) spares(e *entry) bool {
-	return e.redeliveries == 0 || t.read && e.redeliveries == 1
+	return !e.backlog.removed && (e.redeliveries == 0 || t.read && e.redeliveries == 1)
 }
 
 // untouched finds the messages of a batch that still wait and were never delivered.
@@ -292,7 +292,7 @@ func (b *Broker) untouched(u *undo) {
 	}
 	for _, id := range sortedKeys(byBacklog) {
 		if q := b.backlogs[id]; q != nil {
-			q.browsers++
+			q.pins++
 			u.pinned = append(u.pinned, q)
 			for e := q.front(); e != nil; e = q.following(e) {
 				if byBacklog[id][e.stored.sequence] && t.spares(e) {
@@ -320,9 +320,8 @@ func (b *Broker) undoMore(u *undo) {
 		return
 	}
 	for _, q := range u.pinned {
-		if q.browsers--; !q.removed && b.isLong(q) {
-			b.long = append(b.long, q)
-		}
+		q.pins--
+		b.walked(q)
 	}
 	b.emitRetry(u.batch, 0, true)
 	b.tell(Effect{Conn: u.conn, Ref: u.ref, Value: u.done, hold: true})

@@ -130,8 +130,10 @@ func (l *space) forget(s *stored) {
 	}
 }
 
-// Cleaning says whether the core has work to do on the log's head and wants a Tick soon.
-func (b *Broker) Cleaning() bool { return !b.log.loading && (b.log.target != 0 || b.wasteful()) }
+// Cleaning says whether the core has work to do on the log's head, or more to remove, and wants a Tick soon.
+func (b *Broker) Cleaning() bool {
+	return len(b.drains) > 0 || !b.log.loading && (b.log.target != 0 || b.wasteful())
+}
 
 // wasteful says whether too much of the log is not live.
 func (b *Broker) wasteful() bool {
@@ -189,7 +191,9 @@ func (b *Broker) moveOut() bool {
 		for s := x.first; s != nil && moved < cleanBytes; {
 			next := s.next
 			moved += int(s.size)
-			if m := b.bodyInMemory(s); m != nil {
+			if s.first != nil && !s.wanted() {
+				l.forget(s)
+			} else if m := b.bodyInMemory(s); m != nil {
 				b.move(s, m)
 			} else {
 				ask.stored = append(ask.stored, s)
@@ -236,6 +240,10 @@ func (b *Broker) pendingSend(s *stored) (*txSend, *transaction, int) {
 func (b *Broker) move(s *stored, m *message.Message) {
 	l := &b.log
 	if s.flags&(dead|moving) != 0 {
+		return
+	}
+	if s.first != nil && !s.wanted() {
+		l.forget(s)
 		return
 	}
 	if s.first != nil {

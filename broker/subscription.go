@@ -230,7 +230,7 @@ func noSubscription(clientID, name string) *Error {
 	return &Error{Code: InvalidDestination, Detail: "No durable subscription exists for clientID: " + clientID + " and subscriptionName: " + name}
 }
 
-// PurgeSubscription removes all messages that wait in a durable subscription and are not at a consumer. The answer's Value is their
+// PurgeSubscription removes all messages that wait in a durable subscription and are not at a consumer, as Purge does. The answer's Value is their
 // number (int). Error: InvalidDestination if there is no such subscription.
 type PurgeSubscription struct {
 	Conn     ConnID
@@ -247,18 +247,5 @@ func (b *Broker) purgeSubscription(ev *PurgeSubscription) {
 		b.answer(ev.Conn, ev.Ref, noSubscription(ev.ClientID, ev.Name))
 		return
 	}
-	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, Value: b.purgeBacklog(s.backlog), hold: true})
-}
-
-// purgeBacklog settles what waits, and says how much it was.
-func (b *Broker) purgeBacklog(q *backlog) int {
-	packed := b.dropPacks(q)
-	var waiting []*entry
-	for _, e := range b.entriesOf(q) {
-		if e.state == ready || e.state == delayed {
-			waiting = append(waiting, e)
-		}
-	}
-	b.settleAll(waiting)
-	return packed + len(waiting)
+	b.purgeBacklog(s.backlog, ev.Conn, ev.Ref)
 }

@@ -191,6 +191,11 @@ func (b *Broker) endSweep(conn *connection) {
 	w.ended = true
 	b.clearSweepTimer(w)
 	b.retries.bound()
+	b.leaveSweep(w)
+}
+
+// leaveSweep takes a sweep from its queue.
+func (b *Broker) leaveSweep(w *sweep) {
 	w.next, w.delayed = nil, nil
 	if w.queue.sweeps = slices.DeleteFunc(w.queue.sweeps, func(x *sweep) bool { return x == w }); len(w.queue.sweeps) == 0 {
 		w.queue.sweeps = nil
@@ -240,9 +245,7 @@ func (b *Broker) sweepPiece(conn *connection, ref Ref) {
 	if w.batch != nil && len(w.batch.items) > begun {
 		b.emitRetry(w.batch, begun, false)
 	}
-	if q := w.queue; !q.removed && b.isLong(q) { // what it has walked along was unpacked
-		b.long = append(b.long, q)
-	}
+	b.walked(w.queue)
 	b.tellSwept(conn, w)
 }
 

@@ -102,6 +102,9 @@ func (b *Broker) clearSweepTimer(w *sweep) {
 
 // Deadline is when the next Tick has work, in ms since 1970, or a little earlier; 0 if there is nothing to wait for.
 func (b *Broker) Deadline() int64 {
+	if len(b.drains) > 0 {
+		return b.now
+	}
 	at := b.wheel.next()
 	if len(b.timers) > 0 && (at == 0 || b.timers[0].at < at) {
 		at = b.timers[0].at
@@ -148,13 +151,15 @@ func (b *Broker) tick() {
 		return cmp.Or(cmp.Compare(b.entryTime(x), b.entryTime(y)), cmp.Compare(x.stored.sequence, y.stored.sequence))
 	})
 	for _, e := range due {
-		switch e.state {
-		case delayed:
+		switch {
+		case e.backlog.removed:
+			b.discard(e)
+		case e.state == delayed:
 			delete(b.delayed, e)
 			b.returnEntry(e, nil)
-		case ready:
+		case e.state == ready:
 			b.expire(e)
-		case scheduled:
+		case e.state == scheduled:
 			b.schedule.due = append(b.schedule.due, e)
 		}
 	}

@@ -33,6 +33,8 @@ type Options struct {
 	MaxInboxBytes int64
 	// MemoryLimit is how many bytes the process may take; when most of it is used, messages wait or are refused. 0 means no limit.
 	MemoryLimit int64
+	// OnShort is told when most of that is used, and when it is not any more; nil: nobody is.
+	OnShort func(short bool)
 	// MaxOutbox bounds the answers that wait for one connection; a client that lets more pile up by not reading is
 	// cut off. Deliveries do not count: no more are made while many wait. 0 means 200,000.
 	MaxOutbox int

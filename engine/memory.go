@@ -38,6 +38,9 @@ func (e *Engine) watchMemory(limit int64, used func() int64) {
 	for {
 		select {
 		case <-e.done:
+			if short && e.opt.OnShort != nil { // who listens may outlive us
+				e.opt.OnShort(false)
+			}
 			return
 		case <-ticker.C:
 		}
@@ -55,6 +58,9 @@ func (e *Engine) watchMemory(limit int64, used func() int64) {
 			e.opt.Logger.Info("there is memory again", "used", n, "limit", limit)
 		default:
 			continue
+		}
+		if e.opt.OnShort != nil {
+			e.opt.OnShort(short)
 		}
 		e.post(&broker.Pressure{Short: short, Used: n, Limit: limit})
 	}

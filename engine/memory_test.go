@@ -11,7 +11,8 @@ import (
 
 // The core hears when memory is short, and when it is not any more; in between nothing changes.
 func TestMemoryWatch(t *testing.T) {
-	e, err := Open(func(n journal.Notify) (journal.Log, error) { return segment.Open(t.TempDir(), segment.Options{}, n) }, Options{})
+	var told atomic.Bool
+	e, err := Open(func(n journal.Notify) (journal.Log, error) { return segment.Open(t.TempDir(), segment.Options{}, n) }, Options{OnShort: told.Store})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +44,9 @@ func TestMemoryWatch(t *testing.T) {
 			if deadline.Err() != nil {
 				t.Fatalf("with %d of 100 used, memory is short: %v", step.used, !step.want)
 			}
+		}
+		if told.Load() != step.want {
+			t.Errorf("with %d of 100 used, OnShort was told %v", step.used, !step.want)
 		}
 	}
 	if n := used(); n < 1<<20 || n > 1<<40 {

@@ -17,6 +17,7 @@ type FrameMemory struct {
 
 	mu   sync.Mutex
 	used int64
+	shut bool    // the process is short of memory: nothing more is granted
 	line []*wish // that could not be granted, in the order in which they came
 }
 
@@ -45,6 +46,12 @@ func (m *FrameMemory) Used() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.used
+}
+
+func (m *FrameMemory) isShut() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.shut
 }
 
 // Share gives a connection its share. gone is closed when the connection ends, so that it waits for nothing any more. Nil gives nil, a share without a bound.
@@ -118,13 +125,37 @@ func (s *FrameShare) wait(w *wish) bool {
 	return false
 }
 
-func (m *FrameMemory) fits(w *wish) bool { return m.used+w.missing <= m.limit }
+func (m *FrameMemory) fits(w *wish) bool { return !m.shut && m.used+w.missing <= m.limit }
+
+// Shut has all that wants more wait while the process is short of memory, until it is not any more. Ordinary frames, as acknowledgements are, need nothing from here.
+func (m *FrameMemory) Shut(on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shut = on
+	m.grant()
+}
+
+// grant gives those that wait what fits now, in the order in which they came. The caller holds mu.
+func (m *FrameMemory) grant() {
+	m.line = slices.DeleteFunc(m.line, func(w *wish) bool {
+		if !m.fits(w) {
+			return false
+		}
+		m.used += w.more
+		close(w.granted)
+		return true
+	})
+}
 
 // full says why a wish was not granted.
 func (m *FrameMemory) full(w *wish, possible bool) *broker.Error {
 	e := &broker.Error{Code: broker.Full, Op: "read a frame"}
 	if !possible {
 		e.Detail = fmt.Sprintf("the frame needs %d bytes, and frames that are on their way may take %d together (limits.frames)", w.missing, m.limit)
+		return e
+	}
+	if m.isShut() {
+		e.Detail = fmt.Sprintf("the process is short of memory (limits.process), and a frame that needs %d bytes more has waited for %v", w.missing, m.patience)
 		return e
 	}
 	e.Detail = fmt.Sprintf("%d bytes were not free within %v: frames of other connections that are on their way take %d of the %d that they may take together (limits.frames)",
@@ -138,14 +169,7 @@ func (s *FrameShare) Shrink(less int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.used -= int64(less)
-	m.line = slices.DeleteFunc(m.line, func(w *wish) bool {
-		if !m.fits(w) {
-			return false
-		}
-		m.used += w.more
-		close(w.granted)
-		return true
-	})
+	m.grant()
 }
 
 // Spare says whether size bytes are free for others while somebody keeps what he does not need just now.
@@ -153,5 +177,5 @@ func (s *FrameShare) Spare(size int) bool {
 	m := s.memory
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.line) == 0 && m.limit-m.used >= min(int64(size), m.limit)
+	return !m.shut && len(m.line) == 0 && m.limit-m.used >= min(int64(size), m.limit)
 }

@@ -107,6 +107,31 @@ func TestFrameMemoryNoDeadlock(t *testing.T) {
 	})
 }
 
+// While the process is short of memory large frames wait, and nobody keeps what he does not need.
+func TestFrameMemoryShort(t *testing.T) {
+	for name, short := range map[string]time.Duration{"for a moment": time.Second, "for long": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := NewFrameMemory(1000)
+				m.Shut(true)
+				time.AfterFunc(short, func() { m.Shut(false) })
+				began, s := time.Now(), m.Share(nil)
+				if s.Spare(1) {
+					t.Error("there is something to spare")
+				}
+				err := s.Grow(10, 10)
+				if waited := time.Since(began); waited != min(short, framePatience) || (err != nil) != (short > framePatience) {
+					t.Errorf("Grow waited %v and got %v", waited, err)
+				}
+				if err != nil && !strings.Contains(err.Error(), "limits.process") {
+					t.Errorf("Grow = %v; want an error that names limits.process", err)
+				}
+				time.Sleep(short)
+			})
+		})
+	}
+}
+
 // Who waits for a large frame does not hold up smaller ones, and goes when its connection does.
 func TestFrameMemoryOvertaking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -197,6 +197,9 @@ func (w *world) act() {
 	case x < 950:
 		c.changePrefetch()
 	case x < 956:
+		if len(w.purges) > 0 || slices.ContainsFunc(w.clients, func(c *client) bool { return c.sweeping != nil }) { // which of them takes a message nobody can say
+			return
+		}
 		w.note("client %d purges", c.index)
 		w.step(&broker.Purge{Conn: c.conn, Ref: c.ref(), Destination: w.queue()})
 	case x < 962:

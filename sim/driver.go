@@ -66,6 +66,7 @@ type world struct {
 	restored journal.Position            // up to where the last start was told by one
 
 	model
+	purges   []*purging
 	clients  []*client
 	lastConn broker.ConnID
 }
@@ -92,6 +93,7 @@ func (w *world) start() {
 		MemoryBytes:  int64(1 + w.rnd.IntN(3)*2000),
 		SegmentBytes: coreSegment,
 		PackFrom:     []int{0, 4, 32}[w.rnd.IntN(3)],
+		DrainAtOnce:  []int{0, 1, 3}[w.rnd.IntN(3)],
 	}
 	if w.opt.CacheBytes == 0 {
 		w.opt.CacheBytes = 1 // all that waits leaves memory
@@ -462,7 +464,7 @@ func (w *world) rest() {
 		w.notice()
 		w.answerLoad()
 		w.tick()
-		if !w.core.Cleaning() && len(w.loads) == 0 && len(w.groups) == 0 && (w.batch == nil || w.batch.Len() == 0) {
+		if !w.core.Cleaning() && len(w.purges) == 0 && len(w.loads) == 0 && len(w.groups) == 0 && (w.batch == nil || w.batch.Len() == 0) {
 			break
 		}
 	}

@@ -64,20 +64,54 @@ func (w *world) expect(ev broker.Event, effects []broker.Effect, d *due) {
 	case *broker.Pause:
 		w.expectPause(ev, effects)
 	case *broker.Purge:
-		if answered(effects, ev.Ref) {
-			for k, p := range w.places {
-				if k.backlog == ev.Destination.String() && !p.Dispatched {
-					d.mayGo[k] = true
-					if p.Ready {
-						d.gone[k] = true
-						if p.Logged {
-							w.need = w.batches
-						}
-					}
+		w.expectPurge(ev, effects)
+	}
+}
+
+// purging is a purge that has not been answered.
+type purging struct {
+	ref  broker.Ref
+	keys map[key]bool // what was there; true: it waits since then, and must go. What comes back from a consumer meanwhile may
+}
+
+// expectPurge notes what waits when a purge is asked for.
+func (w *world) expectPurge(ev *broker.Purge, effects []broker.Effect) {
+	if slices.ContainsFunc(effects, func(e broker.Effect) bool { return e.Ref == ev.Ref && e.Err != nil }) {
+		return
+	}
+	x := &purging{ref: ev.Ref, keys: map[key]bool{}}
+	for k, p := range w.places {
+		if k.backlog == ev.Destination.String() {
+			x.keys[k] = !p.Dispatched
+		}
+	}
+	w.purges = append(w.purges, x)
+}
+
+// expectPurged says what goes because of purges: some in each step, and all that waits with the answer.
+func (w *world) expectPurged(effects []broker.Effect, d *due) {
+	w.purges = slices.DeleteFunc(w.purges, func(x *purging) bool {
+		done := answered(effects, x.ref)
+		for k := range x.keys {
+			p := w.places[k]
+			if p == nil {
+				delete(x.keys, k)
+				continue
+			}
+			if p.Dispatched {
+				x.keys[k] = false
+				continue
+			}
+			d.mayGo[k] = true
+			if done && x.keys[k] && p.Ready {
+				d.gone[k] = true
+				if p.Logged {
+					w.need = w.batches
 				}
 			}
 		}
-	}
+		return done
+	})
 }
 
 // answered says whether the event was answered without an error.

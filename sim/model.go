@@ -177,6 +177,7 @@ func (w *world) judge(ev broker.Event, effects []broker.Effect) {
 	d := &due{gone: map[key]bool{}, removed: map[string]bool{}, mayGo: map[key]bool{}}
 	w.expect(ev, effects, d)
 	w.expectAborts(effects, d)
+	w.expectPurged(effects, d)
 	w.learnQueues(ev, effects)
 	w.expectAnswers(ev, effects, d)
 	w.keepNewest(d)
@@ -287,14 +288,14 @@ func (w *world) compare(d *due, now map[key]*place) {
 		if w.keptNoLonger(old, now) {
 			continue
 		}
+		over := old.Expiration != 0 && old.Expiration <= w.now
+		late := over || old.expired
 		if d.gone[k] || d.removed[k.backlog] || d.mayGo[k] {
-			if d.removed[k.backlog] && !old.Ready {
-				maybe[old.msg.id]++ // it may have become a dead letter just before its queue went with its connection
+			if d.removed[k.backlog] && !old.Ready || d.mayGo[k] && (late || old.doomed) {
+				maybe[old.msg.id]++ // it may have become a dead letter just before its queue went with its connection, or while it was being purged
 			}
 			continue
 		}
-		over := old.Expiration != 0 && old.Expiration <= w.now
-		late := over || old.expired
 		if !late && w.evicted(k.backlog, k.sequence, old.Priority, now) {
 			maybe[old.msg.id]++ // it may have been refused for good before
 			continue
@@ -332,7 +333,7 @@ func (w *world) compare(d *due, now map[key]*place) {
 		p.batch = w.batches
 		written, known := ids[k.sequence] // what had waited for room may come together with a sweep's
 		here := func(a arrival) bool {
-			return a.backlog == k.backlog && (!known || a.msg.id == written) && (a.sequence == 0 || a.sequence == k.sequence)
+			return a.backlog == k.backlog && a.msg.expiration == p.Expiration && (!known || a.msg.id == written) && (a.sequence == 0 || a.sequence == k.sequence)
 		}
 		if i := slices.IndexFunc(postponed, here); i >= 0 && !p.Ready && !p.Dispatched {
 			p.msg = postponed[i].msg
@@ -570,6 +571,7 @@ func (w *world) recovered(newest uint64) {
 		w.subs = append(w.subs, &kept)
 	}
 	w.recoverSettlements(base.settlements)
+	w.purges = nil // what a crash has interrupted is not taken up again
 	w.states = []*state{base}
 	w.told = base.batch
 	w.note("recovered %d messages of batch %d", len(now), base.batch)

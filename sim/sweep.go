@@ -25,6 +25,9 @@ func (c *client) sweepStep() {
 		w.step(&broker.SweepOn{Conn: c.conn, Ref: c.ref()})
 		return
 	}
+	if len(w.purges) > 0 { // which of them takes a message nobody can say
+		return
+	}
 	ev := &broker.Sweep{Conn: c.conn, Ref: c.ref(), Kind: broker.SweepKind(w.rnd.IntN(4)), From: w.plainQueue(), To: w.plainQueue(), Limit: w.rnd.IntN(4), First: w.rnd.IntN(3), MayCreate: true}
 	ev.Selector = []string{"", "n > 1"}[w.rnd.IntN(2)]
 	if ev.Kind == broker.SweepMove || ev.Kind == broker.SweepCopy {

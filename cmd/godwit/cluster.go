@@ -67,7 +67,7 @@ func (n *node) join() error {
 	member := cluster.New(cluster.Options{
 		Node: in.log, Log: log, Logger: n.log,
 		Broker:  func() broker.Options { return n.brokerOptions() },
-		Engine:  engine.Options{MemoryLimit: int64(cfg.Limits.Process), Logger: n.log},
+		Engine:  engine.Options{MemoryLimit: int64(cfg.Limits.Process), OnShort: n.frames.Shut, Logger: n.log},
 		Changed: n.roleChanged,
 	})
 	in.member.Store(member)

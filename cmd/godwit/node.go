@@ -175,7 +175,8 @@ func (n *node) open() (*engine.Engine, error) {
 			FS: n.fs, SegmentSize: int64(cfg.Journal.SegmentSize), MaxBytes: int64(cfg.Journal.MaxSize), Reserve: int64(cfg.Journal.Reserve), Logger: n.log,
 		}, notify)
 	}, engine.Options{
-		Broker: options, MemoryLimit: int64(cfg.Limits.Process), Logger: n.log, Checkpoints: &checkpoint.Store{FS: n.fs, Dir: cfg.JournalPath()},
+		Broker: options, MemoryLimit: int64(cfg.Limits.Process), OnShort: n.frames.Shut, Logger: n.log,
+		Checkpoints: &checkpoint.Store{FS: n.fs, Dir: cfg.JournalPath()},
 	})
 }
 
