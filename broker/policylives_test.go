@@ -674,3 +674,13 @@ func saysItsName(r *rig) string {
 	name, _, _ := strings.Cut(err.Detail, " - ")
 	return name
 }
+
+// purgesInPieces tells how many of ten messages one Step of a purge leaves.
+func purgesInPieces(r *rig) string {
+	c := r.connect("c", "c")
+	for i := range 10 {
+		r.send(c, r.msg(tq("Q"), fmt.Sprint(i)))
+	}
+	r.do(&Purge{Conn: c, Ref: r.ref(), Destination: tq("Q")})
+	return fmt.Sprint(r.b.destinations[tq("Q")].queue.size)
+}
