@@ -295,7 +295,8 @@ func (w *world) compare(d *due, now map[key]*place) {
 		}
 		over := old.Expiration != 0 && old.Expiration <= w.now
 		late := over || old.expired
-		if !late && w.evicted(k.backlog, k.sequence, old.Priority, now) {
+		delayed := !old.Ready && !old.Dispatched // it may have come back just before its time was over
+		if (!late || delayed) && w.evicted(k.backlog, k.sequence, old.Priority, now) {
 			maybe[old.msg.id]++ // it may have been refused for good before
 			continue
 		}
