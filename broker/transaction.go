@@ -123,13 +123,18 @@ func (b *Broker) sendInTx(tx *transaction, m *message.Message, targets []*backlo
 		}
 	}
 	if send.stored.inLog() && b.pending+int64(send.stored.size) > b.opt.CacheBytes && m.Expiration == 0 {
-		send.headless = headless(m, targets)
-		send.group = strings.Clone(m.GroupID)
-		send.message = nil // read back when its turn comes after the commit; one that may expire first is needed at once
+		send.dropBody() // it is read back when its turn comes after the commit; one that may expire first is needed at once
 	} else {
 		b.pending += int64(send.stored.size)
 	}
 	tx.sends = append(tx.sends, send)
+}
+
+// dropBody takes a message out of memory that is in the log, but for what its queues must know of it when it enters them.
+func (s *txSend) dropBody() {
+	s.headless = headless(s.message, s.targets)
+	s.group = strings.Clone(s.message.GroupID) // else the whole message would stay
+	s.message = nil
 }
 
 // forgetPending says that the messages of a transaction that ends are not held for it any more.

@@ -466,7 +466,7 @@ func (b *Broker) relievePrepared(tx *transaction) {
 	for i := range tx.sends {
 		send := &tx.sends[i]
 		if send.message != nil && send.stored.inLog() && send.stored.position != 0 {
-			send.message = nil
+			send.dropBody()
 			b.pending -= int64(send.stored.size)
 		}
 	}
