@@ -90,15 +90,14 @@ func (b *Broker) adviseDeadLetter(q *backlog, m *message.Message) {
 // adviseDiscarded tells of a message that a topic's subscriber has lost because too many waited for it. count is how many it has lost so far.
 func (b *Broker) adviseDiscarded(s *subscription, e *entry, count int) {
 	q := e.backlog
-	m := e.stored.message
-	if b.advisories == 0 || m == nil || !b.policy(q).Advisories.Discarded || isAdvisory(q.destination.name) {
+	if b.advisories == 0 || !b.policy(q).Advisories.Discarded || isAdvisory(q.destination.name) {
 		return
 	}
-	properties := []property{{propDiscarded, int32(count)}, originalDestination(m), originalID(m)}
+	properties := []property{{propDiscarded, int32(count)}}
 	if cs := s.consumers(); len(cs) > 0 {
 		properties = append(properties, property{propConsumerID, aboutConsumer(cs[0].consumer, false).ID})
 	}
-	b.adviseMessage(onDiscarded, m.Destination, m, properties...)
+	b.adviseLater(onDiscarded, e, properties...)
 }
 
 // adviseSlow looks for consumers that have become slow, after a dispatch that has left messages waiting, or none.
@@ -145,18 +144,19 @@ func (b *Broker) adviseFast(c *connection, d *destination, m *message.Message) {
 
 // lateAdvisory is one that waits for its message to be read from the log.
 type lateAdvisory struct {
-	on string
-	to message.Destination // the queue or topic
+	on         string
+	to         message.Destination // the queue or topic
+	properties []property          // beside those that tell of the message
 }
 
 // maxLateLoads bounds the loads for advisories; what comes while so many are on their way is not told.
 const maxLateLoads = 16
 
 // adviseLater tells of a message of which only the log may have the body.
-func (b *Broker) adviseLater(on string, e *entry) {
+func (b *Broker) adviseLater(on string, e *entry, properties ...property) {
 	s, d := e.stored, e.backlog.destination.name
 	if m := s.message; m != nil {
-		b.adviseLoaded(lateAdvisory{on, d}, e.backlog.seen(m))
+		b.adviseLoaded(lateAdvisory{on, d, properties}, e.backlog.seen(m))
 		return
 	}
 	if len(b.advisers(advisoryName(on, d))) == 0 || !s.inLog() || s.position == 0 || s.flags&moving != 0 {
@@ -173,7 +173,7 @@ func (b *Broker) adviseLater(on string, e *entry) {
 		b.late = l
 	}
 	l.stored = append(l.stored, s)
-	l.late = append(l.late, lateAdvisory{on, d})
+	l.late = append(l.late, lateAdvisory{on, d, properties})
 }
 
 // askLate asks for the messages that advisories of this Step need.
@@ -186,11 +186,14 @@ func (b *Broker) askLate() {
 
 // adviseLoaded publishes what has waited for its message.
 func (b *Broker) adviseLoaded(a lateAdvisory, m *message.Message) {
-	if a.on == onConsumed {
+	switch a.on {
+	case onConsumed:
 		b.adviseMessage(a.on, a.to, m, originalDestination(m), originalID(m))
-		return
+	case onDiscarded:
+		b.adviseMessage(a.on, m.Destination, m, append(a.properties, originalDestination(m), originalID(m))...)
+	default:
+		b.adviseMessage(a.on, a.to, m, originalID(m))
 	}
-	b.adviseMessage(a.on, a.to, m, originalID(m))
 }
 
 // lateLoaded takes in the messages for advisories.

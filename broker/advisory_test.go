@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -150,6 +151,39 @@ func TestAdvisories(t *testing.T) {
 			r.do(&SetPrefetch{Conn: c, Consumer: 1, Prefetch: 1})
 			r.send(c, r.msg(tq("Q"), "x"))
 		}, "SlowConsumer.Queue.Q C consumerId=C\nSlowConsumer.Queue.Q C consumerId=C"},
+		"discarded": {discards(Options{}), "MessageDiscarded.>", func(r *rig, c ConnID) {
+			r.consume(c, 1, tt("T"), 1, label)
+			for range 4 {
+				r.send(c, r.msg(tt("T"), "x"))
+			}
+		}, "MessageDiscarded.Topic.T T p:2 discardedCount=1 consumerId=C orignalDestination=topic://T orignalMessageId=p:2\n" +
+			"MessageDiscarded.Topic.T T p:3 discardedCount=2 consumerId=C orignalDestination=topic://T orignalMessageId=p:3"},
+		"discarded, only in the log": {discards(Options{CacheBytes: 1, MemoryBytes: 1}), "MessageDiscarded.>", func(r *rig, c ConnID) {
+			r.consume(c, 1, tt("T"), 1, label)
+			for range 3 {
+				r.send(c, r.msg(tt("T"), "x", transient))
+			}
+		}, "MessageDiscarded.Topic.T T p:2 discardedCount=1 consumerId=C orignalDestination=topic://T orignalMessageId=p:2"},
+		"full, and who is held up": {fullOfTwo(LimitPolicy{Messages: 2, Wait: -1}), ">", func(r *rig, c ConnID) {
+			for range 2 {
+				r.send(c, r.msg(tq("Q"), "x"))
+			}
+			r.refused(Full, &Send{Conn: c, Ref: 5, Message: r.msg(tq("Q"), "one too many")}, 5)
+		}, "Queue Q\nFULL.Queue.Q  usageName=room usageCount=BYTES\nFastProducer.Queue.Q p producerId=p"},
+		"full for who waits, and again": {fullOfTwo(LimitPolicy{Messages: 2}), "FULL.>,ActiveMQ.Advisory.FastProducer.>", func(r *rig, c ConnID) {
+			for range 2 {
+				r.send(c, r.msg(tq("Q"), "x"))
+			}
+			r.do(r.sending(c, r.msg(tq("Q"), "waits")))
+			r.do(&Purge{Conn: c, Destination: tq("Q")}) // it has room
+			r.send(c, r.msg(tq("Q"), "x"))
+			r.do(r.sending(c, r.msg(tq("Q"), "waits")))
+		}, "FULL.Queue.Q  usageName=room usageCount=BYTES\nFastProducer.Queue.Q p producerId=p\nFULL.Queue.Q  usageName=room usageCount=BYTES\nFastProducer.Queue.Q p producerId=p"},
+		"full topic, of nobody's": {fullOfTwo(LimitPolicy{Messages: 2}), "FULL.>", func(r *rig, c ConnID) {
+			for range 4 {
+				r.send(c, r.msg(tt("T"), "x"))
+			}
+		}, ""},
 		"all off": {Options{Policies: Policies{NoAdvisories: true}}, ">", func(r *rig, c ConnID) {
 			r.send(c, r.msg(tq("Q"), "x"))
 			r.connect("b", "B")
@@ -167,10 +201,61 @@ func TestAdvisories(t *testing.T) {
 				}
 			}
 			tt.do(r, c)
-			if got := strings.Join(got, "\n"); got != tt.want {
-				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			text := regexp.MustCompile("usageCount=[1-9][0-9]+").ReplaceAllString(strings.Join(got, "\n"), "usageCount=BYTES")
+			if text != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", text, tt.want)
 			}
 		})
+	}
+}
+
+// discards has a topic's subscriber lose all but one of the messages that wait for it.
+func discards(opt Options) Options {
+	opt.Policies.Default = Policy{Advisories: AdvisoryPolicy{Discarded: true}, Subscribers: SubscriberPolicy{Limited: true, PendingLimit: 1}}
+	return opt
+}
+
+func fullOfTwo(l LimitPolicy) Options {
+	return Options{Policies: Policies{Default: Policy{Advisories: AdvisoryPolicy{Full: true, FastProducer: true}, Limit: l}}}
+}
+
+// Of a flood of messages whose bodies only the log has, so many are told that memory stays bounded; then all is as before.
+func TestAdvisoriesOfAFlood(t *testing.T) {
+	opt := advise(AdvisoryPolicy{Consumed: true})
+	opt.CacheBytes = 1
+	r := newRig(t, opt)
+	r.lazy = true // bodies come when the flood is over
+	c := r.connect("a", "A")
+	w := r.watch("MessageConsumed.>")
+	const flood = (maxLateLoads + 4) * loadMessages
+	r.consume(c, 1, tq("Q"), flood)
+	var last Effect
+	for i := range flood {
+		ev := &Send{Conn: c, Message: r.msg(tq("Q"), fmt.Sprint(i)), MayCreate: true}
+		r.b.Progress(r.durable, r.room)
+		r.b.Step(r.now, ev, &r.out)
+		r.write()
+		for _, e := range deliveries(r.out.List, c, 1) {
+			last = e
+		}
+		r.out.Reset()
+	}
+	r.ack(c, 1, Consumed, last, upTo)
+	told := 0
+	r.lazy = false
+	for len(r.loads) > 0 {
+		l := r.loads[0]
+		r.loads = r.loads[1:]
+		told += len(deliveries(r.do(r.bring(l)), w, 1))
+	}
+	// The watcher has a window of 1000; the rest waits for it.
+	waits := r.b.connections[w].consumers[1].subscription.backlog.size
+	if told != 1000 || waits != maxLateLoads*loadMessages || r.b.lateLoads != 0 {
+		t.Errorf("of %d messages %d were told at once, %d advisories are there, %d loads on their way; want 1000, %d, 0", flood, told, waits, r.b.lateLoads, maxLateLoads*loadMessages)
+	}
+	r.ack(c, 1, Consumed, deliveries(r.send(c, r.msg(tq("Q"), "after")), c, 1)[0])
+	if now := r.b.connections[w].consumers[1].subscription.backlog.size; now != waits+1 {
+		t.Errorf("after the flood %d advisories are there, want %d", now, waits+1)
 	}
 }
 

@@ -101,10 +101,6 @@ func (a *audit) subscriptions() []*subscription {
 func (a *audit) queue(d *destination) {
 	a.backlog(d.queue, d.name.String())
 	a.check(d.consumers == len(d.queue.attached), "%s counts %d consumers, has %d", d.name, d.consumers, len(d.queue.attached))
-	for _, w := range d.queue.sweeps {
-		a.check(!w.ended && w.queue == d.queue, "%s has a sweep that has ended or is another queue's", d.name)
-		a.check(w.next == nil || w.next.state == ready && w.next.backlog == d.queue && int(w.next.stored.priority) == w.priority, "%s: a sweep stands on an entry that is not ready there", d.name)
-	}
 }
 
 // backlog checks the lists and counters of one backlog and collects its entries.
@@ -121,6 +117,10 @@ func (a *audit) backlog(q *backlog, name string) {
 		} else {
 			shown = fmt.Sprintf("consumer %d/%d", c.conn.id, c.id)
 		}
+	}
+	for _, w := range q.sweeps {
+		a.check(!w.ended && w.queue == q, "%s has a sweep that has ended or is another queue's", name)
+		a.check(w.next == nil || w.next.state == ready && w.next.backlog == q && int(w.next.stored.priority) == w.priority, "%s: a sweep stands on an entry that is not ready there", name)
 	}
 	a.check(q.id == 0 || q.removed || b.backlogs[q.id] == q, "%s: backlog %d is not known by its id", name, q.id)
 	waiting, before := 0, len(a.held)

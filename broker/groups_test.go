@@ -207,21 +207,28 @@ func TestGroupsAfterRestart(t *testing.T) {
 	r.wantAt(r.consume(c, 2, tq("Q"), 3), "b02! b12 b22")
 }
 
-// A message of a prepared transaction is in its group when it is committed after a restart.
-func TestGroupOfPreparedAfterRestart(t *testing.T) {
-	r := newRig(t, Options{})
-	c := r.connect("c", "")
-	r.xa(&XABegin{Conn: c, Tx: dtx, XID: xid(1)})
-	for _, text := range []string{"a", "b"} {
-		r.sendTx(c, dtx, r.msg(tq("Q"), text, inGroup("A")))
+// A message of a prepared transaction is in its group when it is committed after a restart, or after its connection has gone.
+func TestGroupOfPrepared(t *testing.T) {
+	for name, end := range map[string]func(*rig, ConnID){
+		"restart":    func(r *rig, _ ConnID) { r.crash() },
+		"disconnect": func(r *rig, c ConnID) { r.do(&Disconnect{Conn: c}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Options{})
+			c := r.connect("c", "")
+			r.xa(&XABegin{Conn: c, Tx: dtx, XID: xid(1)})
+			for _, text := range []string{"a", "b"} {
+				r.sendTx(c, dtx, r.msg(tq("Q"), text, inGroup("A")))
+			}
+			r.xa(&XAPrepare{Conn: c, XID: xid(1)})
+			end(r, c)
+			c = r.connect("c", "")
+			r.consume(c, 1, tq("Q"), 9)
+			r.consume(c, 2, tq("Q"), 9)
+			ref := r.ref()
+			r.wantAt(r.do(&XACommit{Conn: c, Ref: ref, XID: xid(1)}), "a1! b1")
+		})
 	}
-	r.xa(&XAPrepare{Conn: c, XID: xid(1)})
-	r.crash()
-	c = r.connect("c", "")
-	r.consume(c, 1, tq("Q"), 9)
-	r.consume(c, 2, tq("Q"), 9)
-	ref := r.ref()
-	r.wantAt(r.do(&XACommit{Conn: c, Ref: ref, XID: xid(1)}), "a1! b1")
 }
 
 func TestGroupsWithSelectors(t *testing.T) {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/godwitmq/godwit/message"
@@ -28,22 +29,25 @@ const (
 // String is what the kind does, as a word for operations.
 func (k SweepKind) String() string { return [...]string{"show", "move", "copy", "remove", "retry"}[k] }
 
-// Sweep works through the messages that wait in a queue, and touches neither those at consumers nor those that come in later. One Step does a
+// Sweep works through the messages that wait in a queue or a durable subscription, and touches neither those at consumers nor those that come in later. One Step does a
 // bounded piece of it, which the answer tells when it is durable; SweepOn does the next. A connection has one sweep at a time; it ends with the last piece, another Sweep or
 // the connection, and what was done until then stays done. What comes back from a consumer meanwhile may be left out.
 //
 // The answer's Value is a *Swept. Errors: NotFound, InvalidDestination, InvalidSelector, Denied, Malformed.
 type Sweep struct {
-	Conn      ConnID
-	Ref       Ref
-	Kind      SweepKind
-	From      message.Destination // a queue
-	To        message.Destination // of SweepMove a queue, of SweepCopy a topic as well; not composite
-	Selector  string              // "": all
-	IDs       []string            // only the messages of these ids; none: all
-	Limit     int                 // how many are touched at most; 0: all
-	First     int                 // how many Swept.First shows
-	MayCreate bool                // whether To may be made
+	Conn     ConnID
+	Ref      Ref
+	Kind     SweepKind
+	From     message.Destination // a queue
+	ClientID string              // with Subscription
+	// Subscription, if it is not "", is the name of a durable subscription that is meant instead of From.
+	Subscription string
+	To           message.Destination // of SweepMove a queue, of SweepCopy a topic as well; not composite
+	Selector     string              // "": all
+	IDs          []string            // only the messages of these ids; none: all
+	Limit        int                 // how many are touched at most; 0: all
+	First        int                 // how many Swept.First shows
+	MayCreate    bool                // whether To may be made
 
 	// Of SweepRetry, and of SweepShow to see what it would find:
 	DeadLetters bool                // only dead letters; implied by SweepRetry
@@ -128,20 +132,20 @@ func (b *Broker) sweep(ev *Sweep) {
 }
 
 func (b *Broker) newSweep(conn *connection, ev *Sweep) (*sweep, *Error) {
-	op := ev.Kind.String() + " messages of " + ev.From.String()
-	d := b.destinations[ev.From]
-	if d == nil || d.queue == nil {
-		return nil, &Error{Code: NotFound, Op: op, Detail: "there is no such queue"}
+	op := ev.op()
+	q := b.swept(ev)
+	if q == nil {
+		return nil, &Error{Code: NotFound, Op: op, Detail: "there is no such " + ev.place()}
 	}
 	sel, err := parseSelector(ev.Selector)
 	if err != nil {
 		return nil, err
 	}
-	w := &sweep{conn: conn, about: *ev, queue: d.queue, selector: sel, until: b.sequence, priority: len(d.queue.lists) - 1}
+	w := &sweep{conn: conn, about: *ev, queue: q, selector: sel, until: b.sequence, priority: len(q.lists) - 1}
 	w.about.First = min(w.about.First, maxFound)
 	w.about.DeadLetters = ev.DeadLetters || ev.Kind == SweepRetry
-	w.state.Total = d.queue.ready
-	w.next = d.queue.lists[w.priority].head
+	w.state.Total = q.ready
+	w.next = q.lists[w.priority].head
 	if len(ev.IDs) > 0 {
 		w.ids = make(map[string]bool, len(ev.IDs))
 		for _, id := range ev.IDs {
@@ -154,13 +158,43 @@ func (b *Broker) newSweep(conn *connection, ev *Sweep) (*sweep, *Error) {
 	return w, err
 }
 
+// op is what a sweep does, for errors.
+func (ev *Sweep) op() string {
+	if ev.Subscription != "" {
+		return fmt.Sprintf("%s messages of subscription %s of client %s", ev.Kind, ev.Subscription, ev.ClientID)
+	}
+	return fmt.Sprintf("%s messages of %s", ev.Kind, ev.From)
+}
+
+// place is what is swept, in a word.
+func (ev *Sweep) place() string {
+	if ev.Subscription != "" {
+		return "durable subscription"
+	}
+	return "queue"
+}
+
+// swept finds what is meant, nil if it is not there.
+func (b *Broker) swept(ev *Sweep) *backlog {
+	if ev.Subscription != "" {
+		if s := b.durables[durableKey{ev.ClientID, ev.Subscription}]; s != nil {
+			return s.backlog
+		}
+		return nil
+	}
+	if d := b.destinations[ev.From]; d != nil {
+		return d.queue
+	}
+	return nil
+}
+
 func (b *Broker) sweepTarget(conn *connection, ev *Sweep, op string) (*destination, *Error) {
 	parts, err := ev.To.Parts()
 	switch {
 	case err != nil:
 		return nil, &Error{Code: InvalidDestination, Op: op, Detail: err.Error()}
 	case len(parts) > 1 || ev.To.IsPattern():
-		return nil, &Error{Code: InvalidDestination, Op: op, Detail: "a composite name or a pattern cannot take messages of a queue"}
+		return nil, &Error{Code: InvalidDestination, Op: op, Detail: "a composite name or a pattern cannot take messages of a " + ev.place()}
 	case ev.To == ev.From:
 		return nil, &Error{Code: InvalidDestination, Op: op, Detail: "it is the same queue"}
 	case ev.Kind == SweepMove && ev.To.Kind.IsTopic():
@@ -321,7 +355,7 @@ func (w *sweep) enough() bool {
 func (b *Broker) sweepNext(w *sweep) *entry {
 	q := w.queue
 	if q.removed {
-		w.state.Err = &Error{Code: NotFound, Op: w.about.Kind.String() + " messages of " + w.about.From.String(), Detail: "the queue was removed meanwhile"}
+		w.state.Err = &Error{Code: NotFound, Op: w.about.op(), Detail: "the " + w.about.place() + " was removed meanwhile"}
 		return nil
 	}
 	if w.enough() {

@@ -50,6 +50,17 @@ func (r *rig) waiting(d message.Destination) string {
 	return strings.Join(all, " ")
 }
 
+// waitingIn is waiting for a durable subscription.
+func (r *rig) waitingIn(clientID, name string) string {
+	r.t.Helper()
+	got, _ := r.sweepAll(&Sweep{Conn: r.connect("", ""), ClientID: clientID, Subscription: name, First: 1000})
+	var all []string
+	for _, f := range got.First {
+		all = append(all, string(f.Message.Content))
+	}
+	return strings.Join(all, " ")
+}
+
 func TestSweep(t *testing.T) {
 	ids := func(numbers ...int) (ids []string) {
 		for _, n := range numbers {
@@ -75,20 +86,29 @@ func TestSweep(t *testing.T) {
 		"show by selector":   {Sweep{Kind: SweepShow, Selector: "n < 4", First: 2}, 3, "5 1 2 3 4", "", "1 2"},
 	}
 	for name, tt := range tests {
-		for _, cache := range []int64{1, 1 << 20} { // bodies in the log alone, and in memory
-			t.Run(fmt.Sprint(name, " ", cache), func(t *testing.T) {
+		for i, cache := range []int64{1, 1 << 20, 1, 1 << 20} { // bodies in the log alone, and in memory
+			durably := i >= 2 // in a durable subscription instead of a queue
+			t.Run(fmt.Sprint(name, " ", cache, " ", durably), func(t *testing.T) {
 				r := newRig(t, Options{CacheBytes: cache})
-				c := r.connect("a", "")
+				c := r.connect("a", "me")
 				r.do(&CreateDestination{Destination: tq("TO")})
+				from, left := tq("Q"), func() string { return r.waiting(tq("Q")) }
+				if durably {
+					from, left = aTopic("Q"), func() string { return r.waitingIn("me", "s") }
+					r.consume(c, 1, from, 1, durable("s"))
+					r.do(&Unsubscribe{Conn: c, Consumer: 1})
+				}
 				for n := 1; n <= 5; n++ {
 					p := uint8(4)
 					if n == 5 {
 						p = 9
 					}
-					r.send(c, r.msg(tq("Q"), fmt.Sprint(n), prio(p), prop("n", int32(n))))
+					r.send(c, r.msg(from, fmt.Sprint(n), prio(p), prop("n", int32(n))))
 				}
 				ev := tt.sweep
-				ev.Conn, ev.From = c, tq("Q")
+				if ev.Conn, ev.From = c, from; durably {
+					ev.ClientID, ev.Subscription = "me", "s"
+				}
 				got, _ := r.sweepAll(&ev)
 				if got.Affected != tt.affected || got.Err != nil || got.Total != 5 {
 					t.Errorf("affected %d of %d, %v; want %d of 5", got.Affected, got.Total, got.Err, tt.affected)
@@ -101,7 +121,7 @@ func TestSweep(t *testing.T) {
 					t.Errorf("shown %q, want %q", first, tt.first)
 				}
 				for range 2 { // the second time after a crash
-					if q, to := r.waiting(tq("Q")), r.waiting(tq("TO")); q != tt.q || to != tt.to {
+					if q, to := left(), r.waiting(tq("TO")); q != tt.q || to != tt.to {
 						t.Errorf("left %q and %q, want %q and %q", q, to, tt.q, tt.to)
 					}
 					r.crash()
@@ -121,6 +141,7 @@ func TestSweepRefusals(t *testing.T) {
 	}{
 		"no queue":      {&Sweep{From: tq("none")}, NotFound},
 		"a topic":       {&Sweep{From: tt("T")}, NotFound},
+		"no such name":  {&Sweep{From: tq("Q"), ClientID: "me", Subscription: "none"}, NotFound},
 		"itself":        {&Sweep{Kind: SweepMove, From: tq("Q"), To: tq("Q")}, InvalidDestination},
 		"to a topic":    {&Sweep{Kind: SweepMove, From: tq("Q"), To: tt("T"), MayCreate: true}, InvalidDestination},
 		"to two":        {&Sweep{Kind: SweepCopy, From: tq("Q"), To: tq("A,B"), MayCreate: true}, InvalidDestination},
@@ -142,6 +163,31 @@ func TestSweepRefusals(t *testing.T) {
 			}
 			r.refused(tt.code, tt.ev, 8)
 		})
+	}
+}
+
+// A durable subscription is swept while its consumer has some of its messages, and goes while it is swept.
+func TestSweepOfSubscriptionInUse(t *testing.T) {
+	r := newRig(t, Options{})
+	c := r.connect("a", "me")
+	d := r.consume(c, 1, tt("T"), 2, durable("s"))
+	for n := range sweepMessages + 10 {
+		d = append(d, deliveries(r.send(c, r.msg(tt("T"), fmt.Sprint(n))), c, 1)...)
+	}
+	operator := r.connect("operator", "")
+	ev := &Sweep{Conn: operator, Ref: 7, Kind: SweepMove, ClientID: "me", Subscription: "s", To: tq("TO"), MayCreate: true}
+	first := r.do(ev)
+	if state := first[len(first)-1].Value.(*Swept); state.Affected != sweepMessages || state.Done {
+		t.Fatalf("the first piece moved %d, done %v; want %d, not done", state.Affected, state.Done, sweepMessages)
+	}
+	if v := r.look(tq("TO")); v.Size != sweepMessages {
+		t.Errorf("%d messages are in the queue, want %d", v.Size, sweepMessages)
+	}
+	r.ack(c, 1, Consumed, d[0])
+	r.do(&Disconnect{Conn: c}, &RemoveSubscription{ClientID: "me", Name: "s"})
+	rest := r.do(&SweepOn{Conn: operator, Ref: 7})
+	if state := rest[0].Value.(*Swept); !state.Done || state.Err == nil || !strings.Contains(state.Err.Detail, "the durable subscription was removed meanwhile") {
+		t.Errorf("after the subscription is gone: %+v", state)
 	}
 }
 

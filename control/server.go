@@ -137,6 +137,10 @@ func (s *Server) routes() http.Handler {
 	on(admin, "POST "+v1+"subscriptions/{client}/{name}/purge", s.purgeSubscription)
 	on(admin, "DELETE "+v1+"subscription", s.removeSubscription)
 	on(admin, "POST "+v1+"subscription/purge", s.purgeSubscription)
+	for _, do := range []broker.SweepKind{broker.SweepMove, broker.SweepCopy, broker.SweepRemove} {
+		on(admin, "POST "+v1+"subscriptions/{client}/{name}/"+do.String(), s.sweep(ofSubscription, do))
+		on(admin, "POST "+v1+"subscription/"+do.String(), s.sweep(ofSubscription, do))
+	}
 	on(reader, "GET "+v1+"transactions", s.transactions)
 	on(admin, "POST "+v1+"transactions/{xid}/commit", s.settleTransaction(true))
 	on(admin, "POST "+v1+"transactions/{xid}/rollback", s.settleTransaction(false))
@@ -146,7 +150,7 @@ func (s *Server) routes() http.Handler {
 	on(admin, "DELETE "+v1+"schedules/{id}", s.removeSchedules)
 	on(admin, "GET "+v1+"retries", s.retries)
 	on(admin, "POST "+v1+"retries/{batch}/undo", s.undoRetry)
-	on(admin, "POST "+v1+"queues/{name}/retry", s.sweep(message.Queue, broker.SweepRetry)) // it writes wherever messages died
+	on(admin, "POST "+v1+"queues/{name}/retry", s.sweep(ofDestination(message.Queue), broker.SweepRetry)) // it writes wherever messages died
 	on(reader, "GET "+v1+"instance", s.instance)
 	on(reader, "GET "+v1+"instances", s.instances)
 	on(admin, "POST "+v1+"switchover", s.switchOver)
@@ -164,9 +168,9 @@ func (s *Server) routes() http.Handler {
 		on(anybody, "POST "+one+"/send", s.send(kind))
 		on(anybody, "POST "+one+"/receive", s.receive(kind))
 		on(anybody, "POST "+one+"/purge", s.purge(kind))
-		on(anybody, "POST "+one+"/move", s.sweep(kind, broker.SweepMove))
-		on(anybody, "POST "+one+"/copy", s.sweep(kind, broker.SweepCopy))
-		on(anybody, "POST "+one+"/remove", s.sweep(kind, broker.SweepRemove))
+		on(anybody, "POST "+one+"/move", s.sweep(ofDestination(kind), broker.SweepMove))
+		on(anybody, "POST "+one+"/copy", s.sweep(ofDestination(kind), broker.SweepCopy))
+		on(anybody, "POST "+one+"/remove", s.sweep(ofDestination(kind), broker.SweepRemove))
 		on(anybody, "POST "+one+"/pause", s.pause(kind, true))
 		on(anybody, "POST "+one+"/resume", s.pause(kind, false))
 		if !kind.IsTemporary() { // these belong to a client's connection

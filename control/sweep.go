@@ -17,10 +17,36 @@ const (
 	maxIDs        = 10_000 // in one request
 )
 
-// sweep moves, copies or removes messages that wait in a queue. It ends when the client goes away; what was done stays done.
-func (s *Server) sweep(kind message.Kind, do broker.SweepKind) http.HandlerFunc {
+// sweepFrom begins the event of a sweep: it names what is swept, which the caller must have the right to.
+type sweepFrom func(r *http.Request, do broker.SweepKind) (*broker.Sweep, error)
+
+func ofDestination(kind message.Kind) sweepFrom {
+	return func(r *http.Request, do broker.SweepKind) (*broker.Sweep, error) {
+		from, err := named(r, kind)
+		if err != nil {
+			return nil, err
+		}
+		right := Remove
+		if do == broker.SweepCopy {
+			right = Read
+		}
+		return &broker.Sweep{Kind: do, From: from}, allowed(r, right, from)
+	}
+}
+
+// ofSubscription is for administrators, which the path sees to.
+func ofSubscription(r *http.Request, do broker.SweepKind) (*broker.Sweep, error) {
+	clientID, name := subscriptionOf(r)
+	if name == "" {
+		return nil, malformed(r, "name the subscription")
+	}
+	return &broker.Sweep{Kind: do, ClientID: clientID, Subscription: name}, nil
+}
+
+// sweep moves, copies or removes messages that wait in a queue or a durable subscription. It ends when the client goes away; what was done stays done.
+func (s *Server) sweep(from sweepFrom, do broker.SweepKind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ev, progress, err := sweepEvent(r, kind, do)
+		ev, progress, err := sweepEvent(r, from, do)
 		var l *link
 		if err == nil {
 			l, err = s.dial(r)
@@ -37,9 +63,8 @@ func (s *Server) sweep(kind message.Kind, do broker.SweepKind) http.HandlerFunc 
 }
 
 // sweepEvent reads and checks a request.
-func sweepEvent(r *http.Request, kind message.Kind, do broker.SweepKind) (ev *broker.Sweep, progress bool, err error) {
-	from, err := named(r, kind)
-	if err != nil {
+func sweepEvent(r *http.Request, from sweepFrom, do broker.SweepKind) (ev *broker.Sweep, progress bool, err error) {
+	if ev, err = from(r, do); err != nil {
 		return nil, false, err
 	}
 	var request api.SweepRequest
@@ -49,14 +74,7 @@ func sweepEvent(r *http.Request, kind message.Kind, do broker.SweepKind) (ev *br
 	if request.Limit < 0 || request.First < 0 || len(request.IDs) > maxIDs {
 		return nil, false, malformed(r, "limit and first are not negative, and ids are at most %d", maxIDs)
 	}
-	ev = &broker.Sweep{Kind: do, From: from, Selector: request.Selector, IDs: request.IDs, Limit: request.Limit, First: request.First}
-	right := Remove
-	if do == broker.SweepCopy {
-		right = Read
-	}
-	if err := allowed(r, right, from); err != nil {
-		return nil, false, err
-	}
+	ev.Selector, ev.IDs, ev.Limit, ev.First = request.Selector, request.IDs, request.Limit, request.First
 	if do == broker.SweepRetry {
 		if err := retryOf(r, &request, ev); err != nil {
 			return nil, false, err
@@ -145,7 +163,7 @@ func writeLine(w http.ResponseWriter, body any) error {
 // purge removes what waits in a queue.
 func (s *Server) purge(kind message.Kind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ev, _, err := sweepEvent(r, kind, broker.SweepRemove)
+		ev, _, err := sweepEvent(r, ofDestination(kind), broker.SweepRemove)
 		var l *link
 		if err == nil {
 			l, err = s.dial(r)

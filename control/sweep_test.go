@@ -59,6 +59,42 @@ func TestSweeps(t *testing.T) {
 	}
 }
 
+// A durable subscription's backlog is swept as a queue's is.
+func TestSweepSubscription(t *testing.T) {
+	r := newRig(t, true)
+	for _, clientID := range []string{"billing/EU", ""} {
+		c := r.engine.Connect()
+		topic := message.Destination{Kind: message.Topic, Name: "orders"}
+		c.Submit(&broker.Connect{Conn: c.ID(), ClientID: clientID},
+			&broker.Subscribe{Conn: c.ID(), Consumer: 1, Destination: topic, Name: "audit", Shared: clientID == "", MayCreate: true}, &broker.Disconnect{Conn: c.ID()})
+		r.mustSend(t, topic, "a", "b", "c")
+		shown, err := r.SweepSubscription(t.Context(), client.Move, clientID, "audit", api.SweepRequest{To: "to", DryRun: true, First: 2}, nil)
+		if err != nil || shown.Affected != 3 || len(shown.First) != 2 {
+			t.Errorf("client %q: a dry run shows %+v, %v; want 3 affected, 2 shown", clientID, shown, err)
+		}
+		moved, err := r.SweepSubscription(t.Context(), client.Move, clientID, "audit", api.SweepRequest{To: "to", Limit: 1}, nil)
+		if err != nil || moved.Affected != 1 {
+			t.Errorf("client %q: a move gave %+v, %v; want 1 affected", clientID, moved, err)
+		}
+		if to := r.browsed(t, "to"); !slices.Equal(to, []string{"a"}) {
+			t.Errorf("client %q: the queue has %q, want a", clientID, to)
+		}
+		removed, err := r.SweepSubscription(t.Context(), client.Remove, clientID, "audit", api.SweepRequest{Selector: "JMSPriority = 4"}, nil)
+		if err != nil || removed.Affected != 2 {
+			t.Errorf("client %q: a removal gave %+v, %v; want 2 affected", clientID, removed, err)
+		}
+		if _, err := r.Purge(t.Context(), queue("to")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.SweepSubscription(t.Context(), client.Remove, "billing", "none", api.SweepRequest{}, nil); !isCode(err, "not found") {
+		t.Errorf("a sweep of a subscription that is not there gave %v; want not found", err)
+	}
+	if _, err := r.SweepSubscription(t.Context(), client.Remove, "billing", "", api.SweepRequest{}, nil); !isCode(err, "malformed") {
+		t.Errorf("a sweep of no subscription gave %v; want malformed", err)
+	}
+}
+
 func TestSweepErrors(t *testing.T) {
 	r := newRig(t, true)
 	r.mustSend(t, queue("from"), "a")

@@ -471,7 +471,7 @@ func (c *client) subscribe() {
 		}
 		w.share(ev)
 		ev.Retroactive = w.chance(2) && (ev.Name == "" || ev.NonDurable)
-		if w.oneByOne() && w.chance(3) {
+		if w.oneByOne() && !ev.Shared && w.chance(3) {
 			ev.MaxPending = 1 + w.rnd.IntN(3)
 		}
 	} else {

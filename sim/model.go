@@ -296,7 +296,8 @@ func (w *world) compare(d *due, now map[key]*place) {
 			}
 			continue
 		}
-		if !late && w.evicted(k.backlog, k.sequence, old.Priority, now) {
+		delayed := !old.Ready && !old.Dispatched // it may have come back just before its time was over
+		if (!late || delayed) && w.evicted(k.backlog, k.sequence, old.Priority, now) {
 			maybe[old.msg.id]++ // it may have been refused for good before
 			continue
 		}

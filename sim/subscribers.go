@@ -123,7 +123,7 @@ func (w *world) pendingLimit(backlog string) int {
 		return -1
 	}
 	limit := w.opt.Policies.Default.Subscribers.PendingLimit
-	if own := s.about.MaxPending; own > 0 && !s.about.Shared {
+	if own := s.about.MaxPending; own > 0 {
 		limit = min(limit, own)
 	}
 	return limit

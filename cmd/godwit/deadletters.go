@@ -118,7 +118,7 @@ func (c *cli) retry() *cobra.Command {
 				return err
 			}
 			f.request.IDs = args[1:]
-			return c.runSweep(cmd.Context(), client.Retry, from, &f, sweepWords{"took back", "would take back"}, " from "+from.String())
+			return c.runSweep(cmd.Context(), &f, sweepWords{"took back", "would take back"}, " from "+from.String(), ofDestination(client.Retry, from))
 		},
 	}
 	f.add(cmd, true)

@@ -33,12 +33,13 @@ type stompClient struct {
 //
 //	stomp NAME open [USER PASSWORD]    connects; ! wants it to be refused
 //	stomp NAME send DESTINATION TEXT   sends a persistent message and waits for its receipt; ! for an ERROR
+//	stomp NAME durable TOPIC NAME      subscribes to a topic durably and ends the subscription's only consumer again
 //	stomp NAME error REGEXP            waits for an ERROR frame
 //	stomp NAME gone                    waits until the broker has ended the connection
 func stompCommand(ts *testscript.TestScript, neg bool, args []string) {
 	clients := ts.Value(stompKey{}).(map[string]*stompClient)
 	if len(args) < 2 {
-		ts.Fatalf("usage: stomp NAME open|send|error|gone ...")
+		ts.Fatalf("usage: stomp NAME open|send|durable|error|gone ...")
 	}
 	c := clients[args[0]]
 	if c == nil {
@@ -80,6 +81,11 @@ func stompCommand(ts *testscript.TestScript, neg bool, args []string) {
 			expect(stomp.ErrorFrame)
 			return
 		}
+		expect("RECEIPT")
+	case verb == "durable" && len(args) == 4:
+		write("SUBSCRIBE\nid:1\nack:client\ndestination:" + args[2] + "\nsubscription-type:shared-durable\ndurable-subscription-name:" + args[3] + "\nreceipt:r\n\n")
+		expect("RECEIPT")
+		write("UNSUBSCRIBE\nid:1\nreceipt:r\n\n")
 		expect("RECEIPT")
 	case verb == "error" && len(args) == 3:
 		if text := expect(stomp.ErrorFrame); !regexp.MustCompile(args[2]).MatchString(text) {

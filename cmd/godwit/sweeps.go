@@ -65,7 +65,7 @@ func (c *cli) transfer(verb client.Sweep, words sweepWords, short, long, example
 				return err
 			}
 			f.request.To, f.request.IDs = to.String(), args[2:]
-			return c.runSweep(cmd.Context(), verb, from, &f, words, " to "+to.String())
+			return c.runSweep(cmd.Context(), &f, words, " to "+to.String(), ofDestination(verb, from))
 		},
 	}
 	f.add(cmd, true)
@@ -93,7 +93,7 @@ func (c *cli) remove() *cobra.Command {
 			if f.request.IDs = args[1:]; len(f.request.IDs) == 0 && strings.TrimSpace(f.request.Selector) == "" {
 				return &usageError{errors.New("name the messages by their ids or by --selector; `godwit purge` removes all")}
 			}
-			return c.runSweep(cmd.Context(), client.Remove, from, &f, sweepWords{"removed", "would remove"}, " from "+from.String())
+			return c.runSweep(cmd.Context(), &f, sweepWords{"removed", "would remove"}, " from "+from.String(), ofDestination(client.Remove, from))
 		},
 	}
 	f.add(cmd, true)
@@ -119,7 +119,7 @@ func (c *cli) purge() *cobra.Command {
 			if !yes && !f.request.DryRun && terminal(c.in) && !c.agrees("Remove "+what+" of "+d.String()+"? [y/N] ") {
 				return errSilent
 			}
-			return c.runSweep(cmd.Context(), client.Remove, d, &f, sweepWords{"removed", "would remove"}, " from "+d.String())
+			return c.runSweep(cmd.Context(), &f, sweepWords{"removed", "would remove"}, " from "+d.String(), ofDestination(client.Remove, d))
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
@@ -127,14 +127,23 @@ func (c *cli) purge() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) runSweep(ctx context.Context, verb client.Sweep, from message.Destination, f *sweepFlags, words sweepWords, where string) error {
+// sweeper asks for a sweep of one place.
+type sweeper func(context.Context, *client.Client, api.SweepRequest, func(api.Swept)) (*api.Swept, error)
+
+func ofDestination(verb client.Sweep, d message.Destination) sweeper {
+	return func(ctx context.Context, remote *client.Client, request api.SweepRequest, progress func(api.Swept)) (*api.Swept, error) {
+		return remote.Sweep(ctx, verb, d, request, progress)
+	}
+}
+
+func (c *cli) runSweep(ctx context.Context, f *sweepFlags, words sweepWords, where string, sweep sweeper) error {
 	remote, err := c.remote()
 	if err != nil {
 		return err
 	}
 	progress := c.progress(words.done)
 	f.request.Progress = progress.w != nil
-	done, err := remote.Sweep(ctx, verb, from, f.request, func(s api.Swept) { progress.to(s.Affected) })
+	done, err := sweep(ctx, remote, f.request, func(s api.Swept) { progress.to(s.Affected) })
 	progress.end()
 	if err != nil {
 		if done != nil && done.Affected > 0 {

@@ -229,3 +229,16 @@ func TestDocumentation(t *testing.T) {
 		t.Errorf("%s is not what the rules are (%v): run go test ./config/activemq -update", path, err)
 	}
 }
+
+// What is said of an encrypted value names the placeholder by which it can be given.
+func TestEncrypted(t *testing.T) {
+	for value, want := range map[string]string{
+		"${activemq.password}":     "give it with -D activemq.password=VALUE",
+		"${activemq.password:ENC}": "give it with -D activemq.password=VALUE",
+		"ENC(mYRkg+4Q4hua)":        "write it in a copy of the file",
+	} {
+		if got := encrypted(value).Error(); !strings.HasSuffix(got, want) {
+			t.Errorf("encrypted(%q) = %q, want ... %q", value, got, want)
+		}
+	}
+}

@@ -44,10 +44,20 @@ func (p *properties) find(name string) (string, bool) {
 	return "", false
 }
 
-var errEncrypted = errors.New("is encrypted, which cannot be read here: decrypt it with ActiveMQ's own tool and give it with -D NAME=VALUE")
+// encrypted says what to do about a value that is encrypted, given as the file has it.
+func encrypted(value string) error {
+	const what = "is encrypted, which cannot be read here: decrypt it with ActiveMQ's own tool and "
+	if _, rest, ok := strings.Cut(value, "${"); ok {
+		name, _, _ := strings.Cut(rest, "}")
+		name, _, _ = strings.Cut(name, ":")
+		return fmt.Errorf(what+"give it with -D %s=VALUE", name)
+	}
+	return errors.New(what + "write it in a copy of the file")
+}
 
 // expand replaces ${NAME} and ${NAME:DEFAULT}. It fails for what has no value, and for ENC(...).
 func (p *properties) expand(value string) (string, error) {
+	written := value
 	if p.active {
 		var err error
 		if value, err = p.replace(value, 0); err != nil {
@@ -55,7 +65,7 @@ func (p *properties) expand(value string) (string, error) {
 		}
 	}
 	if strings.Contains(value, "ENC(") {
-		return "ENC(...)", errEncrypted
+		return "ENC(...)", encrypted(written)
 	}
 	return value, nil
 }

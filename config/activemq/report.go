@@ -103,8 +103,9 @@ func line(item *Item, inside int) string {
 	if item.Words != "" {
 		tail = append(tail, item.Words)
 	}
+	within := ""
 	if inside > 0 {
-		tail = append(tail, fmt.Sprintf("(and %d in it)", inside))
+		within = fmt.Sprintf(" (and %d in it)", inside)
 	}
 	if what != "" {
 		what = "  " + what
@@ -116,7 +117,7 @@ func line(item *Item, inside int) string {
 	case len(tail) > 0:
 		text += "\n      " + strings.Join(tail, ": ")
 	}
-	return printable(text) + "\n"
+	return printable(text+within) + "\n"
 }
 
 func quoted(value string) string {

@@ -67,11 +67,13 @@ func leaveConnector(im *importer, n *node, item *Item) {
 	im.transports.all = append(im.transports.all, c)
 }
 
+const webSockets = "WebSockets are not spoken yet: put a WebSocket proxy before a STOMP listener, or leave browsers with the old broker"
+
 // laterProtocols are those that ActiveMQ speaks and Godwit does not.
 var laterProtocols = map[string]string{
-	"amqp": "AMQP is not spoken yet: its clients must wait, or use OpenWire or STOMP",
-	"mqtt": "MQTT is not spoken yet: its clients must wait, or use OpenWire or STOMP",
-	"ws":   "WebSockets are not spoken yet: browsers' STOMP clients must wait", "wss": "WebSockets are not spoken yet: browsers' STOMP clients must wait",
+	"amqp": "AMQP is not spoken yet: leave its clients with the old broker, or have them use OpenWire or STOMP",
+	"mqtt": "MQTT is not spoken yet: leave its clients with the old broker, or have them use OpenWire or STOMP",
+	"ws":   webSockets, "wss": webSockets,
 	"http": "OpenWire over HTTP is not spoken: give its clients a tcp or ssl URL", "https": "OpenWire over HTTP is not spoken: give its clients an ssl URL",
 	"udp": "messages over UDP could be lost: give its clients a tcp URL", "multicast": "is for finding brokers: give clients the URLs",
 	"peer": "is for brokers inside their clients: give clients the URLs", "jgroups": "is for finding brokers: give clients the URLs",

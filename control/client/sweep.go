@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/message"
@@ -30,7 +31,16 @@ const maxLine = 64 << 20
 // Sweep moves, copies or removes messages, and tells progress, which may be nil, how far it is. The state returned beside an error says what had been done by
 // then; it is nil if nothing is known. When ctx ends the broker stops, and what was done stays done.
 func (c *Client) Sweep(ctx context.Context, do Sweep, from message.Destination, request api.SweepRequest, progress func(api.Swept)) (*api.Swept, error) {
-	call, err := c.request(ctx, http.MethodPost, request, nil, at(from, string(do)))
+	return c.sweep(ctx, request, progress, nil, at(from, string(do)))
+}
+
+// SweepSubscription is Sweep for what waits in a durable subscription. clientID may be "" of a shared one.
+func (c *Client) SweepSubscription(ctx context.Context, do Sweep, clientID, name string, request api.SweepRequest, progress func(api.Swept)) (*api.Swept, error) {
+	return c.sweep(ctx, request, progress, url.Values{"client": {clientID}, "name": {name}}, []string{"subscription", string(do)})
+}
+
+func (c *Client) sweep(ctx context.Context, request api.SweepRequest, progress func(api.Swept), query url.Values, path []string) (*api.Swept, error) {
+	call, err := c.request(ctx, http.MethodPost, request, query, path)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package interop;
 
 import jakarta.jms.DeliveryMode;
 import jakarta.jms.Destination;
+import jakarta.jms.JMSException;
 import jakarta.jms.MapMessage;
 import jakarta.jms.Message;
 import jakarta.jms.MessageConsumer;
@@ -15,6 +16,7 @@ import org.apache.activemq.advisory.AdvisorySupport;
 import org.apache.activemq.command.ActiveMQDestination;
 import org.apache.activemq.command.ActiveMQMessage;
 import org.apache.activemq.command.ActiveMQQueue;
+import org.apache.activemq.command.ActiveMQTopic;
 import org.apache.activemq.command.ConnectionInfo;
 import org.apache.activemq.command.ConsumerInfo;
 import org.apache.activemq.command.DataStructure;
@@ -32,6 +34,9 @@ final class Advisories {
     suite.add("dead-letter", Advisories::deadLetter);
     suite.add("expired", Advisories::expired);
     suite.add("no-consumer", Advisories::noConsumer);
+    suite.add("full", Advisories::full);
+    suite.add("messages", Advisories::messages);
+    suite.add("discarded", Advisories::discarded);
     suite.add("newcomer", Advisories::newcomer);
     suite.add("statistics-broker", Advisories::statisticsBroker);
     suite.add("statistics-destination", Advisories::statisticsDestination);
@@ -172,6 +177,75 @@ final class Advisories {
       producer.setDeliveryMode(DeliveryMode.NON_PERSISTENT);
       producer.send(watcher.session.createTextMessage("alone"));
       Check.equal("text", Client.text(Client.receive(advisories)), "alone");
+    }
+  }
+
+  /** A queue that is full says so, and names the producer that it holds up; a consumer with a full window is slow. */
+  static void full() throws Exception {
+    ActiveMQDestination queue = new ActiveMQQueue("full." + Env.name("advised"));
+    try (Client watcher = Client.auto(); Client other = Client.auto(); Client slow = new Client(Env.factory("jms.prefetchPolicy.queuePrefetch=1"), Session.CLIENT_ACKNOWLEDGE)) {
+      MessageConsumer full = watch(watcher, AdvisorySupport.getFullAdvisoryTopic((Destination) queue));
+      MessageConsumer fast = watch(watcher, AdvisorySupport.getFastProducerAdvisoryTopic((Destination) queue));
+      MessageConsumer slowest = watch(watcher, AdvisorySupport.getSlowConsumerAdvisoryTopic((Destination) queue));
+      slow.session.createConsumer(queue);
+      MessageProducer producer = other.session.createProducer(queue);
+      for (int i = 0; i < 2; i++) {
+        producer.send(other.session.createTextMessage("it has room"));
+      }
+      Check.equal("nothing yet", full.receive(Client.NOTHING), null);
+      try {
+        producer.send(other.session.createTextMessage("it has none"));
+        throw new AssertionError("a full queue took a message");
+      } catch (JMSException e) {
+        Check.that("it does not say what is full: " + e, e.getMessage().contains("is full"));
+      }
+      Message advisory = Client.receive(full);
+      Check.equal("type", advisory.getJMSType(), AdvisorySupport.ADIVSORY_MESSAGE_TYPE);
+      Check.that("what is used is missing", advisory.getStringProperty(AdvisorySupport.MSG_PROPERTY_USAGE_NAME) != null);
+      Check.that("usage is " + advisory.getLongProperty("usageCount"), advisory.getLongProperty("usageCount") > 0);
+      Message held = Client.receive(fast);
+      ProducerInfo who = about(ProducerInfo.class, held);
+      Check.equal("connection", who.getProducerId().getConnectionId(), other.connection.getConnectionInfo().getConnectionId().getValue());
+      Check.equal("producer", held.getStringProperty(AdvisorySupport.MSG_PROPERTY_PRODUCER_ID), who.getProducerId().toString());
+      ConsumerInfo behind = about(ConsumerInfo.class, Client.receive(slowest));
+      Check.equal("consumer's connection", behind.getConsumerId().getConnectionId(), slow.connection.getConnectionInfo().getConnectionId().getValue());
+    }
+  }
+
+  /** What happens to a message, with its body, which the broker may have to read back. */
+  static void messages() throws Exception {
+    ActiveMQDestination queue = new ActiveMQQueue("told." + Env.name("advised"));
+    try (Client watcher = Client.auto(); Client other = Client.auto()) {
+      MessageConsumer delivered = watch(watcher, AdvisorySupport.getMessageDeliveredAdvisoryTopic(queue));
+      MessageConsumer dispatched = watch(watcher, AdvisorySupport.getMessageDispatchedAdvisoryTopic(queue));
+      MessageConsumer consumed = watch(watcher, AdvisorySupport.getMessageConsumedAdvisoryTopic((Destination) queue));
+      MessageConsumer consumer = other.session.createConsumer(queue);
+      other.session.createProducer(queue).send(other.session.createTextMessage("told"));
+      Message got = Client.receive(consumer);
+      for (MessageConsumer advisories : new MessageConsumer[] {delivered, dispatched, consumed}) {
+        Message advisory = Client.receive(advisories);
+        ActiveMQMessage inner = about(ActiveMQMessage.class, advisory);
+        Check.equal("message", inner.getJMSMessageID(), got.getJMSMessageID());
+        Check.equal("body", Client.text(inner), "told");
+        Check.equal("original id", advisory.getStringProperty("orignalMessageId"), got.getJMSMessageID());
+      }
+    }
+  }
+
+  /** A subscriber that does not keep up loses messages, and whoever watches hears of each. */
+  static void discarded() throws Exception {
+    ActiveMQDestination topic = new ActiveMQTopic("told." + Env.name("advised"));
+    try (Client watcher = Client.auto(); Client slow = new Client(Env.factory("jms.prefetchPolicy.topicPrefetch=1"), Session.CLIENT_ACKNOWLEDGE)) {
+      MessageConsumer advisories = watch(watcher, AdvisorySupport.getMessageDiscardedAdvisoryTopic(topic));
+      MessageConsumer consumer = slow.session.createConsumer(topic);
+      watcher.sendNumbers(topic, 0, 3);
+      Client.receive(consumer);
+      for (int i = 1; i < 3; i++) {
+        Message advisory = Client.receive(advisories);
+        about(ActiveMQMessage.class, advisory);
+        Check.equal("so far", advisory.getIntProperty(AdvisorySupport.MSG_PROPERTY_DISCARDED_COUNT), i);
+        Check.that("consumer is missing", advisory.getStringProperty(AdvisorySupport.MSG_PROPERTY_CONSUMER_ID) != null);
+      }
     }
   }
 
