@@ -40,7 +40,8 @@ type Options struct {
 	// Hold is how long a client waits for an instance that takes it. 0 means 2 s: a client takes a refusal for what it is,
 	// and silence for a broker that is there, for longer than it should.
 	Hold time.Duration
-	// MaxDials are on their way at once; others wait. It bounds the handshakes that a takeover sets off. 0 means 64.
+	// MaxDials are on their way at once; others wait. A takeover brings all clients at once, and many handshakes that share
+	// the processors end late together, where a few at a time end soon one after the other. 0 means 16.
 	MaxDials int
 }
 
@@ -74,7 +75,7 @@ func New(options Options) *Carrier {
 		options.Hold = 2 * time.Second
 	}
 	if options.MaxDials <= 0 {
-		options.MaxDials = 64
+		options.MaxDials = 16
 	}
 	c := &Carrier{options: options, dials: make(chan struct{}, options.MaxDials)}
 	if options.TLS != nil {

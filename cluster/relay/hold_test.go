@@ -82,6 +82,7 @@ func TestHold(t *testing.T) {
 			}
 			close(got.end)
 			wantEnd(t, client)
+			client.Close()
 			if err := s.ended(); err != nil {
 				t.Errorf("Serve = %v", err)
 			}

@@ -28,23 +28,24 @@ func join(ctx, term context.Context, client, active net.Conn) error {
 	defer cut()
 	defer context.AfterFunc(ctx, cut)()
 	defer context.AfterFunc(term, cut)()
-	flow := func(to, from net.Conn) error {
+	ends := make(chan error, 2)
+	flow := func(to, from net.Conn) {
 		err := pour(to, from)
+		ends <- err // before the other direction can fail of it
 		if err != nil {
 			cut()
-			return err
+			return
 		}
 		end := time.Now().Add(linger)
 		to.SetDeadline(end)
 		from.SetDeadline(end)
 		closeWrite(to)
-		return nil
 	}
-	ends := make(chan error, 2)
-	go func() { ends <- flow(active, client) }()
-	ends <- flow(client, active)
+	var sending sync.WaitGroup
+	sending.Go(func() { flow(active, client) })
+	flow(client, active)
+	sending.Wait()
 	first := <-ends // after an end, or a failure, the other direction only follows
-	<-ends
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

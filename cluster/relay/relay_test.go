@@ -48,7 +48,10 @@ func newAuthority(tb testing.TB, name string) *authority {
 func (a *authority) sign(template, parent *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
 	a.tb.Helper()
 	template.SerialNumber = big.NewInt(time.Now().UnixNano())
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if template.NotBefore.IsZero() {
+		template.NotBefore = time.Now().Add(-time.Hour)
+	}
+	template.NotAfter = template.NotBefore.Add(24 * time.Hour)
 	if parent == nil {
 		parent = template
 	}
@@ -64,13 +67,16 @@ func (a *authority) sign(template, parent *x509.Certificate, key *ecdsa.PrivateK
 }
 
 // issue makes a certificate for both sides of a connection on this machine.
-func (a *authority) issue(subject pkix.Name) tls.Certificate {
+func (a *authority) issue(subject pkix.Name) tls.Certificate { return a.issueAt(time.Time{}, subject) }
+
+// issueAt makes one for the day that begins then.
+func (a *authority) issueAt(begin time.Time, subject pkix.Name) tls.Certificate {
 	a.tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		a.tb.Fatal(err)
 	}
-	leaf := a.sign(&x509.Certificate{Subject: subject, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+	leaf := a.sign(&x509.Certificate{Subject: subject, NotBefore: begin, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}, a.cert, key)
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 }
@@ -145,6 +151,16 @@ func (a *active) next() served {
 	}
 }
 
+// idle waits until no connection is left, so that all is counted.
+func (a *active) idle() {
+	a.tb.Helper()
+	for end := time.Now().Add(patience); a.Stats().Current.Load() != 0; <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			a.tb.Fatal("connections stay open")
+		}
+	}
+}
+
 // standby is an instance that carries.
 type standby struct {
 	*listen.Server
@@ -155,6 +171,9 @@ type standby struct {
 
 func newStandby(tb testing.TB, certificates *listen.Certificates, options Options) *standby {
 	tb.Helper()
+	if options.Hold == 0 {
+		options.Hold = patience // machines that run tests are busy
+	}
 	s := &standby{tb: tb, Carrier: New(options), ends: make(chan error, 2048)}
 	handle := func(ctx context.Context, conn net.Conn, info listen.Info) { s.ends <- s.Serve(ctx, conn, info) }
 	s.Server = listen.New(listen.Options{Certificates: certificates,
