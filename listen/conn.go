@@ -11,6 +11,9 @@ import (
 // ErrLoginBytes is what reads fail with when a client has sent too much without logging in.
 var ErrLoginBytes = errors.New("too many bytes before login")
 
+// ErrLoginTime is why a connection is given up whose client did not log in in time.
+var ErrLoginTime = errors.New("no login in time")
+
 // Conn is a plain connection: a *net.TCPConn, so that net.Buffers are written with one writev, which gives back the bytes
 // that were looked at and counts those before the login. Once they are read and the client is logged in, a read costs
 // one load of a flag more than on the TCPConn.

@@ -92,12 +92,12 @@ func FuzzProxyHeader(f *testing.F) {
 	f.Add([]byte(proxySignature + "\x20\x00\x00\x00rest"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bytes.NewReader(b)
-		source, destination, err := readProxyHeader(r)
+		h, err := ReadProxyHeader(r, maxProxyAddition)
 		if err != nil {
 			return
 		}
-		if source.IsValid() != destination.IsValid() {
-			t.Fatalf("%q: %v, %v", b, source, destination)
+		if h.Source.IsValid() != h.Destination.IsValid() || len(h.TLVs) > maxProxyAddition {
+			t.Fatalf("%q: %+v", b, h)
 		}
 		rest, _ := io.ReadAll(r)
 		if want := proxyFixedBytes + int(b[14])<<8 + int(b[15]); len(b)-len(rest) != want {

@@ -11,6 +11,7 @@ type Stats struct {
 	Accepted   atomic.Int64 // by the operating system
 	Current    atomic.Int64 // open now, also before the login
 	Handled    atomic.Int64 // given to a protocol's handler
+	Relayed    atomic.Int64 // of these: handed over by another instance
 	LoggedIn   atomic.Int64
 	TLS        atomic.Int64 // handshakes that succeeded
 	AcceptFail atomic.Int64
@@ -20,6 +21,7 @@ type Stats struct {
 	RefusedAddress      atomic.Int64 // MaxPerAddress
 	RefusedPending      atomic.Int64 // MaxPendingPerAddress
 	RefusedProxy        atomic.Int64 // no PROXY header, or a bad one, from a network that must send one
+	RefusedRelay        atomic.Int64 // handed over to an instance that is not active
 	RefusedTLS          atomic.Int64 // handshake failed or not in time
 	RefusedProtocol     atomic.Int64 // unknown, or not served, or no first bytes in time
 	RefusedLoginTimeout atomic.Int64
@@ -79,12 +81,24 @@ func (g *gate) admit(c *guard) bool {
 
 // leave ends what enter began. Afterwards admit refuses the connection.
 func (g *gate) leave(c *guard) {
-	key := networkOf(c.remote.Addr())
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.remove(c.remote.Addr(), c.state.Swap(expired) != inside)
+}
+
+// release ends what enter began for a connection that is now counted elsewhere.
+func (g *gate) release(from netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.remove(from, true)
+}
+
+// remove takes one from a tally. The caller holds g.mu.
+func (g *gate) remove(from netip.Addr, pending bool) {
+	key := networkOf(from)
 	t := g.of[key]
 	t.open--
-	if c.state.Swap(expired) != inside {
+	if pending {
 		t.pending--
 	}
 	if t.open == 0 {

@@ -24,8 +24,9 @@ type guard struct {
 	listener     *listener
 	conn         *Conn
 	peer, remote netip.AddrPort
-	proxied      bool // begins with a PROXY header
-	entered      bool // counted by the gate
+	proxied      bool  // begins with a PROXY header
+	introduced   bool  // remote is what a PROXY header said
+	entered      *gate // that counts it; nil: none
 	handled      atomic.Bool
 	state        atomic.Int32
 	timer        atomic.Pointer[time.Timer]
@@ -69,12 +70,33 @@ func (g *guard) exceeded() {
 
 // enter asks the gate.
 func (g *guard) enter() bool {
-	if counter := g.server.gate.enter(g.remote.Addr(), &g.listener.Limits, &g.server.stats); counter != nil {
-		g.refuse(counter, errors.New("too many connections from this address"))
-		return false
+	gate, limits := &g.server.gate, &g.listener.Limits
+	if g.listener.handover != nil && !g.introduced {
+		// A peer has many, of many clients. It is only kept from having too many at once of which it says nothing.
+		gate, limits = &g.server.peers, &Limits{MaxPendingPerAddress: maxHandovers}
 	}
-	g.entered = true
-	return true
+	counter := gate.enter(g.remote.Addr(), limits, &g.server.stats)
+	if counter == nil {
+		g.entered = gate
+		return true
+	}
+	g.refuse(counter, errTooManyFrom)
+	return false
+}
+
+var errTooManyFrom = errors.New("too many connections from this address")
+
+// introduce says who the client is. The timer may be about to say so, too.
+func (g *guard) introduce(remote netip.AddrPort) {
+	g.server.gate.mu.Lock()
+	defer g.server.gate.mu.Unlock()
+	g.remote, g.introduced = remote, true
+}
+
+func (g *guard) address() netip.AddrPort {
+	g.server.gate.mu.Lock()
+	defer g.server.gate.mu.Unlock()
+	return g.remote
 }
 
 // release ends a connection, once.
@@ -84,8 +106,8 @@ func (g *guard) release() {
 	}
 	g.conn.Close()
 	s := g.server
-	if g.entered {
-		s.gate.leave(g)
+	if g.entered != nil {
+		g.entered.leave(g)
 	}
 	g.listener.open.Add(-1)
 	s.stats.Current.Add(-1)
@@ -115,8 +137,9 @@ func (g *guard) note(what string) {
 	if !ok {
 		return
 	}
-	attributes := []any{slog.String("reason", what), slog.String("listener", g.listener.Name), slog.Any("address", g.remote)}
-	if g.peer != g.remote {
+	remote := g.address()
+	attributes := []any{slog.String("reason", what), slog.String("listener", g.listener.Name), slog.Any("address", remote)}
+	if g.peer != remote {
 		attributes = append(attributes, slog.Any("proxy", g.peer))
 	}
 	if skipped > 0 {
@@ -129,6 +152,9 @@ func (g *guard) note(what string) {
 // counts it.
 func (g *guard) shake() (conn net.Conn, info Info, counter *atomic.Int64, err error) {
 	s, l := g.server, g.listener
+	if l.handover != nil {
+		return g.receive()
+	}
 	info = Info{Protocol: l.Protocol, Listener: l.Name, Remote: g.peer, guard: g}
 	info.Local = unmap(g.conn.LocalAddr().(*net.TCPAddr).AddrPort())
 	conn = g.conn
@@ -139,13 +165,13 @@ func (g *guard) shake() (conn net.Conn, info Info, counter *atomic.Int64, err er
 		return nil, info, &s.stats.RefusedProtocol, err
 	}
 	if g.proxied {
-		source, destination, err := readProxyHeader(g.conn)
+		header, err := ReadProxyHeader(g.conn, maxProxyAddition)
 		if err != nil {
 			return nil, info, &s.stats.RefusedProxy, err
 		}
-		if source.IsValid() {
-			g.remote = source
-			info.Remote, info.Local, info.Proxy = source, destination, g.peer
+		if header.Source.IsValid() {
+			g.introduce(header.Source)
+			info.Remote, info.Local, info.Proxy = header.Source, header.Destination, g.peer
 		}
 		if !g.enter() {
 			return nil, info, nil, errors.New("refused")

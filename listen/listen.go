@@ -32,6 +32,7 @@ type Info struct {
 	Local    netip.AddrPort // what the client dialled
 	Proxy    netip.AddrPort // the proxy; invalid without
 	TLS      *TLSInfo       // nil: plain
+	Relayed  bool           // the proxy is another instance of the broker: it came by ListenHandover
 	guard    *guard
 }
 
@@ -67,6 +68,7 @@ type Server struct {
 	options Options
 	log     *slog.Logger
 	gate    gate
+	peers   gate // connections that other instances hand over, until they said whose
 	stats   Stats
 	pace    pace
 	ctx     context.Context // of the handlers
@@ -82,10 +84,11 @@ type Server struct {
 
 type listener struct {
 	Endpoint
-	tcp  *net.TCPListener
-	tls  *tls.Config
-	open atomic.Int64
-	done chan struct{} // closed when the listener is
+	handover *Handover // not nil: other instances hand over connections of clients here
+	tcp      *net.TCPListener
+	tls      *tls.Config
+	open     atomic.Int64
+	done     chan struct{} // closed when the listener is
 }
 
 // ErrClosed is what Listen fails with after Shutdown or Close.
@@ -99,7 +102,7 @@ func New(options Options) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{
 		options: options, log: options.Log, ctx: ctx, cancel: cancel,
-		gate: gate{of: make(map[netip.Addr]*tally)}, guards: make(map[*guard]struct{}),
+		gate: gate{of: make(map[netip.Addr]*tally)}, peers: gate{of: make(map[netip.Addr]*tally)}, guards: make(map[*guard]struct{}),
 	}
 }
 
@@ -120,6 +123,12 @@ func (s *Server) Listen(e Endpoint) (Endpoint, error) {
 	if err := s.prepare(l); err != nil {
 		return e, fmt.Errorf("listen on %s: %w", e, err)
 	}
+	return s.bind(l)
+}
+
+// bind is the end of Listen for a listener that was checked.
+func (s *Server) bind(l *listener) (Endpoint, error) {
+	e := l.Endpoint
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -200,12 +209,15 @@ func (s *Server) Start() {
 	}
 }
 
-// Bound lists the endpoints in the order in which they were bound.
+// Bound lists the endpoints for clients in the order in which they were bound.
 func (s *Server) Bound() []Bound {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []Bound
 	for _, l := range s.listeners {
+		if l.handover != nil {
+			continue
+		}
 		list = append(list, Bound{l.Endpoint, l.tcp.Addr().(*net.TCPAddr), int(l.open.Load())})
 	}
 	return list
@@ -316,6 +328,9 @@ func (s *Server) take(l *listener, tcp *net.TCPConn) {
 		return
 	}
 	// Behind a proxy the address is known only later.
+	if l.handover != nil {
+		g.conn.budget = maxHandoverBytes
+	}
 	if !g.proxied && !g.enter() {
 		g.release()
 		return

@@ -16,40 +16,65 @@ import (
 const (
 	proxySignature   = "\r\n\r\n\x00\r\nQUIT\n"
 	proxyFixedBytes  = 16
+	proxyCommand     = 0x21
+	proxyTCP4        = 0x11
+	proxyTCP6        = 0x21
 	maxProxyAddition = 4096 // addresses and TLVs; a proxy adds some hundred bytes
 )
 
-// readProxyHeader reads exactly a PROXY protocol v2 header and returns the addresses of the connection that the proxy
-// has: the client's and the one that it dialled. They are invalid if the proxy speaks for itself (LOCAL).
-func readProxyHeader(r io.Reader) (source, destination netip.AddrPort, err error) {
+// ProxyHeader is what a PROXY protocol v2 header says of a connection.
+type ProxyHeader struct {
+	// Source is the client and Destination what it dialled, IPv4 as such; invalid if the proxy speaks for itself (LOCAL).
+	Source, Destination netip.AddrPort
+	TLVs                []byte // not parsed; proxyproto.SplitTLVs does that
+}
+
+// ReadProxyHeader reads exactly a PROXY protocol v2 header. One with more than limit bytes after the fixed 16 is refused
+// before memory is taken for it.
+func ReadProxyHeader(r io.Reader, limit int) (ProxyHeader, error) {
 	header := make([]byte, proxyFixedBytes, proxyFixedBytes+128)
 	if _, err := io.ReadFull(r, header); err != nil {
-		return source, destination, fmt.Errorf("read PROXY header: %w", err)
+		return ProxyHeader{}, fmt.Errorf("read PROXY header: %w", err)
 	}
 	if string(header[:len(proxySignature)]) != proxySignature {
-		return source, destination, errors.New("the connection does not begin with a PROXY protocol v2 header")
+		return ProxyHeader{}, errors.New("the connection does not begin with a PROXY protocol v2 header")
 	}
 	n := int(binary.BigEndian.Uint16(header[14:]))
-	if n > maxProxyAddition {
-		return source, destination, fmt.Errorf("the PROXY header has %d bytes more; at most %d are accepted", n, maxProxyAddition)
+	if n > limit {
+		return ProxyHeader{}, fmt.Errorf("the PROXY header has %d bytes more; at most %d are accepted", n, limit)
 	}
 	header = append(header, make([]byte, n)...)
 	if _, err := io.ReadFull(r, header[proxyFixedBytes:]); err != nil {
-		return source, destination, fmt.Errorf("read PROXY header: %w", err)
+		return ProxyHeader{}, fmt.Errorf("read PROXY header: %w", err)
 	}
+	// The addresses only: proxyproto has a limit of its own for all together, below what a certificate may need.
+	addresses := 0
+	switch header[13] {
+	case proxyTCP4:
+		addresses = min(12, n)
+	case proxyTCP6:
+		addresses = min(36, n)
+	default:
+		if header[12] == proxyCommand {
+			return ProxyHeader{}, errors.New("the PROXY header is not about a TCP connection")
+		}
+	}
+	tlvs := header[proxyFixedBytes+addresses:]
+	header = header[:proxyFixedBytes+addresses]
+	binary.BigEndian.PutUint16(header[14:], uint16(addresses))
 	h, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(header), len(header)))
 	if err != nil {
-		return source, destination, fmt.Errorf("PROXY header: %w", err)
+		return ProxyHeader{}, fmt.Errorf("PROXY header: %w", err)
 	}
 	if h.Command.IsLocal() {
-		return source, destination, nil
+		return ProxyHeader{}, nil
 	}
 	from, ok := h.SourceAddr.(*net.TCPAddr)
 	to, ok2 := h.DestinationAddr.(*net.TCPAddr)
 	if !ok || !ok2 {
-		return source, destination, errors.New("the PROXY header is not about a TCP connection")
+		return ProxyHeader{}, errors.New("the PROXY header is not about a TCP connection")
 	}
-	return unmap(from.AddrPort()), unmap(to.AddrPort()), nil
+	return ProxyHeader{unmap(from.AddrPort()), unmap(to.AddrPort()), tlvs}, nil
 }
 
 func unmap(a netip.AddrPort) netip.AddrPort {
