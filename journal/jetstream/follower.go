@@ -294,16 +294,20 @@ func isFinal(err error) bool {
 func (f *Follower) read(ctx context.Context, fn func(journal.Record) error) (n int, err error) {
 	take := func(h *layout.Header, batch []byte) error { return f.take(h, batch, fn) }
 	n, _, err = f.s.advance(ctx, f.fetch, &f.chain, f.index, take, f.opt.Logger)
+	if n > 0 || err != nil {
+		return n, err
+	}
 	// What the nearest replica does not have, or cannot read, the stream's leader may have.
-	doubt := f.quiet >= f.opt.Silence/2 && !f.enquiry
-	if n == 0 && err == nil && (doubt || f.chain.seq <= f.known) {
+	if f.chain.seq <= f.known {
+		if err = f.s.takeLeaders(ctx, &f.chain, f.index, take); err == nil {
+			n = 1
+		}
+	} else if f.quiet >= f.opt.Silence/2 && !f.enquiry {
 		f.enquiry = true
-		short, cancel := context.WithTimeout(ctx, askTimeout/2)
+		short, cancel := context.WithTimeout(ctx, askTimeout/4)
 		defer cancel()
 		if data, gerr := f.s.leaderGet(short, f.chain.seq); gerr == nil {
 			n, err = 1, f.s.pass(&f.chain, f.index, f.chain.seq, data, take)
-		} else if f.chain.seq <= f.known && errors.Is(gerr, errNoMessage) {
-			err = f.s.missing(ctx, &f.chain)
 		}
 	}
 	return n, err
