@@ -46,6 +46,9 @@ func (l *Log) Append(b *journal.Batch, urgent bool) error {
 
 // pushControl and push are called with the lock held.
 func (l *Log) pushControl(c control) {
+	if c.name == "" {
+		c.name = l.opt.Instance
+	}
 	it := item{buf: c.encode(), own: true}
 	if c.kind == controlTrim {
 		it.head = c.head

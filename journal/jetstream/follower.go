@@ -176,9 +176,11 @@ func follow(ctx context.Context, node *Node, opt Options, start func(f *Follower
 			return &journal.CorruptError{File: s.name, Sequence: state.LastSeq, Reason: "the stream has lost all its messages"}
 		}
 		f.first, f.known = state.FirstSeq, state.LastSeq
-		if f.head, err = s.findHead(ctx, state.FirstSeq, state.LastSeq); err != nil {
+		last, err := s.lastControl(ctx, state.FirstSeq, state.LastSeq)
+		if err != nil {
 			return err
 		}
+		f.head, f.leader = last.head, last.name
 		f.chain.seq, err = start(f)
 		return err
 	}
@@ -204,37 +206,38 @@ func (s *stream) state(ctx context.Context) (*server.StreamState, error) {
 	}
 }
 
-// findHead looks from the end for a control, each of which names the head.
-func (s *stream) findHead(ctx context.Context, first, last uint64) (journal.Position, error) {
+// lastControl looks from the end for a control, each of which names the head and the writer.
+func (s *stream) lastControl(ctx context.Context, first, last uint64) (found control, err error) {
 	for seq := last; seq >= first; seq-- {
 		data, err := s.find(ctx, seq)
 		if err != nil {
-			return 0, err
+			return found, err
 		}
 		if isPart(data) {
 			var p part
 			if wrong := p.decode(data); wrong != "" {
-				return 0, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
+				return found, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
 			}
 			seq -= min(uint64(p.index), seq-1) // the parts before it have no control either
 			continue
 		}
-		var head journal.Position
-		found := false
+		ok := false
 		wrong, _ := eachBatch(data, func(h *layout.Header, batch []byte, _ layout.Digest) error {
-			if c, ok := decodeControl(batch); ok && h.Flags == layout.FlagControl {
-				head, found = c.head, true
+			if h.Flags == layout.FlagControl {
+				if c, known := decodeControl(batch); known {
+					found, ok = c, true
+				}
 			}
 			return nil
 		})
 		if wrong != "" {
-			return 0, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
+			return found, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
 		}
-		if found {
-			return head, nil
+		if ok {
+			return found, nil
 		}
 	}
-	return 0, &journal.CorruptError{File: s.name, Sequence: first, Reason: fmt.Sprintf("messages %d to %d do not say where the log begins", first, last)}
+	return found, &journal.CorruptError{File: s.name, Sequence: first, Reason: fmt.Sprintf("messages %d to %d do not say where the log begins", first, last)}
 }
 
 // Next gives fn the records that have come, in order, each proved to continue those before. It waits until something has come, for Options.Silence at most, and
@@ -321,15 +324,8 @@ func (f *Follower) take(h *layout.Header, batch []byte, fn func(journal.Record) 
 			return nil
 		}
 		f.head = max(f.head, c.head)
-		switch c.kind {
-		case controlOpen:
-			f.leader, f.vacant = c.name, false
-		case controlClose:
-			f.vacant = true
-		case controlHandOver:
-			f.vacant = c.name == f.opt.Instance
-			f.leader = c.name
-		}
+		f.leader = c.name
+		f.vacant = c.kind == controlClose || c.kind == controlHandOver && c.name == f.opt.Instance
 		return nil
 	}
 	f.vacant = false
