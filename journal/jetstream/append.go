@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/godwitmq/godwit/journal"
 	"github.com/godwitmq/godwit/journal/layout"
 )
@@ -281,6 +283,7 @@ func (l *Log) keep() {
 // another writer. Sending again is harmless: a message is stored under its own sequence or not at all.
 func (l *Log) recover() {
 	begun := time.Now()
+	var why error
 	for {
 		l.settle()
 		l.mu.Lock()
@@ -291,7 +294,11 @@ func (l *Log) recover() {
 		}
 		oldest := l.inflight[0]
 		l.mu.Unlock()
-		stored, err := l.s.get(l.ctx, oldest.seq)
+		stored, err := l.s.localGet(l.ctx, oldest.seq)
+		if err != nil && l.refused() {
+			// Something stands there that the nearest replica does not have yet. Without a refusal the leader is not asked: there may be none.
+			stored, err = l.s.leaderGet(l.ctx, oldest.seq)
+		}
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -299,7 +306,9 @@ func (l *Log) recover() {
 		answered := oldest.stored
 		same := !answered && err == nil && bytes.Equal(stored, oldest.data)
 		oldest.stored = answered || same
-		why := l.refusal
+		if l.refusal != nil {
+			why = l.refusal
+		}
 		l.mu.Unlock()
 		switch {
 		case answered || same:
@@ -318,11 +327,20 @@ func (l *Log) recover() {
 	}
 }
 
+// refused says whether the stream has refused a message since that was looked at last.
+func (l *Log) refused() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var refused *server.ApiError
+	return errors.As(l.refusal, &refused)
+}
+
 // again sends all that has no answer once more. While it does, nothing is settled, so that the memory of the batches stays as it is.
 func (l *Log) again() {
 	l.notifying.Lock()
 	defer l.notifying.Unlock()
 	l.mu.Lock()
+	l.refusal = nil
 	var list []*message
 	for _, m := range l.inflight {
 		if !m.stored {
@@ -339,7 +357,7 @@ func (l *Log) again() {
 
 // await waits until a message is stored, or its answer takes too long, or is that it was not taken, for a moment at least.
 func (l *Log) await(m *message) {
-	limit := time.NewTimer(answerWithin)
+	limit := time.NewTimer(retryAfter)
 	defer limit.Stop()
 	moment := time.After(poll)
 	for {
@@ -354,9 +372,6 @@ func (l *Log) await(m *message) {
 		}
 		l.mu.Lock()
 		stored, refused := m.stored, l.refusal != nil
-		if moment == nil {
-			l.refusal = nil
-		}
 		l.mu.Unlock()
 		if stored || refused && moment == nil {
 			return

@@ -96,7 +96,7 @@ type News int
 const (
 	// Advanced: the log has grown.
 	Advanced News = iota + 1
-	// Silent: all is read, and for Options.Silence nothing came.
+	// Silent: all is read, and for Options.Silence nothing came, although the stream has a leader and so could be written.
 	Silent
 	// Vacant: all is read, and the log has no writer: it is new, its writer has closed it, or handed it over to this instance.
 	Vacant
@@ -122,7 +122,7 @@ type Follower struct {
 	known   uint64        // the stream has this message
 	quiet   time.Duration // for how long nothing has come; a pause of this process does not count
 	polled  time.Time
-	enquiry bool // the stream's leader was asked in this quiet
+	enquiry bool // the stream's leader has said in this quiet that there is nothing more
 	over    bool // Lead has succeeded, or Close was called
 }
 
@@ -273,7 +273,7 @@ func (f *Follower) Next(ctx context.Context, fn func(journal.Record) error) (New
 		}
 		// A process that was stopped, or a poll that took long, proves nothing about the writer.
 		f.quiet += min(passed, 2*poll)
-		if f.quiet >= f.opt.Silence {
+		if f.quiet >= f.opt.Silence && f.enquiry {
 			return Silent, nil
 		}
 		select {
@@ -306,11 +306,16 @@ func (f *Follower) read(ctx context.Context, fn func(journal.Record) error) (n i
 			n = 1
 		}
 	} else if f.quiet >= f.opt.Silence/2 && !f.enquiry {
-		f.enquiry = true
 		short, cancel := context.WithTimeout(ctx, askTimeout/4)
 		defer cancel()
-		if data, gerr := f.s.leaderGet(short, f.chain.seq); gerr == nil {
+		switch data, gerr := f.s.leaderGet(short, f.chain.seq); {
+		case gerr == nil:
 			n, err = 1, f.s.pass(&f.chain, f.index, f.chain.seq, data, take)
+		case errors.Is(gerr, errNoMessage):
+			f.enquiry = true
+		default:
+			// While the stream has no leader, no writer can be heard. When it has one again, the writer is given time to come through.
+			f.quiet = -f.opt.Silence / 2
 		}
 	}
 	return n, err

@@ -98,6 +98,8 @@ const (
 	window = 2
 	// answerWithin is how long an answer may take before it is asked what has become of a message.
 	answerWithin = 300 * time.Millisecond
+	// retryAfter is how long it may take when it is sent again, as often as it takes: the stream may have no leader for a while.
+	retryAfter = 100 * time.Millisecond
 	// controlEvery is after how many batches, or bytes, of its owner the log writes a control, which names the head.
 	controlEvery      = 64
 	controlEveryBytes = 8 << 20

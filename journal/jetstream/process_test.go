@@ -192,10 +192,18 @@ func TestProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(active.in, "record %d\n", len(durable))
+	for len(seen) <= len(durable) {
+		if news, err := f.Next(patience(t), collect(&seen)); err != nil || news == Silent {
+			t.Fatalf("next while the stream has no leader: %v, %v; the writer is there and only waits for one", news, err)
+		}
+	}
 	durable = append(durable, strings.TrimPrefix(active.line(t), "durable "))
 	t.Logf("kill -9 of the node with the stream's leader to the next append by the same writer: %v", time.Since(begun))
 	startProcess(t, "witness", "c", dir+"/c", peers[2], peers).line(t)
-	eventually(t, "all nodes are up to date", current)
+	eventually(t, "all nodes are up to date, and the writer's does not lead", func() bool {
+		info, err := f.s.info(patience(t))
+		return err == nil && info.Cluster.Leader != "a" && current()
+	})
 	eventually(t, "the follower has read all", func() bool {
 		_, err := f.Next(patience(t), collect(&seen))
 		return err != nil || len(seen) == len(durable)
