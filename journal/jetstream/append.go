@@ -284,6 +284,7 @@ func (l *Log) keep() {
 func (l *Log) recover() {
 	begun := time.Now()
 	var why error
+	patience := retryAfter
 	for {
 		l.settle()
 		l.mu.Lock()
@@ -312,7 +313,7 @@ func (l *Log) recover() {
 		l.mu.Unlock()
 		switch {
 		case answered || same:
-			begun = time.Now()
+			begun, patience = time.Now(), retryAfter
 			continue
 		case err == nil:
 			l.fail(l.judge(oldest, stored))
@@ -323,7 +324,8 @@ func (l *Log) recover() {
 			continue
 		}
 		l.again()
-		l.await(oldest)
+		l.await(oldest, patience)
+		patience = min(2*patience, retryMost)
 	}
 }
 
@@ -356,8 +358,8 @@ func (l *Log) again() {
 }
 
 // await waits until a message is stored, or its answer takes too long, or is that it was not taken, for a moment at least.
-func (l *Log) await(m *message) {
-	limit := time.NewTimer(retryAfter)
+func (l *Log) await(m *message, patience time.Duration) {
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	moment := time.After(poll)
 	for {

@@ -243,14 +243,21 @@ func (s *stream) rescue(ctx context.Context, seq uint64) ([]byte, error) {
 			}
 			tried[leader] = true
 		}
-		next := ""
+		next, left := "", false
 		for _, r := range info.Cluster.Replicas {
-			if r.Current && !r.Offline && !tried[r.Name] {
-				next = r.Name
+			if !tried[r.Name] {
+				left = true
+				if r.Current && !r.Offline {
+					next = r.Name
+				}
 			}
 		}
-		if next == "" {
+		if !left {
 			return nil, errNoMessage
+		}
+		if next == "" { // one that is away, or not up to date, may have it
+			time.Sleep(poll)
+			continue
 		}
 		if err := s.stepDown(ctx, next); err == nil {
 			s.node.log.Warn("a replica of the log has lost a message; another is asked, and leads the stream for it", "stream", s.name, "message", seq,
@@ -258,7 +265,7 @@ func (s *stream) rescue(ctx context.Context, seq uint64) ([]byte, error) {
 		}
 		time.Sleep(poll)
 	}
-	return nil, ctx.Err()
+	return nil, fmt.Errorf("no replica that can be asked now has message %d of stream %s: %w", seq, s.name, ctx.Err())
 }
 
 // find reads a message that must be there, and asks until it is answered or ctx ends.
