@@ -29,7 +29,6 @@ var allowed = map[string][]string{
 	"metrics":  {"broker", "engine", "journal"},
 	"session":  {"codec", "engine", "broker", "message", "security", "listen"},
 	"control":  {"engine", "broker", "message", "journal", "security", "listen", "config", "metrics", "selector"},
-	"cluster":  {"listen", "journal", "engine", "broker"},
 	"sim":      {"broker", "engine", "journal", "message", "vfs", "selector"},
 }
 

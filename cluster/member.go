@@ -49,8 +49,8 @@ type Options struct {
 	Log    jetstream.Options // Instance must be set
 	Broker func() broker.Options
 	Engine engine.Options // but for Broker
-	// Changed is called, by the member's goroutine, when the engine that serves is there (Active) and when it is not any more. It must not wait for long: while it
-	// does, a new active does not serve, and a standby does not follow.
+	// Changed is called, by the member's goroutine, when the engine that serves is there (Active), when it is not any more, and when a standby learns of another active
+	// instance. It must not wait for long: while it does, a new active does not serve, and a standby does not follow.
 	Changed func(s Status, e *engine.Engine)
 	// Logger gets what an operator should know. nil means slog.Default.
 	Logger *slog.Logger
@@ -188,10 +188,15 @@ func (m *Member) life(ctx context.Context) error {
 func (m *Member) learn(f *jetstream.Follower) {
 	active, epoch := f.Leader()
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if epoch != m.status.Epoch || active != m.status.Active {
+	known := epoch == m.status.Epoch && active == m.status.Active
+	if !known {
 		m.status.Active, m.status.Epoch = active, epoch
 		m.yielding = time.Time{}
+	}
+	s := m.status
+	m.mu.Unlock()
+	if !known && s.Role == Standby {
+		m.opt.Changed(s, nil)
 	}
 }
 

@@ -18,10 +18,12 @@ import (
 
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/cluster"
+	"github.com/godwitmq/godwit/cluster/relay"
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/journal/jetstream"
+	"github.com/godwitmq/godwit/listen"
 )
 
 // instance is this node's part in a cluster.
@@ -29,6 +31,9 @@ type instance struct {
 	node   *node
 	log    *jetstream.Node
 	member atomic.Pointer[cluster.Member] // nil: a witness, or not started yet
+	// directory knows the active instance, carrier brings clients there; nil: standbys refuse them.
+	directory *directory
+	carrier   *relay.Carrier
 }
 
 // join makes this process a node of its cluster. It does not wait for the others.
@@ -58,6 +63,9 @@ func (n *node) join() error {
 		})
 		return nil
 	}
+	if c.Relay {
+		in.carrier = relay.New(relay.Options{Directory: in.directory, TLS: secure, Hold: c.Hold})
+	}
 	log := jetstream.Options{Name: cfg.Broker.Name, Instance: c.Name, MaxBytes: int64(cfg.Journal.MaxSize), Heartbeat: c.Heartbeat, Silence: c.Silence, Logger: n.log}
 	for _, other := range c.Nodes {
 		if other.Name != c.Name {
@@ -71,6 +79,19 @@ func (n *node) join() error {
 		Changed: n.roleChanged,
 	})
 	in.member.Store(member)
+	if own := c.Node(c.Name); own.Relay != "" {
+		_, err := relay.Listen(n.listeners, relay.ReceiverOptions{
+			Address: own.Relay, TLS: secure, Active: func() bool { e, _ := n.core.now(); return e != nil },
+			Limits: listen.Limits{
+				MaxConnections: cfg.Limits.Connections, MaxPerAddress: cfg.Limits.ConnectionsPerAddress,
+				LoginTimeout: cfg.Limits.LoginTimeout, LoginBytes: int(cfg.Limits.LoginBytes),
+			},
+		})
+		if err != nil {
+			in.log.Close()
+			return fmt.Errorf("take the clients of standbys: %w", err)
+		}
+	}
 	n.core.set(nil, nil, "standby", "the log is being read")
 	n.running.Go(func() {
 		err := member.Run(n.background)
@@ -84,11 +105,18 @@ func (n *node) join() error {
 
 // roleChanged lets clients in, or sends them to the active instance.
 func (n *node) roleChanged(s cluster.Status, e *engine.Engine) {
+	d := n.instance.directory
 	if s.Role == cluster.Active {
 		n.core.set(e, n.deps(e), "ok", "this instance is active")
+		d.set(true, "")
 		return
 	}
 	n.core.set(nil, nil, string(s.Role), s.Reason)
+	if other := n.config().Cluster.Node(s.Active); other != nil && s.Active != s.Instance && other.Relay != "" {
+		d.set(true, other.Relay)
+		return
+	}
+	d.set(false, "")
 }
 
 // nodesTLS reads what nodes show each other; nil where they only talk on loopback.

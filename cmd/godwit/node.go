@@ -90,7 +90,7 @@ func (n *node) rise() error {
 		return err
 	}
 	if cfg.Cluster.On() {
-		n.instance = &instance{node: n}
+		n.instance = &instance{node: n, directory: newDirectory()}
 	}
 	if err := n.openHTTP(); err != nil {
 		return err

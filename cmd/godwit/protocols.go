@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"time"
 
+	"github.com/godwitmq/godwit/cluster/relay"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/listen"
 	"github.com/godwitmq/godwit/session"
@@ -44,16 +46,30 @@ func (n *node) handlers() map[listen.Protocol]listen.Handler {
 	}
 }
 
+// depsFor waits for the engine that is to serve a connection. nil: there is none, or another instance has served it.
+func (n *node) depsFor(ctx context.Context, conn net.Conn, info listen.Info) *session.Deps {
+	wait := recoveryPatience
+	if in := n.instance; in != nil {
+		wait = n.config().Cluster.Hold // another instance may have it; a client that is held longer believes that the broker hangs
+		if e, _ := n.core.now(); e == nil && in.carrier != nil && !info.Relayed {
+			err := in.carrier.Serve(ctx, conn, info)
+			if !errors.Is(err, relay.ErrHere) {
+				if err != nil {
+					n.log.Info("a client was not brought to the active instance", "remote", info.Remote, "listener", info.Listener, "error", err)
+				}
+				return nil
+			}
+		}
+	}
+	patience, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return n.core.wait(patience)
+}
+
 // handler finds the engine for a connection, waiting if the journal is just being read again, and serves the client.
 func (n *node) handler(protocol string, serve func(context.Context, net.Conn, session.Peer, *session.Deps) error) listen.Handler {
 	return func(ctx context.Context, conn net.Conn, info listen.Info) {
-		wait := recoveryPatience
-		if c := n.config().Cluster; c.On() {
-			wait = c.Hold // another instance may have it; a client that is held longer believes that the broker hangs
-		}
-		patience, cancel := context.WithTimeout(ctx, wait)
-		deps := n.core.wait(patience)
-		cancel()
+		deps := n.depsFor(ctx, conn, info)
 		if deps == nil {
 			return
 		}

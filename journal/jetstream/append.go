@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/godwitmq/godwit/journal"
 	"github.com/godwitmq/godwit/journal/layout"
 )
@@ -46,6 +48,9 @@ func (l *Log) Append(b *journal.Batch, urgent bool) error {
 
 // pushControl and push are called with the lock held.
 func (l *Log) pushControl(c control) {
+	if c.name == "" {
+		c.name = l.opt.Instance
+	}
 	it := item{buf: c.encode(), own: true}
 	if c.kind == controlTrim {
 		it.head = c.head
@@ -278,6 +283,8 @@ func (l *Log) keep() {
 // another writer. Sending again is harmless: a message is stored under its own sequence or not at all.
 func (l *Log) recover() {
 	begun := time.Now()
+	var why error
+	patience := retryAfter
 	for {
 		l.settle()
 		l.mu.Lock()
@@ -288,7 +295,11 @@ func (l *Log) recover() {
 		}
 		oldest := l.inflight[0]
 		l.mu.Unlock()
-		stored, err := l.s.get(l.ctx, oldest.seq)
+		stored, err := l.s.localGet(l.ctx, oldest.seq)
+		if err != nil && l.refused() {
+			// Something stands there that the nearest replica does not have yet. Without a refusal the leader is not asked: there may be none.
+			stored, err = l.s.leaderGet(l.ctx, oldest.seq)
+		}
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -296,11 +307,13 @@ func (l *Log) recover() {
 		answered := oldest.stored
 		same := !answered && err == nil && bytes.Equal(stored, oldest.data)
 		oldest.stored = answered || same
-		why := l.refusal
+		if l.refusal != nil {
+			why = l.refusal
+		}
 		l.mu.Unlock()
 		switch {
 		case answered || same:
-			begun = time.Now()
+			begun, patience = time.Now(), retryAfter
 			continue
 		case err == nil:
 			l.fail(l.judge(oldest, stored))
@@ -311,8 +324,17 @@ func (l *Log) recover() {
 			continue
 		}
 		l.again()
-		l.await(oldest)
+		l.await(oldest, patience)
+		patience = min(2*patience, retryMost)
 	}
+}
+
+// refused says whether the stream has refused a message since that was looked at last.
+func (l *Log) refused() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var refused *server.ApiError
+	return errors.As(l.refusal, &refused)
 }
 
 // again sends all that has no answer once more. While it does, nothing is settled, so that the memory of the batches stays as it is.
@@ -320,6 +342,7 @@ func (l *Log) again() {
 	l.notifying.Lock()
 	defer l.notifying.Unlock()
 	l.mu.Lock()
+	l.refusal = nil
 	var list []*message
 	for _, m := range l.inflight {
 		if !m.stored {
@@ -335,8 +358,8 @@ func (l *Log) again() {
 }
 
 // await waits until a message is stored, or its answer takes too long, or is that it was not taken, for a moment at least.
-func (l *Log) await(m *message) {
-	limit := time.NewTimer(answerWithin)
+func (l *Log) await(m *message, patience time.Duration) {
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	moment := time.After(poll)
 	for {
@@ -351,9 +374,6 @@ func (l *Log) await(m *message) {
 		}
 		l.mu.Lock()
 		stored, refused := m.stored, l.refusal != nil
-		if moment == nil {
-			l.refusal = nil
-		}
 		l.mu.Unlock()
 		if stored || refused && moment == nil {
 			return

@@ -96,7 +96,7 @@ type News int
 const (
 	// Advanced: the log has grown.
 	Advanced News = iota + 1
-	// Silent: all is read, and for Options.Silence nothing came.
+	// Silent: all is read, and for Options.Silence nothing came, although the stream has a leader and so could be written.
 	Silent
 	// Vacant: all is read, and the log has no writer: it is new, its writer has closed it, or handed it over to this instance.
 	Vacant
@@ -122,7 +122,7 @@ type Follower struct {
 	known   uint64        // the stream has this message
 	quiet   time.Duration // for how long nothing has come; a pause of this process does not count
 	polled  time.Time
-	enquiry bool // the stream's leader was asked in this quiet
+	enquiry bool // the stream's leader has said in this quiet that there is nothing more
 	over    bool // Lead has succeeded, or Close was called
 }
 
@@ -176,9 +176,11 @@ func follow(ctx context.Context, node *Node, opt Options, start func(f *Follower
 			return &journal.CorruptError{File: s.name, Sequence: state.LastSeq, Reason: "the stream has lost all its messages"}
 		}
 		f.first, f.known = state.FirstSeq, state.LastSeq
-		if f.head, err = s.findHead(ctx, state.FirstSeq, state.LastSeq); err != nil {
+		last, err := s.lastControl(ctx, state.FirstSeq, state.LastSeq)
+		if err != nil {
 			return err
 		}
+		f.head, f.leader = last.head, last.name
 		f.chain.seq, err = start(f)
 		return err
 	}
@@ -204,37 +206,38 @@ func (s *stream) state(ctx context.Context) (*server.StreamState, error) {
 	}
 }
 
-// findHead looks from the end for a control, each of which names the head.
-func (s *stream) findHead(ctx context.Context, first, last uint64) (journal.Position, error) {
+// lastControl looks from the end for a control, each of which names the head and the writer.
+func (s *stream) lastControl(ctx context.Context, first, last uint64) (found control, err error) {
 	for seq := last; seq >= first; seq-- {
 		data, err := s.find(ctx, seq)
 		if err != nil {
-			return 0, err
+			return found, err
 		}
 		if isPart(data) {
 			var p part
 			if wrong := p.decode(data); wrong != "" {
-				return 0, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
+				return found, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
 			}
 			seq -= min(uint64(p.index), seq-1) // the parts before it have no control either
 			continue
 		}
-		var head journal.Position
-		found := false
+		ok := false
 		wrong, _ := eachBatch(data, func(h *layout.Header, batch []byte, _ layout.Digest) error {
-			if c, ok := decodeControl(batch); ok && h.Flags == layout.FlagControl {
-				head, found = c.head, true
+			if h.Flags == layout.FlagControl {
+				if c, known := decodeControl(batch); known {
+					found, ok = c, true
+				}
 			}
 			return nil
 		})
 		if wrong != "" {
-			return 0, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
+			return found, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
 		}
-		if found {
-			return head, nil
+		if ok {
+			return found, nil
 		}
 	}
-	return 0, &journal.CorruptError{File: s.name, Sequence: first, Reason: fmt.Sprintf("messages %d to %d do not say where the log begins", first, last)}
+	return found, &journal.CorruptError{File: s.name, Sequence: first, Reason: fmt.Sprintf("messages %d to %d do not say where the log begins", first, last)}
 }
 
 // Next gives fn the records that have come, in order, each proved to continue those before. It waits until something has come, for Options.Silence at most, and
@@ -270,7 +273,7 @@ func (f *Follower) Next(ctx context.Context, fn func(journal.Record) error) (New
 		}
 		// A process that was stopped, or a poll that took long, proves nothing about the writer.
 		f.quiet += min(passed, 2*poll)
-		if f.quiet >= f.opt.Silence {
+		if f.quiet >= f.opt.Silence && f.enquiry {
 			return Silent, nil
 		}
 		select {
@@ -294,16 +297,25 @@ func isFinal(err error) bool {
 func (f *Follower) read(ctx context.Context, fn func(journal.Record) error) (n int, err error) {
 	take := func(h *layout.Header, batch []byte) error { return f.take(h, batch, fn) }
 	n, _, err = f.s.advance(ctx, f.fetch, &f.chain, f.index, take, f.opt.Logger)
+	if n > 0 || err != nil {
+		return n, err
+	}
 	// What the nearest replica does not have, or cannot read, the stream's leader may have.
-	doubt := f.quiet >= f.opt.Silence/2 && !f.enquiry
-	if n == 0 && err == nil && (doubt || f.chain.seq <= f.known) {
-		f.enquiry = true
-		short, cancel := context.WithTimeout(ctx, askTimeout/2)
+	if f.chain.seq <= f.known {
+		if err = f.s.takeLeaders(ctx, &f.chain, f.index, take); err == nil {
+			n = 1
+		}
+	} else if f.quiet >= f.opt.Silence/2 && !f.enquiry {
+		short, cancel := context.WithTimeout(ctx, askTimeout/4)
 		defer cancel()
-		if data, gerr := f.s.leaderGet(short, f.chain.seq); gerr == nil {
+		switch data, gerr := f.s.leaderGet(short, f.chain.seq); {
+		case gerr == nil:
 			n, err = 1, f.s.pass(&f.chain, f.index, f.chain.seq, data, take)
-		} else if f.chain.seq <= f.known && errors.Is(gerr, errNoMessage) {
-			err = f.s.missing(ctx, &f.chain)
+		case errors.Is(gerr, errNoMessage):
+			f.enquiry = true
+		default:
+			// While the stream has no leader, no writer can be heard. When it has one again, the writer is given time to come through.
+			f.quiet = -f.opt.Silence / 2
 		}
 	}
 	return n, err
@@ -317,15 +329,8 @@ func (f *Follower) take(h *layout.Header, batch []byte, fn func(journal.Record) 
 			return nil
 		}
 		f.head = max(f.head, c.head)
-		switch c.kind {
-		case controlOpen:
-			f.leader, f.vacant = c.name, false
-		case controlClose:
-			f.vacant = true
-		case controlHandOver:
-			f.vacant = c.name == f.opt.Instance
-			f.leader = c.name
-		}
+		f.leader = c.name
+		f.vacant = c.kind == controlClose || c.kind == controlHandOver && c.name == f.opt.Instance
 		return nil
 	}
 	f.vacant = false

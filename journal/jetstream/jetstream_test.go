@@ -27,5 +27,6 @@ func contract(t *testing.T, node *Node) {
 			opt := options()
 			return func(n journal.Notify) (journal.Log, error) { return Open(patience(t), node, opt, n) }
 		},
+		Large: 5*partSize + 100, // six nodes' worth of writing on one disk
 	})
 }

@@ -104,7 +104,7 @@ type control struct {
 	kind  byte
 	head  journal.Position
 	nonce uint64 // open: makes two openings differ that know no better
-	name  string // open: whose epoch it is; handOver: who is to be next
+	name  string // the writer's instance; handOver: who is to be next
 }
 
 const (

@@ -55,7 +55,7 @@ func (l *Log) idle() bool {
 // yieldLeader moves the stream's leader away from this node, if it is here.
 func (l *Log) yieldLeader() error {
 	srv := l.s.node.server
-	if srv == nil || l.s.replicas == 1 || !srv.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, l.s.name) {
+	if srv == nil || l.s.replicas == 1 || l.s.rescues.Load() > 0 || !srv.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, l.s.name) {
 		return nil
 	}
 	info, err := l.s.info(l.ctx)

@@ -38,17 +38,11 @@ func (s *stream) pass(c *chain, x *index, seq uint64, data []byte, take func(*la
 func (s *stream) advance(ctx context.Context, f *fetcher, c *chain, x *index, take func(*layout.Header, []byte) error, log *slog.Logger) (n int, more uint64, err error) {
 	_, more, err = f.fetch(ctx, c.seq, func(seq uint64, data []byte) error {
 		for c.seq < seq {
-			other, err := s.leaderGet(ctx, c.seq)
-			if errors.Is(err, errNoMessage) {
-				return s.missing(ctx, c)
-			}
-			if err != nil {
+			lost := c.seq
+			if err := s.takeLeaders(ctx, c, x, take); err != nil {
 				return err
 			}
-			log.Warn("a message is missing in a replica of the log; another had it", "stream", s.name, "message", c.seq)
-			if err := s.pass(c, x, c.seq, other, take); err != nil {
-				return err
-			}
+			log.Warn("a message is missing in a replica of the log; another had it", "stream", s.name, "message", lost)
 			n++
 		}
 		err := s.pass(c, x, seq, data, take)
@@ -69,12 +63,19 @@ func (s *stream) advance(ctx context.Context, f *fetcher, c *chain, x *index, ta
 	return n, more, err
 }
 
-// missing is the error for the chain's next message, which is not there although the stream goes on behind it.
-func (s *stream) missing(ctx context.Context, c *chain) error {
-	if state, err := s.state(ctx); err == nil && state.FirstSeq > c.seq {
-		return fmt.Errorf("read stream %s at message %d, its first is %d: %w", s.name, c.seq, state.FirstSeq, journal.ErrTrimmed)
+// takeLeaders takes the chain's next message, which the nearest replica does not give, from the stream's leader, or from whichever replica has it.
+func (s *stream) takeLeaders(ctx context.Context, c *chain, x *index, take func(*layout.Header, []byte) error) error {
+	data, err := s.leaderGet(ctx, c.seq)
+	if errors.Is(err, errNoMessage) {
+		data, err = s.rescue(ctx, c.seq)
 	}
-	return c.corrupt("message %d is missing", c.seq)
+	if errors.Is(err, errNoMessage) {
+		return c.corrupt("message %d is missing", c.seq)
+	}
+	if err != nil {
+		return err
+	}
+	return s.pass(c, x, c.seq, data, take)
 }
 
 // locate returns the message that covers a position: of a batch in parts the last, unless it had to be searched for. For the tail it is the last message.
@@ -197,12 +198,7 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 		}
 		if n == 0 && err == nil {
 			// The nearest replica is behind, or cannot read what it has.
-			var data []byte
-			if data, err = l.s.leaderGet(ctx, c.seq); err == nil {
-				err = l.s.pass(&c, l.index, c.seq, data, take)
-			} else if errors.Is(err, errNoMessage) {
-				err = l.s.missing(ctx, &c)
-			}
+			err = l.s.takeLeaders(ctx, &c, l.index, take)
 		}
 		var owner ownerError
 		switch {
@@ -336,7 +332,7 @@ func (l *Log) load(at journal.Position) (loaded, error) {
 		return loaded{}, err
 	}
 	var first error
-	for _, get := range []func(context.Context, uint64) ([]byte, error){l.s.localGet, l.s.leaderGet} {
+	for _, get := range []func(context.Context, uint64) ([]byte, error){l.s.localGet, l.s.leaderGet, l.s.rescue} {
 		m, err := l.s.loadFrom(l.ctx, seq, at, get)
 		if err == nil {
 			if first != nil && errors.Is(first, journal.ErrCorrupt) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -23,6 +24,8 @@ type stream struct {
 	replicas int
 
 	getSubject, directSubject string
+
+	rescues atomic.Int32 // at work: the leader is not moved meanwhile for other reasons
 }
 
 const (
@@ -209,12 +212,71 @@ func (s *stream) get(ctx context.Context, seq uint64) ([]byte, error) {
 	return data, err
 }
 
+// rescue reads a message that must be there, but that the stream's leader does not have: from the other replicas, each of which is made the leader for it. Errors: errNoMessage if
+// none has it, journal.ErrTrimmed if it was purged meanwhile.
+func (s *stream) rescue(ctx context.Context, seq uint64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*askTimeout)
+	defer cancel()
+	s.rescues.Add(1)
+	defer s.rescues.Add(-1)
+	tried := map[string]bool{}
+	for ctx.Err() == nil {
+		info, err := s.info(ctx)
+		if err != nil {
+			time.Sleep(poll)
+			continue
+		}
+		if seq < info.State.FirstSeq {
+			return nil, fmt.Errorf("read stream %s at message %d, its first is %d: %w", s.name, seq, info.State.FirstSeq, journal.ErrTrimmed)
+		}
+		if info.Cluster == nil {
+			return nil, errNoMessage
+		}
+		if leader := info.Cluster.Leader; !tried[leader] {
+			data, err := s.leaderGet(ctx, seq)
+			if err == nil {
+				return data, nil
+			}
+			if !errors.Is(err, errNoMessage) {
+				time.Sleep(poll)
+				continue
+			}
+			tried[leader] = true
+		}
+		next, left := "", false
+		for _, r := range info.Cluster.Replicas {
+			if !tried[r.Name] {
+				left = true
+				if r.Current && !r.Offline {
+					next = r.Name
+				}
+			}
+		}
+		if !left {
+			return nil, errNoMessage
+		}
+		if next == "" { // one that is away, or not up to date, may have it
+			time.Sleep(poll)
+			continue
+		}
+		if err := s.stepDown(ctx, next); err == nil {
+			s.node.log.Warn("a replica of the log has lost a message; another is asked, and leads the stream for it", "stream", s.name, "message", seq,
+				"replica", info.Cluster.Leader, "asked", next)
+		}
+		time.Sleep(poll)
+	}
+	return nil, fmt.Errorf("no replica that can be asked now has message %d of stream %s: %w", seq, s.name, ctx.Err())
+}
+
 // find reads a message that must be there, and asks until it is answered or ctx ends.
 func (s *stream) find(ctx context.Context, seq uint64) ([]byte, error) {
 	for {
 		data, err := s.get(ctx, seq)
 		if errors.Is(err, errNoMessage) {
-			return nil, &journal.CorruptError{File: s.name, Sequence: seq, Reason: "the message is missing"}
+			if data, err = s.rescue(ctx, seq); errors.Is(err, errNoMessage) {
+				return nil, &journal.CorruptError{File: s.name, Sequence: seq, Reason: "the message is missing"}
+			}
+			return data, err
 		}
 		if err == nil || s.node.conn.IsClosed() {
 			return data, err

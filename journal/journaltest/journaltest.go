@@ -22,6 +22,8 @@ type Engine struct {
 	// OnDisk opens the log on a file system: without goroutines (the log has a method Flush), with segments of about 32 KiB,
 	// and a reserve of 8 KiB, all files in the directory Dir. nil leaves out the tests with faults.
 	OnDisk func(fs vfs.FS, notify journal.Notify) (journal.Log, error)
+	// Large is the size of the largest record that is tried, in bytes. 0 means 40 MiB.
+	Large int
 }
 
 // Run runs the suite.
@@ -505,7 +507,11 @@ func testLargeBatch(t *testing.T, e Engine) {
 	o := newOwner(t)
 	o.open(open)
 	o.mustAppend(100)
-	o.mustAppend(40<<20, 10)
+	large := e.Large
+	if large == 0 {
+		large = 40 << 20
+	}
+	o.mustAppend(large, 10)
 	o.mustAppend(200)
 	o.mustAppend(1<<20, 1<<20, 1<<20)
 	o.flush()
