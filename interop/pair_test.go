@@ -26,7 +26,6 @@ const (
 type pair struct {
 	nodes map[string]*broker // a, b, w
 	apis  map[string]string
-	tlsOf string
 }
 
 // startPair starts the three and waits until one is active and the other stands by.

@@ -63,7 +63,11 @@ func (g *guard) expire() {
 func (g *guard) exceeded() {
 	if g.state.CompareAndSwap(pending, expired) {
 		g.server.stats.RefusedLoginBytes.Add(1)
-		g.note(fmt.Sprintf("no login within %d bytes", g.listener.Limits.LoginBytes))
+		if g.listener.handover != nil && !g.introduced {
+			g.note(fmt.Sprintf("no client named within %d bytes", maxHandoverBytes))
+		} else {
+			g.note(fmt.Sprintf("no login within %d bytes", g.listener.Limits.LoginBytes))
+		}
 		g.conn.Close()
 	}
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // Handler serves one connection, in its own goroutine; when it returns, the connection is closed. conn is a *Conn where
-// there is no TLS, and else has the method ConnectionState of tls.Conn. ctx ends when the server shuts down: then the
+// there is no TLS, and else has the method ConnectionState of tls.Conn, which with info.Relayed is not about the client. ctx ends when the server shuts down: then the
 // handler should say goodbye and return. It must call info.LoggedIn when the client is logged in.
 type Handler func(ctx context.Context, conn net.Conn, info Info)
 

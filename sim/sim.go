@@ -59,7 +59,7 @@ const (
 	bugs
 )
 
-var bugNames = [...]string{"none", "confirm early", "drop place", "forget ack", "forget tx ack", "forget tx message", "forget removal", "no mark", "skip redelivered",
+var bugNames = [...]string{"none", "confirm early", "stale checkpoint", "drop place", "forget ack", "forget tx ack", "forget tx message", "forget removal", "no mark", "skip redelivered",
 	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body", "wrong key", "no copies", "wide ring",
 	"forget moved", "forget pause", "lose group", "beyond limit", "below limit", "wait longer", "forget prepare", "forget outcome", "wide pending", "short memory", "impatient", "patient"}
 

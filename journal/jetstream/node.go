@@ -264,6 +264,7 @@ func checkSync(ctx context.Context, e External) error {
 func connect(address string, opts ...nats.Option) (*nats.Conn, error) {
 	return nats.Connect(address, append([]nats.Option{
 		nats.MaxReconnects(-1),
+		nats.Timeout(startTimeout), // a server that has much to recover takes a while to answer
 		nats.ReconnectWait(50 * time.Millisecond),
 		nats.ReconnectBufSize(-1), // an append that cannot be sent must fail at once, not be sent later
 		nats.RetryOnFailedConnect(false),
