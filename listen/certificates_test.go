@@ -213,7 +213,7 @@ func TestClientCertificates(t *testing.T) {
 			if !tt.admit {
 				client.Handshake() // with TLS 1.3 the client learns only later
 				f.wantClosed(client)
-				f.Close()
+				f.awaitCurrent(0) // the client is told before it is counted
 				if n := f.Stats().RefusedTLS.Load(); n != 1 {
 					t.Errorf("refused = %d, want 1", n)
 				}
