@@ -92,15 +92,18 @@ func TestRing(t *testing.T) {
 	}
 	from := "ring.none"
 	for i, step := range steps {
-		to := "ring." + rand.Text()
+		to, ran := "ring."+rand.Text(), false
 		passed := t.Run(step.name, func(t *testing.T) {
 			program := step.prepare(t)
 			program.run(t, b, run{suite: step.suite, tls: i%2 == 1, env: []string{"INTEROP_FROM=" + from, "INTEROP_TO=" + to}})
+			ran = true
 		})
 		if !passed {
 			t.Fatalf("the ring is broken at %s", step.name)
 		}
-		from = to
+		if ran { // else its runtime is missing here, and the next takes its place
+			from = to
+		}
 	}
 }
 

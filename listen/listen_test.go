@@ -282,7 +282,7 @@ func TestRefusals(t *testing.T) {
 			client := f.dial(f.listen(tt.endpoint))
 			f.write(client, tt.send)
 			f.wantClosed(client)
-			f.Close() // so that all is counted and logged
+			f.awaitCurrent(0) // so that all is counted and logged
 			if n := tt.counter(f.Stats()); n != 1 || f.Stats().Current.Load() != 0 || f.Stats().Handled.Load() != 0 {
 				t.Errorf("counter = %d, current %d, handled %d; want 1, 0, 0", n, f.Stats().Current.Load(), f.Stats().Handled.Load())
 			}

@@ -233,6 +233,9 @@ func TestLimitsOfTheActive(t *testing.T) {
 		if err := s.ended(); !errors.Is(err, ErrRefused) || time.Since(begin) > patience/2 {
 			t.Errorf("Serve = %v after %v, want %v at once", err, time.Since(begin), ErrRefused)
 		}
+		for end := time.Now().Add(patience); a.Stats().Current.Load() != 3 && time.Now().Before(end); <-time.After(time.Millisecond) {
+			// It counts after it has answered.
+		}
 		if n := a.Stats().RefusedAddress.Load(); n != 1 {
 			t.Errorf("refused by address: %d, want 1", n)
 		}
