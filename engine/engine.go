@@ -150,6 +150,9 @@ func start(open func(journal.Notify) (journal.Log, error), opt Options, recover 
 	}
 	e.notFull.L = &e.mu
 	e.held.conns = map[broker.ConnID]*Conn{}
+	if opt.MemoryLimit > 0 { // also while the log is read back
+		debug.SetMemoryLimit(int64(float64(opt.MemoryLimit) * goPart))
+	}
 	log, err := open(journal.Notify{Durable: e.onDurable, Broken: e.fail})
 	if err != nil {
 		return nil, err
@@ -165,7 +168,6 @@ func start(open func(journal.Notify) (journal.Log, error), opt Options, recover 
 		opt.Logger.Error("the journal has messages of a queue or subscription whose name it has lost; they wait in a queue of their own", "queue", d)
 	}
 	if opt.MemoryLimit > 0 {
-		debug.SetMemoryLimit(int64(float64(opt.MemoryLimit) * goPart))
 		go e.watchMemory(opt.MemoryLimit, used)
 	}
 	told := e.restored
