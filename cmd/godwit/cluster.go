@@ -24,6 +24,7 @@ import (
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/journal/jetstream"
 	"github.com/godwitmq/godwit/listen"
+	"github.com/godwitmq/godwit/metrics"
 )
 
 // instance is this node's part in a cluster.
@@ -154,6 +155,31 @@ func (in *instance) Instance() api.Instance {
 		}
 	}
 	return a
+}
+
+// writeMetrics tells of this node's part in the cluster.
+func (in *instance) writeMetrics(e *metrics.Exposition) {
+	member := in.member.Load()
+	if member == nil {
+		return // a witness
+	}
+	s := member.Status()
+	for _, role := range []cluster.Role{cluster.Starting, cluster.Standby, cluster.Active} {
+		is := 0.0
+		if s.Role == role {
+			is = 1
+		}
+		e.One("godwit_instance_"+string(role), metrics.Gauge, "1 while this instance is "+string(role)+".", is)
+	}
+	e.One("godwit_instance_epoch", metrics.Gauge, "Epoch of the log, as far as this instance has read it. It grows with each change of the active instance.", float64(s.Epoch))
+	e.One("godwit_instance_lag", metrics.Gauge, "Entries of the log that this standby had not read when it last looked.", float64(s.Lag))
+	if in.carrier != nil {
+		c := in.carrier.Stats()
+		e.One("godwit_relay_open", metrics.Gauge, "Clients that are carried to the active instance.", float64(c.Current.Load()))
+		e.One("godwit_relay_holding", metrics.Gauge, "Clients that wait for an instance to become active.", float64(c.Holding.Load()))
+		e.One("godwit_relay_carried_total", metrics.Counter, "Clients that were carried to the active instance.", float64(c.Carried.Load()))
+		e.One("godwit_relay_refused_total", metrics.Counter, "Clients for which no instance was active in time, or that the active one refused.", float64(c.Refused.Load()))
+	}
 }
 
 // askTime is for how long another node is waited for.

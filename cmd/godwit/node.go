@@ -440,6 +440,9 @@ func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
 		}
 		e.One("godwit_journal_damaged", metrics.Gauge, "1 when a part of the journal that the start did not read turned out to be damaged.", damaged)
 	}
+	if n.instance != nil {
+		n.instance.writeMetrics(&e)
+	}
 	if n.listeners != nil {
 		writeListenStats(&e, n.listeners.Stats())
 	}
