@@ -57,6 +57,7 @@ func (l *space) used() uint64 { return l.tail - l.head }
 func (b *Broker) Progress(durable uint64, room int64) {
 	l := &b.log
 	l.durable = max(l.durable, durable)
+	l.tail = max(l.tail, durable)
 	for len(l.commits) > 0 && l.commits[0].position != 0 && l.commits[0].position < l.durable {
 		l.committed = l.commits[0].sequence
 		l.commits = l.commits[1:]

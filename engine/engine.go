@@ -393,7 +393,8 @@ func earlier(a, b time.Time) time.Time {
 
 // progress tells the core how far the log is.
 func (e *Engine) progress() {
-	e.core.Progress(e.durable.Load(), e.log.Space().Free)
+	// The log's tail may be further than what was reported: a replicated log grows by its writer's heartbeats, too, and must be cleaned of them.
+	e.core.Progress(max(e.durable.Load(), uint64(e.log.Tail())), e.log.Space().Free)
 }
 
 // step applies one event and sorts what comes of it.
