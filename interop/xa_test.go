@@ -172,6 +172,7 @@ func TestCommitAnswerLost(t *testing.T) {
 		certain := round%2 == 0
 		if certain { // the commit is done, and its answer unread
 			eventually(t, "the commit has no effect", func() bool { return queueSize(t, b, queue) == 2 })
+			makeSafe(t, b) // people see what happens before it is on the disk; clients do not
 		}
 		if round%4 < 2 {
 			b.kill(t)
@@ -193,6 +194,20 @@ func TestCommitAnswerLost(t *testing.T) {
 		c.conn.Close()
 	}
 	t.Logf("%d commits had taken place, %d not", committed, lost)
+}
+
+// makeSafe waits until all that the broker has done so far is on the disk: a persistent message is answered when all before it is.
+func makeSafe(t *testing.T, b *broker) {
+	t.Helper()
+	url := strings.TrimSuffix(b.readyURL, "/readyz") + "/api/v1/queues/safe/send"
+	answer, err := http.Post(url, "application/json", strings.NewReader(`{"messages": [{"text": "x"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if text, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusOK {
+		t.Fatalf("POST %s: %s %s", url, answer.Status, text)
+	}
 }
 
 // queueSize asks the HTTP API how many messages a queue has; 0 if it is not there.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/godwitmq/godwit/broker"
@@ -82,7 +83,7 @@ func (w *world) expectPurge(ev *broker.Purge, effects []broker.Effect) {
 	x := &purging{ref: ev.Ref, keys: map[key]bool{}}
 	for k, p := range w.places {
 		if k.backlog == ev.Destination.String() {
-			x.keys[k] = !p.Dispatched
+			x.keys[k] = p.Ready // one that waits for its redelivery may come back behind where the purge is
 		}
 	}
 	w.purges = append(w.purges, x)
@@ -140,6 +141,8 @@ func (w *world) removeSub(s *sub, d *due) {
 	}
 	s.removed = true
 	d.removed[s.backlog] = true
+	// A new one of that name may be given the same messages of the past, and has not seen them.
+	maps.DeleteFunc(w.shown, func(x shown, _ bool) bool { return x.backlog == s.backlog })
 	w.subs = slices.DeleteFunc(w.subs, func(x *sub) bool { return x == s })
 }
 
