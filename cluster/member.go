@@ -303,9 +303,13 @@ func (m *Member) SwitchOver(ctx context.Context, to string) error {
 		}
 		return ErrNotActive
 	}
+	if other := m.handing; other != "" {
+		m.mu.Unlock()
+		return fmt.Errorf("switch over to %s: a switchover to %s is at work", to, other)
+	}
 	m.handing = to
 	m.mu.Unlock()
-	var given error
+	given := ErrNotActive // if the engine has ended for another reason before
 	err := e.HandOver(func(l journal.Log) error {
 		given = l.(*jetstream.Log).HandOver(ctx, to)
 		return given
@@ -314,6 +318,9 @@ func (m *Member) SwitchOver(ctx context.Context, to string) error {
 		err = given
 	}
 	if err != nil {
+		m.mu.Lock()
+		m.handing = "" // the engine may have ended before it was asked, and nobody else would forget it
+		m.mu.Unlock()
 		return fmt.Errorf("switch over to %s: %w", to, err)
 	}
 	return nil

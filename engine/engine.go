@@ -141,7 +141,7 @@ func Continue(core *broker.Broker, lead func(journal.Notify) (journal.Log, error
 	})
 }
 
-func start(open func(journal.Notify) (journal.Log, error), opt Options, recover func(*Engine) error) (*Engine, error) {
+func start(open func(journal.Notify) (journal.Log, error), opt Options, raise func(*Engine) error) (*Engine, error) {
 	opt.fill()
 	e := &Engine{opt: opt, wake: make(chan struct{}, 1), done: make(chan struct{}), failed: make(chan struct{}), loaders: make(chan struct{}, 2), released: make(chan []*Conn, 16)}
 	e.batchBytes = batchBytes
@@ -158,7 +158,7 @@ func start(open func(journal.Notify) (journal.Log, error), opt Options, recover 
 		return nil, err
 	}
 	e.log = log
-	if err := recover(e); err != nil {
+	if err := raise(e); err != nil {
 		log.Close()
 		return nil, err
 	}

@@ -41,6 +41,9 @@ func (c *cli) clusterInit() *cobra.Command {
 			for _, n := range all {
 				fmt.Fprintf(c.out, "    godwit serve --config %s\n", filepath.Join(dir, n.name+".yaml"))
 			}
+			if !all[0].loopback() {
+				fmt.Fprintf(c.out, "\nOff loopback everybody needs credentials. Make users before, and give each node the same file:\n\n    godwit users add --file %s --group admins NAME\n", filepath.Join(dir, "users"))
+			}
 			fmt.Fprintf(c.out, "\nThen: godwit instances --api %s\n", all[0].api())
 			return nil
 		},
@@ -77,7 +80,13 @@ func parseNodes(specs []string) ([]nodeSpec, error) {
 }
 
 func (n nodeSpec) at(port int) string { return net.JoinHostPort(n.host, fmt.Sprint(port+n.number)) }
-func (n nodeSpec) api() string        { return "http://" + n.at(8161) }
+func (n nodeSpec) api() string        { return "http://" + n.at(apiPort) }
+
+// loopback says whether only its own machine reaches the node.
+func (n nodeSpec) loopback() bool {
+	ip := net.ParseIP(n.host)
+	return n.host == "localhost" || ip != nil && ip.IsLoopback()
+}
 
 // The first ports of what nodes listen on.
 const (
@@ -118,6 +127,9 @@ func writeCluster(dir string, all []nodeSpec) error {
 func (n nodeSpec) config(all []nodeSpec) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "data: %s-data\nhttp:\n  address: %s\n", n.name, n.at(apiPort))
+	if !n.loopback() {
+		b.WriteString("credentials:\n  mode: mandatory\n  usersFile: users\n")
+	}
 	if !n.witness {
 		b.WriteString("listeners:\n")
 		for i, l := range []struct{ protocol, scheme string }{{"stomp", "tcp"}, {"stomp", "tls"}, {"openwire", "tcp"}, {"openwire", "tls"}} {
