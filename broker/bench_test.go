@@ -175,3 +175,20 @@ func testMemoryOfWaiting(t *testing.T, n int, most float64) {
 	}
 	runtime.KeepAlive(x)
 }
+
+// BenchmarkCheckpoint is how long the core stands still for a checkpoint, for each message that is in no pack.
+func BenchmarkCheckpoint(b *testing.B) {
+	const n = 100_000
+	x := newBench(Options{CacheBytes: 1, PackFrom: 1 << 30})
+	x.do(&CreateDestination{Conn: 1, Destination: tq("Q")})
+	for range n {
+		x.do(&Send{Conn: 1, Message: x.message(tq("Q"))})
+	}
+	b.ResetTimer()
+	for range b.N {
+		if x.b.Checkpoint() == nil {
+			b.Fatal("no checkpoint was made")
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/message")
+}

@@ -47,7 +47,7 @@ const checkpointItem = 256 << 10
 var errCheckpoint = errors.New("checkpoint is malformed")
 
 // Checkpoint summarises the log up to its tail. All records must have their positions (Place), so it is called between Steps when nothing waits to be
-// appended; else it returns nil. It takes time in proportion to the messages that are not in packs: about a tenth of a microsecond each.
+// appended; else it returns nil. It takes time in proportion to the messages that are not in packs: about 0.16 microseconds each (BenchmarkCheckpoint).
 func (b *Broker) Checkpoint() *Checkpoint {
 	if b.log.emitted != b.log.placed {
 		return nil
