@@ -3,6 +3,7 @@ package segment
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/godwitmq/godwit/journal"
 	"github.com/godwitmq/godwit/journal/layout"
@@ -128,6 +129,11 @@ func (l *Log) write() {
 		for len(l.pending) == 0 && !l.closing && l.err == nil {
 			l.work.Wait()
 		}
+		// Who is ready to run goes first: what they have to write comes along with this sync, and that is what a sync's processor time is divided by. To let other
+		// processes go first, too (sched_yield), saves twice as much on a quiet machine, and costs milliseconds beside a busy neighbour.
+		l.mu.Unlock()
+		runtime.Gosched()
+		l.mu.Lock()
 		if len(l.pending) == 0 || l.err != nil {
 			l.mu.Unlock()
 			return
