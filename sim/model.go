@@ -291,8 +291,8 @@ func (w *world) compare(d *due, now map[key]*place) {
 		over := old.Expiration != 0 && old.Expiration <= w.now
 		late := over || old.expired
 		if d.gone[k] || d.removed[k.backlog] || d.mayGo[k] {
-			if d.removed[k.backlog] && !old.Ready || d.mayGo[k] && (late || old.doomed) {
-				maybe[old.msg.id]++ // it may have become a dead letter just before its queue went with its connection, or while it was being purged
+			if d.removed[k.backlog] && (late || !old.Ready) || d.mayGo[k] && (late || old.doomed) {
+				maybe[old.msg.id]++ // it may have become a dead letter just before its backlog went with its consumer or connection, or while it was being purged
 			}
 			continue
 		}
