@@ -4,8 +4,8 @@ import "github.com/godwitmq/godwit/message"
 
 // load is a request for bodies that are only in the log.
 type load struct {
-	recalling *subscription // that is new and whose selector must see what its topics keep
-	backlog   *backlog      // whose loading it ends, or nil
+	recalling *recalling
+	backlog   *backlog // whose loading it ends, or nil
 	stored    []*stored
 	browser   *consumer
 	dying     []*entry

@@ -111,7 +111,8 @@ type model struct {
 	late        map[message.ID]bool // came in the step after others were given out: what had waited
 	inLine      []*waitingEvent     // in the order in which they came
 	lastRef     broker.Ref
-	past        map[key]*sent                       //  what may come to a retroactive consumer when its body was read
+	past        map[key]*sent                       // what may come to a retroactive consumer when its body was read
+	newestSent  uint64                              // sequence in the records of messages
 	aborted     map[broker.ConsumerID]broker.ConnID // in the step, for being slow
 	settlements
 }
@@ -233,8 +234,7 @@ func (w *world) written() map[uint64]message.ID {
 		if r.Head[0] != 5 {
 			continue
 		}
-		_, n := binary.Uvarint(r.Head[1:])
-		sequence, _ := binary.Uvarint(r.Head[1+n:])
+		sequence := sequenceOf(r)
 		m, err := message.Decode(slices.Clone(r.Body))
 		if err != nil {
 			w.fail("a record's message cannot be read: %v", err)
@@ -242,6 +242,13 @@ func (w *world) written() map[uint64]message.ID {
 		ids[sequence] = m.ID
 	}
 	return ids
+}
+
+// sequenceOf gives the sequence in a record of a message.
+func sequenceOf(r *broker.Record) uint64 {
+	_, n := binary.Uvarint(r.Head[1:])
+	sequence, _ := binary.Uvarint(r.Head[1+n:])
+	return sequence
 }
 
 // compare finds a reason for every message that came or went.
@@ -264,7 +271,7 @@ func (w *world) compare(d *due, now map[key]*place) {
 	})
 	for _, k := range sorted(w.places) {
 		old, new := w.places[k], now[k]
-		if new != nil {
+		if new != nil && !d.removed[k.backlog] { // a subscription made anew may be given the same of the past
 			if d.gone[k] {
 				w.fail("message %s was settled in %s and is still there", old.msg.id, k.backlog)
 			}
@@ -342,14 +349,15 @@ func (w *world) compare(d *due, now map[key]*place) {
 			postponed = slices.Delete(postponed, i, i+1)
 			continue
 		}
+		if m := w.cameOfPast(k); m != nil {
+			p.msg = m
+			w.checkLogged(p)
+			w.result.Past++
+			continue
+		}
 		if i := slices.IndexFunc(d.arrivals, here); i >= 0 {
 			p.msg = d.arrivals[i].msg
 			d.arrivals = slices.Delete(d.arrivals, i, i+1)
-			continue
-		}
-		if m := w.cameOfPast(k); m != nil {
-			p.msg = m
-			w.result.Past++
 			continue
 		}
 		id := ids[k.sequence]
@@ -565,6 +573,7 @@ func (w *world) recovered(newest uint64) {
 	}
 	w.paused = maps.Clone(base.paused)
 	clear(w.past)
+	w.newestSent = 0
 	w.subs = nil
 	for _, s := range base.subs {
 		kept := *s
