@@ -34,6 +34,14 @@ func (s *subscription) durable() bool                       { return s.lasting }
 func (s *subscription) key() durableKey                     { return durableKey{s.clientID, s.name} }
 func (s *subscription) wants(name message.Destination) bool { return fits(s.parts, name) }
 
+// durable gives the durable subscription whose backlog it is, or nil.
+func (q *backlog) durable() *subscription {
+	if s := q.sub; s != nil && s.lasting {
+		return s
+	}
+	return nil
+}
+
 // consumers are those that share the subscription, or its only one.
 func (s *subscription) consumers() []*attachment { return s.backlog.attached }
 func (s *subscription) active() bool             { return len(s.backlog.attached) > 0 }
@@ -80,6 +88,7 @@ func (b *Broker) subscribeTopics(c *consumer, found []*destination, sel *selecto
 	ev := &c.about
 	s := &subscription{backlog: &backlog{shares: ev.Shared}, parts: c.parts, topic: ev.Destination, selector: sel, selectorText: ev.Selector, noLocal: ev.NoLocal,
 		lasting: ev.Name != "" && !ev.NonDurable, shared: ev.Shared, name: ev.Name}
+	s.backlog.sub = s
 	if s.name != "" {
 		s.clientID = c.conn.about.ClientID
 		known, err := b.known(s)
@@ -167,7 +176,6 @@ func (b *Broker) addSubscription(s *subscription) {
 	}
 	b.nextID++
 	s.backlog.id = b.nextID
-	s.backlog.durable = s
 	b.backlogs[s.backlog.id] = s.backlog
 	b.durables[s.key()] = s
 	b.emitSubscription(s)
