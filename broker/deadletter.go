@@ -93,12 +93,24 @@ func (b *Broker) ruling(e *entry) *destination {
 	if m := e.stored.message; m != nil {
 		return b.ruler(q, m)
 	}
-	for _, d := range s.topics {
-		if d.policy != q.destination.policy || d.dlq != q.destination.dlq || len(d.policy.DeadLetter.Drop) > 0 {
-			return nil
-		}
+	switch {
+	case !b.agreed(s):
+		return nil
+	case len(s.topics) > 0:
+		return s.topics[0]
 	}
 	return q.destination
+}
+
+// agreed says whether all topics of a subscription have the same rules, whichever a message is of.
+func (b *Broker) agreed(s *subscription) bool {
+	if s.agreedBy != b.policies {
+		s.agreedBy = b.policies
+		s.agree = !slices.ContainsFunc(s.topics, func(d *destination) bool {
+			return d.policy != s.topics[0].policy || d.dlq != s.topics[0].dlq || len(d.policy.DeadLetter.Drop) > 0
+		})
+	}
+	return s.agree
 }
 
 // ruler is ruling for a message that is at hand.

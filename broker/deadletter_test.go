@@ -265,11 +265,14 @@ func TestDeadLettersObeyTheirOwnTopic(t *testing.T) {
 		}, expiry: 1000, want: "a.kept:dead.kept a.other:gone a.away:gone a.named:gone a.plain:ActiveMQ.DLQ"},
 	}
 	for name, tt2 := range tests {
-		for _, scarce := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, memory scarce %v", name, scarce), func(t *testing.T) {
+		for _, how := range []string{"", ", memory scarce", ", after the policies came"} {
+			t.Run(name+how, func(t *testing.T) {
 				opt := Options{Policies: policies}
-				if scarce {
+				switch how {
+				case ", memory scarce":
 					opt.CacheBytes = 1
+				case ", after the policies came":
+					opt = Options{CacheBytes: 1}
 				}
 				r := newRig(t, opt)
 				c := r.connect("c", "me")
@@ -284,6 +287,10 @@ func TestDeadLettersObeyTheirOwnTopic(t *testing.T) {
 				}
 				if len(got) != len(topics) {
 					t.Fatalf("got %d messages, want %d", len(got), len(topics))
+				}
+				if how == ", after the policies came" {
+					r.opt.Policies = policies
+					r.do(&Configure{Policies: policies})
 				}
 				tt2.end(r, c, got)
 				if n := len(r.b.loads); n > 0 {

@@ -28,6 +28,8 @@ type subscription struct {
 	name         string // of a durable or shared one
 	policy       *Policy
 	idleSince    int64 // ms since 1970: when a durable one lost its last consumer, or the broker started
+	agree        bool  // whether the topics have the same rules for dead letters and redeliveries, if that is known:
+	agreedBy     *Policies
 }
 
 func (s *subscription) durable() bool                       { return s.lasting }
@@ -49,6 +51,7 @@ func (s *subscription) active() bool             { return len(s.backlog.attached
 // join makes s a subscription of the topic.
 func (s *subscription) join(d *destination) {
 	if !slices.Contains(d.subscriptions, s) {
+		s.agreedBy = nil
 		d.subscriptions = append(d.subscriptions, s)
 		s.topics = append(s.topics, d)
 		d.consumers += len(s.consumers())
@@ -57,6 +60,7 @@ func (s *subscription) join(d *destination) {
 
 // leave undoes join.
 func (s *subscription) leave(d *destination) {
+	s.agreedBy = nil
 	d.subscriptions = slices.DeleteFunc(d.subscriptions, func(x *subscription) bool { return x == s })
 	s.topics = slices.DeleteFunc(s.topics, func(x *destination) bool { return x == d })
 	d.consumers -= len(s.consumers())
