@@ -256,11 +256,14 @@ func (w *world) compare(d *due, now map[key]*place) {
 	dead := map[message.ID]int{}
 	moved := map[message.ID]int{} // by sweeps
 	maybe := map[message.ID]int{} // late and refused at once: which of the two came first says whether it is dropped
+	// What comes after its time goes on at once, or waits for its body or for room in the dead-letter queue.
+	var postponed []arrival
 	for _, x := range d.replaced {
 		maybe[x.id]++ // if its time was over
+		if x.expiration != 0 && x.expiration <= w.now {
+			postponed = append(postponed, arrival{backlog: lastValues, msg: x})
+		}
 	}
-	// What comes after its time goes on at once, or waits for room in the dead-letter queue.
-	var postponed []arrival
 	d.arrivals = slices.DeleteFunc(d.arrivals, func(a arrival) bool {
 		late := a.msg.expiration != 0 && a.msg.expiration <= w.now
 		if late && a.backlog != deadLetters && !w.opt.Policies.Default.DeadLetter.DropExpired && (a.msg.persistent || w.opt.Policies.Default.DeadLetter.KeepNonPersistent) {
@@ -345,7 +348,11 @@ func (w *world) compare(d *due, now map[key]*place) {
 		}
 		if i := slices.IndexFunc(postponed, here); i >= 0 && !p.Ready && !p.Dispatched {
 			p.msg = postponed[i].msg
-			dead[p.msg.id]--
+			if id := p.msg.id; dead[id] > 0 {
+				dead[id]--
+			} else {
+				maybe[id]--
+			}
 			postponed = slices.Delete(postponed, i, i+1)
 			continue
 		}
