@@ -108,8 +108,8 @@ func (a *audit) backlog(q *backlog, name string) {
 	b := a.b
 	a.backlogs = append(a.backlogs, q)
 	shown := name
-	if q.durable != nil {
-		shown = "subscription " + q.durable.clientID + "/" + q.durable.name
+	if q.durable() != nil {
+		shown = "subscription " + q.durable().clientID + "/" + q.durable().name
 	} else if q.destination.queue != q && len(q.attached) > 0 {
 		c := q.attached[0].consumer
 		if s := c.subscription; s.shared {

@@ -99,7 +99,7 @@ type backlog struct {
 	id          uint64 // in the log; 0: nothing of it is logged
 	home        uint64 // position of the record that made it
 	destination *destination
-	durable     *subscription // whose backlog it is, if of a durable subscription
+	sub         *subscription // whose backlog it is; nil: a queue's, or what a topic keeps
 	lists       [10]entryList
 	mask        uint16 // bit p is set if lists[p] is not empty
 	ready       int    // entries in lists

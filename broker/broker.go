@@ -341,8 +341,8 @@ func (b *Broker) touch(q *backlog) {
 func (b *Broker) stop() {
 	waits := map[*backlog]bool{}
 	for _, l := range b.loads {
-		for _, e := range l.dying {
-			waits[e.backlog] = waits[e.backlog] || e.state == dying
+		if e := l.dying; e != nil && e.state == dying {
+			waits[e.backlog] = true
 		}
 	}
 	for _, id := range sortedKeys(b.backlogs) {

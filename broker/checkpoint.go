@@ -126,8 +126,8 @@ func (w *checkpointer) definitions() {
 		switch {
 		case q == b.schedule.backlog:
 			w.record(q.home, b.writeID(recordJobs, q.id))
-		case q.durable != nil:
-			w.record(q.home, b.writeSubscription(q.durable))
+		case q.durable() != nil:
+			w.record(q.home, b.writeSubscription(q.durable()))
 		case q.recent != nil:
 			w.record(q.home, b.writeRetained(q))
 		default:

@@ -432,11 +432,17 @@ func (b *Broker) giveBack(entries []*entry) {
 	for i := len(entries) - 1; i >= 0; i-- {
 		e := entries[i]
 		q := e.backlog
+		limit, rules := b.redeliveryLimit(e)
+		exceeds := limit > 0 && int(e.redeliveries) > limit
+		if exceeds && rules == nil {
+			b.judgeLater(e, func() { b.giveBack([]*entry{e}) })
+			continue
+		}
 		if e.redeliveries > 0 && q.id != 0 && e.stored.flags&logged != 0 {
 			raised = append(raised, e)
 		}
-		if limit := b.policy(q).Redelivery.Maximum; limit > 0 && int(e.redeliveries) > limit && !b.isDeadLetterQueue(q) {
-			b.exhausted(e, fmt.Sprintf("Delivery[%d] exceeds redelivery policy limit: %d", e.redeliveries, limit))
+		if exceeds {
+			b.exhausted(e, rules, fmt.Sprintf("Delivery[%d] exceeds redelivery policy limit: %d", e.redeliveries, limit))
 			continue
 		}
 		if near != nil && near.backlog != q {

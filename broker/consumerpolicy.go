@@ -195,7 +195,7 @@ func (q *backlog) rearrange() {
 func (b *Broker) allSubscriptions() []*subscription {
 	var all []*subscription
 	for _, id := range sortedKeys(b.backlogs) {
-		if s := b.backlogs[id].durable; s != nil {
+		if s := b.backlogs[id].durable(); s != nil {
 			all = append(all, s)
 		}
 	}

@@ -49,8 +49,8 @@ func (p *DeadLetterPolicy) name(q *backlog, m *message.Message) message.Destinat
 	kind, name := message.Queue, ""
 	if m.Destination.Kind.IsTopic() {
 		name = in.TopicPrefix + m.Destination.Name
-		if in.PerSubscription && q.durable != nil {
-			name += "." + q.durable.clientID + ":" + q.durable.name
+		if in.PerSubscription && q.durable() != nil {
+			name += "." + q.durable().clientID + ":" + q.durable().name
 		}
 		name += in.TopicSuffix
 		if in.TopicForTopics {
@@ -82,21 +82,62 @@ func (p *Policies) isDeadLetters(d message.Destination) bool {
 	return p.Default.DeadLetter.makes(d) || slices.ContainsFunc(p.Destinations, func(x Policy) bool { return x.DeadLetter.makes(d) })
 }
 
-func (b *Broker) isDeadLetterQueue(q *backlog) bool {
-	return q.destination != nil && q.destination.dlq
+// ruling gives the destination whose rules for dead letters and redeliveries an entry obeys: in a subscription to several topics that of its message. It is nil
+// where that cannot be told without the body, which is not in memory.
+func (b *Broker) ruling(e *entry) *destination {
+	q := e.backlog
+	s := q.sub
+	if s == nil || len(s.parts) == 1 && !s.parts[0].IsPattern() {
+		return q.destination
+	}
+	if m := e.stored.message; m != nil {
+		return b.ruler(q, m)
+	}
+	switch {
+	case !b.agreed(s):
+		return nil
+	case len(s.topics) > 0:
+		return s.topics[0]
+	}
+	return q.destination
 }
 
-// unburied says whether the entry is of those that are dropped rather than kept as dead letters.
-func (b *Broker) unburied(e *entry) bool {
-	p := &b.policy(e.backlog).DeadLetter
-	if p.Discard || e.stored.flags&persistent == 0 && !p.KeepNonPersistent {
-		return true
+// agreed says whether all topics of a subscription have the same rules, whichever a message is of.
+func (b *Broker) agreed(s *subscription) bool {
+	if s.agreedBy != b.policies {
+		s.agreedBy = b.policies
+		s.agree = !slices.ContainsFunc(s.topics, func(d *destination) bool {
+			return d.policy != s.topics[0].policy || d.dlq != s.topics[0].dlq || len(d.policy.DeadLetter.Drop) > 0
+		})
 	}
-	if len(p.Drop) == 0 || e.backlog.destination == nil {
-		return false
+	return s.agree
+}
+
+// ruler is ruling for a message that is at hand.
+func (b *Broker) ruler(q *backlog, m *message.Message) *destination {
+	if q.sub == nil {
+		return q.destination
 	}
-	name := e.backlog.destination.name.Name
-	return slices.ContainsFunc(p.Drop, func(x *regexp.Regexp) bool { return x.MatchString(name) })
+	if d := b.destinations[m.Destination]; d != nil {
+		return d
+	}
+	return &destination{name: m.Destination, policy: b.policyOf(m.Destination), dlq: b.policies.isDeadLetters(m.Destination)} // it was removed meanwhile
+}
+
+// judgeLater keeps an entry out of the consumers' sight until its body, which says what becomes of it, has been read.
+func (b *Broker) judgeLater(e *entry, judge func()) {
+	if e.state == ready {
+		e.backlog.remove(e)
+	}
+	b.clearEntryTimer(e)
+	e.state = dying
+	b.ask(&load{stored: []*stored{e.stored}, dying: e, judge: judge})
+}
+
+// unburied says whether the entry is of those that are dropped rather than kept as dead letters, by the rules of d.
+func (e *entry) unburied(d *destination) bool {
+	p := &d.policy.DeadLetter
+	return p.Discard || e.stored.flags&persistent == 0 && !p.KeepNonPersistent || slices.ContainsFunc(p.Drop, func(x *regexp.Regexp) bool { return x.MatchString(d.name.Name) })
 }
 
 // expire ends an entry whose time is over: into the dead-letter queue or away, by policy.
@@ -106,14 +147,19 @@ func (b *Broker) expire(e *entry) {
 		b.settle(e)
 		return
 	}
-	away := b.policy(q).DeadLetter.DropExpired || b.isDeadLetterQueue(q) || b.unburied(e)
+	d := b.ruling(e)
+	if d == nil {
+		b.judgeLater(e, func() { b.expire(e) })
+		return
+	}
+	away := d.policy.DeadLetter.DropExpired || d.dlq || e.unburied(d)
 	if !away && !b.log.roomFor(int64(e.stored.size)) {
 		b.postpone(e)
 		return
 	}
 	q.expired++
-	if q.destination != nil && q.destination.queue == nil {
-		q.destination.expired++
+	if d.queue == nil {
+		d.expired++
 	}
 	if away {
 		b.adviseExpired(e)
@@ -144,45 +190,41 @@ func (b *Broker) postpone(e *entry) {
 // bury moves an entry to the dead-letter queue, in one batch with its settlement. What is in that queue already
 // stays there: a dead letter is never lost for being refused again.
 func (b *Broker) bury(e *entry, cause string) {
-	if b.isDeadLetterQueue(e.backlog) {
+	rules := b.ruling(e)
+	switch {
+	case rules == nil:
+		b.judgeLater(e, func() { b.bury(e, cause) })
+		return
+	case rules.dlq:
 		e.raise()
 		b.returnEntry(e, nil)
 		if e.backlog.id != 0 && e.stored.flags&logged != 0 {
 			b.emitRedelivered(e.backlog, []*entry{e})
 		}
 		return
-	}
-	if b.unburied(e) {
+	case e.unburied(rules):
 		b.settle(e)
 		return
-	}
-	if !b.log.roomFor(int64(e.stored.size)) {
+	case !b.log.roomFor(int64(e.stored.size)):
 		b.postpone(e)
 		return
-	}
-	m := e.stored.message
-	if m == nil {
-		if e.state == ready {
-			e.backlog.remove(e)
-		}
-		b.clearEntryTimer(e)
-		e.state = dying
-		b.ask(&load{stored: []*stored{e.stored}, dying: []*entry{e}, causes: []string{cause}})
+	case e.stored.message == nil:
+		b.judgeLater(e, func() { b.bury(e, cause) })
 		return
 	}
-	p := &b.policy(e.backlog).DeadLetter
-	m = e.backlog.seen(m)
+	p := &rules.policy.DeadLetter
+	m := e.backlog.seen(e.stored.message)
 	name := p.name(e.backlog, m)
 	d := b.destinations[name]
 	if d == nil {
 		d = b.create(name, nil)
 	}
 	e.backlog.deadLetters++
-	if e.backlog.destination != nil && e.backlog.destination.queue == nil {
-		e.backlog.destination.deadLetters++
+	if rules.queue == nil {
+		rules.deadLetters++
 	}
 	death := message.Death{Cause: cause, Redeliveries: int(e.redeliveries), At: b.now}
-	if s := e.backlog.durable; s != nil {
+	if s := e.backlog.durable(); s != nil {
 		death.Subscription = s.clientID + "/" + s.name
 	}
 	dead := m.DeadLetter(name, death)

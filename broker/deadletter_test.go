@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"testing"
@@ -210,5 +211,112 @@ func TestExpiryPolicy(t *testing.T) {
 				r.do(&Unsubscribe{Conn: c, Consumer: 1})
 			}
 		})
+	}
+}
+
+// A subscription to several topics treats each message as the policy of its own topic says, wherever its body is.
+func TestDeadLettersObeyTheirOwnTopic(t *testing.T) {
+	policies := Policies{Destinations: []Policy{
+		{Destination: tt("a.kept"), DeadLetter: DeadLetterPolicy{Queue: "dead.kept"}},
+		{Destination: tt("a.other"), DeadLetter: DeadLetterPolicy{Queue: "dead.other", DropExpired: true}, Redelivery: RedeliveryPolicy{Maximum: 1}},
+		{Destination: tt("a.away"), DeadLetter: DeadLetterPolicy{Discard: true}, Redelivery: RedeliveryPolicy{Maximum: 2, Drop: true}},
+		{Destination: tt("a.named"), DeadLetter: DeadLetterPolicy{Drop: []*regexp.Regexp{regexp.MustCompile(`^a\.named$`)}}},
+	}}
+	topics := []string{"a.kept", "a.other", "a.away", "a.named", "a.plain"}
+	// What each topic's message has come to.
+	tests := map[string]struct {
+		end    func(r *rig, c ConnID, got []Effect)
+		expiry int64
+		want   string
+	}{
+		"refused": {end: func(r *rig, c ConnID, got []Effect) {
+			for _, x := range got {
+				r.ack(c, 1, Poison, x, because("no"))
+			}
+		}, want: "a.kept:dead.kept a.other:waits+1 a.away:waits+1 a.named:gone a.plain:ActiveMQ.DLQ"},
+		"refused again": {end: func(r *rig, c ConnID, got []Effect) {
+			for _, x := range got {
+				for range 2 {
+					if again := deliveries(r.ack(c, 1, Poison, x, because("no")), c, 1); len(again) > 0 {
+						x = again[0]
+						continue
+					}
+					break
+				}
+			}
+		}, want: "a.kept:dead.kept a.other:dead.other a.away:waits+2 a.named:gone a.plain:ActiveMQ.DLQ"},
+		"given back": {end: func(r *rig, c ConnID, got []Effect) {
+			for range 2 {
+				r.do(&Unsubscribe{Conn: c, Consumer: 1, LastDelivered: Unknown})
+				r.consume(c, 1, tt("a.>"), 99, durable("s"))
+			}
+			r.do(&Unsubscribe{Conn: c, Consumer: 1, LastDelivered: Unknown})
+		}, want: "a.kept:waits+3 a.other:dead.other a.away:gone a.named:waits+3 a.plain:waits+3"},
+		"expired while they wait": {end: func(r *rig, c ConnID, got []Effect) {
+			r.do(&Unsubscribe{Conn: c, Consumer: 1, LastDelivered: 0})
+			r.now += 2000
+			r.do(Tick{})
+		}, expiry: 1000, want: "a.kept:dead.kept a.other:gone a.away:gone a.named:gone a.plain:ActiveMQ.DLQ"},
+		"expired at the consumer": {end: func(r *rig, c ConnID, got []Effect) {
+			r.now += 2000
+			for _, x := range got {
+				r.ack(c, 1, Expired, x)
+			}
+		}, expiry: 1000, want: "a.kept:dead.kept a.other:gone a.away:gone a.named:gone a.plain:ActiveMQ.DLQ"},
+	}
+	for name, tt2 := range tests {
+		for _, how := range []string{"", ", memory scarce", ", after the policies came"} {
+			t.Run(name+how, func(t *testing.T) {
+				opt := Options{Policies: policies}
+				switch how {
+				case ", memory scarce":
+					opt.CacheBytes = 1
+				case ", after the policies came":
+					opt = Options{CacheBytes: 1}
+				}
+				r := newRig(t, opt)
+				c := r.connect("c", "me")
+				r.consume(c, 1, tt("a.>"), 99, durable("s"))
+				var got []Effect
+				for _, topic := range topics {
+					m := r.msg(tt(topic), topic)
+					if tt2.expiry != 0 {
+						m = r.msg(tt(topic), topic, expires(r.now+tt2.expiry))
+					}
+					got = append(got, deliveries(r.send(c, m), c, 1)...)
+				}
+				if len(got) != len(topics) {
+					t.Fatalf("got %d messages, want %d", len(got), len(topics))
+				}
+				if how == ", after the policies came" {
+					r.opt.Policies = policies
+					r.do(&Configure{Policies: policies})
+				}
+				tt2.end(r, c, got)
+				if n := len(r.b.loads); n > 0 {
+					t.Errorf("%d loads are never answered", n)
+				}
+				at := map[string]string{}
+				for _, q := range []string{"dead.kept", "dead.other", "ActiveMQ.DLQ"} {
+					for _, x := range deliveries(r.consume(c, 9, tq(q), 99), c, 9) {
+						at[string(x.Message.Content)] += q
+					}
+					r.do(&Unsubscribe{Conn: c, Consumer: 9, LastDelivered: 0})
+				}
+				r.do(&Unsubscribe{Conn: c, Consumer: 1, LastDelivered: 0})
+				r.crash()
+				c = r.connect("c", "me")
+				for _, x := range deliveries(r.consume(c, 1, tt("a.>"), 99, durable("s")), c, 1) {
+					at[string(x.Message.Content)] += fmt.Sprintf("waits+%d", x.Redeliveries)
+				}
+				s := ""
+				for _, topic := range topics {
+					s += " " + topic + ":" + cmp.Or(at[topic], "gone")
+				}
+				if s[1:] != tt2.want {
+					t.Errorf("got %s, want %s", s[1:], tt2.want)
+				}
+			})
+		}
 	}
 }

@@ -344,10 +344,8 @@ func (b *Broker) entriesElsewhere(entries []*entry, q *backlog) []*entry {
 	}
 	slices.SortFunc(entries[n:], func(x, y *entry) int { return cmp.Compare(x.stored.sequence, y.stored.sequence) })
 	for _, token := range sortedKeys(b.loads) {
-		for _, e := range b.loads[token].dying {
-			if e.backlog == q && e.state == dying {
-				entries = append(entries, e)
-			}
+		if e := b.loads[token].dying; e != nil && e.backlog == q && e.state == dying {
+			entries = append(entries, e)
 		}
 	}
 	return entries

@@ -4,12 +4,12 @@ import "github.com/godwitmq/godwit/message"
 
 // load is a request for bodies that are only in the log.
 type load struct {
-	recalling *subscription // that is new and whose selector must see what its topics keep
-	backlog   *backlog      // whose loading it ends, or nil
+	recalling *recalling
+	backlog   *backlog // whose loading it ends, or nil
 	stored    []*stored
 	browser   *consumer
-	dying     []*entry
-	causes    []string
+	dying     *entry // that judge decides about, or nil
+	judge     func()
 	moving    bool
 	late      []lateAdvisory // of stored, what they are wanted for
 	sweep     *sweep
@@ -105,9 +105,10 @@ func (b *Broker) loaded(ev *Loaded) {
 	case l.sweep != nil:
 		b.sweepLoaded(l)
 	case l.dying != nil:
-		for i, e := range l.dying {
-			if e.state == dying {
-				b.bury(e, l.causes[i]) // asks again if the message has moved in the log meanwhile
+		if l.dying.state == dying {
+			l.judge() // asks again if the message has moved in the log meanwhile
+			if l.dying.state != gone {
+				b.uncacheIfCrowded(l.dying.stored)
 			}
 		}
 	default:

@@ -47,7 +47,7 @@ func (b *Broker) patrol() {
 		}
 	}
 	for _, id := range sortedKeys(b.backlogs) {
-		if s := b.backlogs[id].durable; s != nil {
+		if s := b.backlogs[id].durable(); s != nil {
 			b.watchOffline(s)
 		}
 	}

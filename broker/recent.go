@@ -192,43 +192,99 @@ func (b *Broker) ageRecent() {
 	}
 }
 
-// recall gives a new subscription what its topics keep.
+// recalling is a subscription that is being given what its topics keep.
+type recalling struct {
+	subscription *subscription
+	rest         []*stored  // whose bodies must be read
+	pinned       []*backlog // in which these are
+	near         *entry     // the last that was put among others
+}
+
+// recall gives a new subscription what its topics keep: at once, or when the bodies have been read that are wanted for it.
 func (b *Broker) recall(s *subscription) {
+	r := &recalling{subscription: s}
 	var kept []*entry
 	for _, d := range s.topics {
-		if r := d.recent; r != nil {
-			if r.kind == RecoverTime {
-				b.age(r)
+		if x := d.recent; x != nil {
+			if x.kind == RecoverTime {
+				b.age(x)
 			}
-			for e := r.backlog.following(nil); e != nil; e = r.backlog.following(e) {
+			for e := x.backlog.following(nil); e != nil; e = x.backlog.following(e) {
 				kept = append(kept, e)
 			}
+			x.backlog.pins++
+			r.pinned = append(r.pinned, x.backlog)
 		}
 	}
 	slices.SortFunc(kept, func(x, y *entry) int { return cmp.Compare(x.stored.sequence, y.stored.sequence) })
-	l := &load{recalling: s}
 	for _, e := range kept {
-		switch m := e.stored.message; {
-		case m == nil && s.selector != nil:
-			l.stored = append(l.stored, e.stored)
-		case m == nil || s.takes(m, nil):
-			b.recallEntry(s, e.stored)
+		switch m := e.stored; {
+		case m.message == nil && s.mustRead(m):
+			r.rest = append(r.rest, m)
+		case m.message == nil || s.takes(m.message, nil):
+			b.recallEntry(r, m)
 		}
 	}
-	if len(l.stored) > 0 {
-		b.ask(l)
-	}
+	b.recallMore(r)
 }
 
-// recallEntry puts a message that a topic kept in a subscription.
-func (b *Broker) recallEntry(s *subscription, m *stored) {
+// mustRead says whether the body of a message of the past is wanted: for the selector, for the message's group, or for a record of its own.
+func (s *subscription) mustRead(m *stored) bool {
+	return s.selector != nil || s.shared || s.durable() && m.flags&persistent != 0
+}
+
+// recallMore asks for the next bodies, or ends it.
+func (b *Broker) recallMore(r *recalling) {
+	l := &load{recalling: r}
+	size, n := 0, 0
+	for ; n < len(r.rest) && len(l.stored) < loadMessages && size < loadBytes; n++ {
+		if m := r.rest[n]; m.first != nil {
+			l.stored = append(l.stored, m)
+			size += int(m.size)
+		}
+	}
+	if r.rest = r.rest[n:]; len(l.stored) > 0 {
+		b.ask(l)
+		return
+	}
+	for _, q := range r.pinned {
+		q.pins--
+		b.walked(q)
+	}
+	b.walked(r.subscription.backlog)
+}
+
+// recallEntry puts a message that a topic kept in a subscription. What the log says of that message does not name the subscription; so a durable one gets
+// a copy with a record of its own, if the message is one that survives a crash. If the log has no room for it, it gets none.
+func (b *Broker) recallEntry(r *recalling, m *stored) {
 	if m.expiration != 0 && m.expiration <= b.now {
 		return
 	}
-	q := s.backlog
-	e := &entry{stored: m, backlog: q, sibling: m.first}
-	m.first = e
-	q.insert(e, nil)
+	q := r.subscription.backlog
+	var e *entry
+	if q.id != 0 && m.flags&persistent != 0 {
+		if !b.log.roomFor(int64(m.size)) {
+			return
+		}
+		body := m.message
+		m = b.store(body, []*backlog{q}, m.sequence)
+		m.flags |= logged
+		b.log.room -= int64(len(b.emitMessage(m, body, false, []*backlog{q}).Body))
+		b.hold(m)
+		b.fresh = append(b.fresh, m)
+		e = m.first
+	} else {
+		e = &entry{stored: m, backlog: q, sibling: m.first}
+		m.first = e
+	}
+	if q.shares && m.message.GroupID != "" {
+		q.joinGroup(e, m.message.GroupID)
+	}
+	if r.near != nil && r.near.state != ready {
+		r.near = nil
+	}
+	q.insert(e, r.near)
+	r.near = e
 	q.size++
 	q.bytes += int64(m.size)
 	q.enqueued++
@@ -236,18 +292,23 @@ func (b *Broker) recallEntry(s *subscription, m *stored) {
 	b.touch(q)
 }
 
-// recalled goes on when the bodies have come that a selector must see.
+// recalled goes on when bodies have come.
 func (b *Broker) recalled(l *load) {
-	s := l.recalling
+	r := l.recalling
+	s := r.subscription
 	for _, m := range l.stored {
 		if m.message == nil || m.first == nil {
 			continue
 		}
 		if !s.backlog.removed && s.takes(m.message, nil) {
-			b.recallEntry(s, m)
+			b.recallEntry(r, m)
 		}
 		if m.inLog() && b.crowded(m) {
 			b.uncache(m)
 		}
 	}
+	if s.backlog.removed {
+		r.rest = nil
+	}
+	b.recallMore(r)
 }

@@ -80,6 +80,113 @@ func TestRetroactive(t *testing.T) {
 	}
 }
 
+// What a durable subscription was given of the past survives a crash, as all that is in it does.
+func TestRetroactiveDurableSurvives(t *testing.T) {
+	tests := map[string]struct {
+		change func(*Subscribe)
+		want   string
+	}{
+		"durable":  {change: both(retroactive, durable("s")), want: "0 1 2 3 4 5"},
+		"selector": {change: both(retroactive, both(durable("s"), selectedBy("odd = TRUE"))), want: "1 3 5"},
+		"shared":   {change: both(retroactive, sharedDurable("s")), want: "0 1 2 3 4 5"},
+		"pattern":  {change: both(retroactive, both(durable("s"), func(s *Subscribe) { s.Destination = tt("*") })), want: "0 1 2 3 4 5"},
+	}
+	for name, tt2 := range tests {
+		for _, logged := range []bool{false, true} {
+			for _, scarce := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, in the log %v, memory scarce %v", name, logged, scarce), func(t *testing.T) {
+					opt := Options{SegmentBytes: 16 << 10, Policies: Policies{Destinations: []Policy{{Destination: tt("T"), Subscribers: SubscriberPolicy{Recovery: RecoverCount}}}}}
+					if scarce {
+						opt.CacheBytes, opt.MemoryBytes = 1, 1
+					}
+					r := newRig(t, opt)
+					c, other := r.connect("c", "me"), r.connect("other", "you")
+					if logged { // for another one, which has them in its turn
+						r.consume(other, 1, tt("T"), 0, durable("o"))
+					}
+					for i := range 6 {
+						r.send(other, r.msg(tt("T"), fmt.Sprint(i), prop("odd", i%2 == 1), func(m *message.Message) { m.GroupID = "g" }))
+					}
+					r.send(other, r.msg(tt("T"), "transient", transient, prop("odd", true)))
+					r.consume(c, 5, tt("T"), 0, tt2.change)
+					r.do(&Disconnect{Conn: c})
+					r.crash()
+					c = r.connect("c", "me")
+					got := r.want(r.consume(c, 5, tt("T"), 99, tt2.change), tt2.want)
+					r.ack(c, 5, Consumed, got[0])
+					for range 300 { // until the log's head has passed them
+						r.churn(c)
+					}
+					if r.head == 0 {
+						t.Error("the log was not trimmed")
+					}
+					r.crash()
+					c, other = r.connect("c", "me"), r.connect("other", "you")
+					var again []string
+					for _, x := range strings.Fields(tt2.want)[1:] {
+						again = append(again, x+"+1")
+					}
+					r.want(r.consume(c, 5, tt("T"), 99, tt2.change), strings.Join(again, " "))
+					if logged {
+						r.want(r.consume(other, 1, tt("T"), 99, durable("o")), "0 1 2 3 4 5")
+					}
+				})
+			}
+		}
+	}
+}
+
+// Bodies are read in pieces; what comes meanwhile stands behind them, and nothing is lost when the backlogs are so long that they are packed.
+func TestRecallInPieces(t *testing.T) {
+	const count = 3*loadMessages + 10
+	policy := SubscriberPolicy{Recovery: RecoverCount, RecoveryCount: count}
+	r := newRig(t, Options{CacheBytes: 1, MemoryBytes: 1, PackFrom: 64, Policies: Policies{Destinations: []Policy{{Destination: tt("T"), Subscribers: policy}}}})
+	c := r.connect("c", "me")
+	for i := range count {
+		r.send(c, r.msg(tt("T"), fmt.Sprint(i)))
+	}
+	r.lazy = true
+	r.consume(c, 1, tt("T"), 0, both(retroactive, durable("s")))
+	pieces := 0
+	for len(r.loads) > 0 {
+		l := r.loads[0]
+		r.loads = r.loads[1:]
+		if n := len(l.Positions); n > loadMessages {
+			t.Errorf("a load brings %d messages, at most %d may", n, loadMessages)
+		}
+		if pieces++; pieces == 2 {
+			r.send(c, r.msg(tt("T"), "meanwhile"))
+		}
+		r.do(r.bring(l))
+	}
+	r.lazy = false
+	if pieces != 4 {
+		t.Errorf("there were %d loads, want 4", pieces)
+	}
+	r.crash()
+	c = r.connect("c", "me")
+	got := deliveries(r.consume(c, 1, tt("T"), 2*count, durable("s")), c, 1)
+	if len(got) != count+1 {
+		t.Fatalf("got %d messages, want %d", len(got), count+1)
+	}
+	for i, x := range got[:count] {
+		if string(x.Message.Content) != fmt.Sprint(i) {
+			t.Fatalf("message %d is %s", i, x.Message.Content)
+		}
+	}
+	r.want(got[count:], "meanwhile")
+}
+
+// A log without room takes nothing of the past.
+func TestRecallWithoutRoom(t *testing.T) {
+	r := newRig(t, Options{Policies: Policies{Destinations: []Policy{{Destination: tt("T"), Subscribers: SubscriberPolicy{Recovery: RecoverLast}}}}})
+	c := r.connect("c", "me")
+	r.send(c, r.msg(tt("T"), "old"))
+	r.room = 0
+	r.want(r.consume(c, 1, tt("T"), 9, both(retroactive, durable("s"))), "")
+	r.want(r.consume(c, 2, tt("T"), 9, retroactive), "old")
+}
+
 func retain(on bool) func(*message.Message) {
 	return func(m *message.Message) {
 		if on {

@@ -64,9 +64,14 @@ func spread(x uint64) float64 {
 
 // poison handles an entry that its consumer could not process: another try by policy, or a dead letter.
 func (b *Broker) poison(e *entry, cause string) {
-	p := &b.policy(e.backlog).Redelivery
+	d := b.ruling(e)
+	if d == nil {
+		b.judgeLater(e, func() { b.poison(e, cause) })
+		return
+	}
+	p := &d.policy.Redelivery
 	if p.Maximum >= 0 && int(e.redeliveries) >= p.Maximum {
-		b.exhausted(e, cause)
+		b.exhausted(e, d, cause)
 		return
 	}
 	wait := p.wait(int(e.redeliveries), e.stored.sequence)
@@ -85,7 +90,7 @@ func (b *Broker) poison(e *entry, cause string) {
 // redelivered gives a message as its consumer gets it again. Where the broker's policy brings it back, it carries the property redeliveryDelay (ms) as with
 // ActiveMQ: without it a client that has given the message up before refuses it unseen, because its own redeliveries are used up.
 func (b *Broker) redelivered(e *entry, m *message.Message) *message.Message {
-	p := &b.policy(e.backlog).Redelivery
+	p := &b.ruler(e.backlog, m).policy.Redelivery
 	if p.Maximum == 0 {
 		return m
 	}
@@ -94,9 +99,33 @@ func (b *Broker) redelivered(e *entry, m *message.Message) *message.Message {
 	return c
 }
 
-// exhausted ends an entry that has had all its redeliveries.
-func (b *Broker) exhausted(e *entry, cause string) {
-	if b.policy(e.backlog).Redelivery.Drop && !b.isDeadLetterQueue(e.backlog) {
+// redeliveryLimit gives how often an entry may be given back before it is a dead letter (0: any number), and whose rule that is. That is nil where only the body can
+// tell; then the limit is the lowest that may hold.
+func (b *Broker) redeliveryLimit(e *entry) (limit int, rules *destination) {
+	if e.redeliveries < 2 {
+		return 0, nil // it is within any limit
+	}
+	if rules = b.ruling(e); rules != nil {
+		return rules.redeliveryLimit(), rules
+	}
+	for _, d := range e.backlog.sub.topics {
+		if n := d.redeliveryLimit(); n > 0 && (limit == 0 || n < limit) {
+			limit = n
+		}
+	}
+	return limit, nil
+}
+
+func (d *destination) redeliveryLimit() int {
+	if d.dlq {
+		return 0
+	}
+	return max(0, d.policy.Redelivery.Maximum)
+}
+
+// exhausted ends an entry that has had all its redeliveries by the rules of d.
+func (b *Broker) exhausted(e *entry, d *destination, cause string) {
+	if d.policy.Redelivery.Drop && !d.dlq {
 		b.settle(e)
 		return
 	}

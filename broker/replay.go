@@ -590,7 +590,7 @@ func (b *Broker) replaySubscription(position uint64, f *fields) error {
 	}
 	q := b.replayTarget(id).backlog
 	q.home = position
-	if q.durable != nil {
+	if q.sub != nil {
 		return nil
 	}
 	var err error
@@ -602,7 +602,7 @@ func (b *Broker) replaySubscription(position uint64, f *fields) error {
 		return fmt.Errorf("durable subscription %s of client %s: %w", s.name, s.clientID, serr)
 	}
 	s.selector = sel
-	s.backlog, q.durable, q.shares = q, s, s.shared
+	s.backlog, q.sub, q.shares = q, s, s.shared
 	s.policy = b.policyOf(s.parts[0])
 	b.durables[s.key()] = s
 	for _, p := range s.parts {
@@ -638,7 +638,7 @@ func (b *Broker) replayRemoved(id uint64) {
 	for e := q.backlog.front(); e != nil; e = q.backlog.front() {
 		b.discard(e)
 	}
-	if s := q.backlog.durable; s != nil {
+	if s := q.backlog.durable(); s != nil {
 		delete(b.durables, s.key())
 		for _, d := range slices.Clone(s.topics) {
 			s.leave(d)

@@ -277,8 +277,8 @@ func (b *Broker) carry(before uint64) {
 		if q.home < before {
 			if q == b.schedule.backlog {
 				b.emitJobs(q)
-			} else if q.durable != nil {
-				b.emitSubscription(q.durable)
+			} else if q.durable() != nil {
+				b.emitSubscription(q.durable())
 			} else if q.recent != nil {
 				b.emitRetained(q)
 			} else {
@@ -325,7 +325,7 @@ func (b *Broker) carry(before uint64) {
 // definitionBytes is about what the records take that say what the backlog is and how far it was dispatched.
 func (q *backlog) definitionBytes() int64 {
 	n := len(q.destination.name.Name) + 2*recordBytes
-	if s := q.durable; s != nil {
+	if s := q.durable(); s != nil {
 		n += len(s.clientID) + len(s.name) + len(s.selectorText)
 	}
 	return int64(n)

@@ -28,11 +28,21 @@ type subscription struct {
 	name         string // of a durable or shared one
 	policy       *Policy
 	idleSince    int64 // ms since 1970: when a durable one lost its last consumer, or the broker started
+	agree        bool  // whether the topics have the same rules for dead letters and redeliveries, if that is known:
+	agreedBy     *Policies
 }
 
 func (s *subscription) durable() bool                       { return s.lasting }
 func (s *subscription) key() durableKey                     { return durableKey{s.clientID, s.name} }
 func (s *subscription) wants(name message.Destination) bool { return fits(s.parts, name) }
+
+// durable gives the durable subscription whose backlog it is, or nil.
+func (q *backlog) durable() *subscription {
+	if s := q.sub; s != nil && s.lasting {
+		return s
+	}
+	return nil
+}
 
 // consumers are those that share the subscription, or its only one.
 func (s *subscription) consumers() []*attachment { return s.backlog.attached }
@@ -41,6 +51,7 @@ func (s *subscription) active() bool             { return len(s.backlog.attached
 // join makes s a subscription of the topic.
 func (s *subscription) join(d *destination) {
 	if !slices.Contains(d.subscriptions, s) {
+		s.agreedBy = nil
 		d.subscriptions = append(d.subscriptions, s)
 		s.topics = append(s.topics, d)
 		d.consumers += len(s.consumers())
@@ -49,6 +60,7 @@ func (s *subscription) join(d *destination) {
 
 // leave undoes join.
 func (s *subscription) leave(d *destination) {
+	s.agreedBy = nil
 	d.subscriptions = slices.DeleteFunc(d.subscriptions, func(x *subscription) bool { return x == s })
 	s.topics = slices.DeleteFunc(s.topics, func(x *destination) bool { return x == d })
 	d.consumers -= len(s.consumers())
@@ -80,6 +92,7 @@ func (b *Broker) subscribeTopics(c *consumer, found []*destination, sel *selecto
 	ev := &c.about
 	s := &subscription{backlog: &backlog{shares: ev.Shared}, parts: c.parts, topic: ev.Destination, selector: sel, selectorText: ev.Selector, noLocal: ev.NoLocal,
 		lasting: ev.Name != "" && !ev.NonDurable, shared: ev.Shared, name: ev.Name}
+	s.backlog.sub = s
 	if s.name != "" {
 		s.clientID = c.conn.about.ClientID
 		known, err := b.known(s)
@@ -167,7 +180,6 @@ func (b *Broker) addSubscription(s *subscription) {
 	}
 	b.nextID++
 	s.backlog.id = b.nextID
-	s.backlog.durable = s
 	b.backlogs[s.backlog.id] = s.backlog
 	b.durables[s.key()] = s
 	b.emitSubscription(s)

@@ -470,7 +470,7 @@ func (c *client) subscribe() {
 			ev.Name = fmt.Sprintf("s%d", w.rnd.IntN(2))
 		}
 		w.share(ev)
-		ev.Retroactive = w.chance(2) && (ev.Name == "" || ev.NonDurable)
+		ev.Retroactive = w.chance(2)
 		if w.oneByOne() && !ev.Shared && w.chance(3) {
 			ev.MaxPending = 1 + w.rnd.IntN(3)
 		}

@@ -223,7 +223,7 @@ func (w *world) drops(kind byte) bool {
 func (w *world) collect() {
 	for i := range w.out.Records {
 		r := &w.out.Records[i]
-		if w.drops(r.Head[0]) {
+		if w.drops(r.Head[0]) || w.cfg.Bug == ForgetPast && w.ofPast(r) {
 			continue
 		}
 		if w.cfg.Bug == WrongKey && r.Head[0] == 20 {
@@ -472,6 +472,7 @@ func (w *world) rest() {
 	w.flush() // the last trim
 	if w.result.Crashes == crashes {
 		w.notice()
+		w.checkPast()
 		w.checkSpace()
 	}
 }

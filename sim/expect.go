@@ -143,7 +143,26 @@ func (w *world) removeSub(s *sub, d *due) {
 	d.removed[s.backlog] = true
 	// A new one of that name may be given the same messages of the past, and has not seen them.
 	maps.DeleteFunc(w.shown, func(x shown, _ bool) bool { return x.backlog == s.backlog })
+	maps.DeleteFunc(w.past, func(k key, _ *sent) bool { return k.backlog == s.backlog })
 	w.subs = slices.DeleteFunc(w.subs, func(x *sub) bool { return x == s })
+	// And what transactions have acknowledged of the old one is not what the new one has by the same number.
+	for _, c := range w.clients {
+		if c.tx != nil {
+			forgetAcks(c.tx.acks, s.backlog)
+		}
+	}
+	for _, p := range w.prepared {
+		forgetAcks(p.acks, s.backlog)
+	}
+}
+
+// forgetAcks leaves of acknowledgements in a backlog that is gone that there were some.
+func forgetAcks(acks []*delivery, backlog string) {
+	for i, x := range acks {
+		if x.place.backlog == backlog {
+			acks[i] = &delivery{msg: x.msg}
+		}
+	}
 }
 
 func (w *world) expectConnect(ev *broker.Connect, effects []broker.Effect, d *due) {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -79,7 +80,7 @@ func (w *world) expectAnswers(now broker.Event, effects []broker.Effect, d *due)
 		case *broker.Send:
 			if e.Err == nil && !(ev.Resent && w.known(ev.Message.ID)) {
 				w.judgeTurn(ev, before)
-				if x.event == now && len(w.late) == 0 && !w.hasRoom(ev.Message) {
+				if x.event == now && len(w.late) == 0 && !w.makesRoom(ev.Message) {
 					w.fail("message %s was taken in although %s is full", ev.Message.ID, ev.Message.Destination)
 				}
 			}
@@ -180,6 +181,17 @@ func (w *world) hasRoom(m *message.Message) bool {
 		}
 	}
 	return true
+}
+
+// makesRoom is hasRoom for the end of a step, in which what waits and whose time is over goes before a message is taken in that found no room.
+func (w *world) makesRoom(m *message.Message) bool {
+	before := w.places
+	defer func() { w.places = before }()
+	w.places = maps.Clone(before)
+	maps.DeleteFunc(w.places, func(_ key, p *place) bool {
+		return !p.Dispatched && p.Expiration != 0 && p.Expiration <= w.now
+	})
+	return w.hasRoom(m)
 }
 
 // judgeTurn looks that a message did not overtake another of its producer.

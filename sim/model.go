@@ -111,7 +111,8 @@ type model struct {
 	late        map[message.ID]bool // came in the step after others were given out: what had waited
 	inLine      []*waitingEvent     // in the order in which they came
 	lastRef     broker.Ref
-	past        map[key]*sent                       //  what may come to a retroactive consumer when its body was read
+	past        map[key]*sent                       // what may come to a retroactive consumer when its body was read
+	newestSent  uint64                              // sequence in the records of messages
 	aborted     map[broker.ConsumerID]broker.ConnID // in the step, for being slow
 	settlements
 }
@@ -233,8 +234,7 @@ func (w *world) written() map[uint64]message.ID {
 		if r.Head[0] != 5 {
 			continue
 		}
-		_, n := binary.Uvarint(r.Head[1:])
-		sequence, _ := binary.Uvarint(r.Head[1+n:])
+		sequence := sequenceOf(r)
 		m, err := message.Decode(slices.Clone(r.Body))
 		if err != nil {
 			w.fail("a record's message cannot be read: %v", err)
@@ -244,16 +244,26 @@ func (w *world) written() map[uint64]message.ID {
 	return ids
 }
 
+// sequenceOf gives the sequence in a record of a message.
+func sequenceOf(r *broker.Record) uint64 {
+	_, n := binary.Uvarint(r.Head[1:])
+	sequence, _ := binary.Uvarint(r.Head[1+n:])
+	return sequence
+}
+
 // compare finds a reason for every message that came or went.
 func (w *world) compare(d *due, now map[key]*place) {
 	dead := map[message.ID]int{}
 	moved := map[message.ID]int{} // by sweeps
 	maybe := map[message.ID]int{} // late and refused at once: which of the two came first says whether it is dropped
+	// What comes after its time goes on at once, or waits for its body or for room in the dead-letter queue.
+	var postponed []arrival
 	for _, x := range d.replaced {
 		maybe[x.id]++ // if its time was over
+		if x.expiration != 0 && x.expiration <= w.now {
+			postponed = append(postponed, arrival{backlog: lastValues, msg: x})
+		}
 	}
-	// What comes after its time goes on at once, or waits for room in the dead-letter queue.
-	var postponed []arrival
 	d.arrivals = slices.DeleteFunc(d.arrivals, func(a arrival) bool {
 		late := a.msg.expiration != 0 && a.msg.expiration <= w.now
 		if late && a.backlog != deadLetters && !w.opt.Policies.Default.DeadLetter.DropExpired && (a.msg.persistent || w.opt.Policies.Default.DeadLetter.KeepNonPersistent) {
@@ -264,7 +274,7 @@ func (w *world) compare(d *due, now map[key]*place) {
 	})
 	for _, k := range sorted(w.places) {
 		old, new := w.places[k], now[k]
-		if new != nil {
+		if new != nil && !d.removed[k.backlog] { // a subscription made anew may be given the same of the past
 			if d.gone[k] {
 				w.fail("message %s was settled in %s and is still there", old.msg.id, k.backlog)
 			}
@@ -291,8 +301,8 @@ func (w *world) compare(d *due, now map[key]*place) {
 		over := old.Expiration != 0 && old.Expiration <= w.now
 		late := over || old.expired
 		if d.gone[k] || d.removed[k.backlog] || d.mayGo[k] {
-			if d.removed[k.backlog] && !old.Ready || d.mayGo[k] && (late || old.doomed) {
-				maybe[old.msg.id]++ // it may have become a dead letter just before its queue went with its connection, or while it was being purged
+			if d.removed[k.backlog] && (late || !old.Ready) || d.mayGo[k] && (late || old.doomed) {
+				maybe[old.msg.id]++ // it may have become a dead letter just before its backlog went with its consumer or connection, or while it was being purged
 			}
 			continue
 		}
@@ -338,18 +348,23 @@ func (w *world) compare(d *due, now map[key]*place) {
 		}
 		if i := slices.IndexFunc(postponed, here); i >= 0 && !p.Ready && !p.Dispatched {
 			p.msg = postponed[i].msg
-			dead[p.msg.id]--
+			if id := p.msg.id; dead[id] > 0 {
+				dead[id]--
+			} else {
+				maybe[id]--
+			}
 			postponed = slices.Delete(postponed, i, i+1)
+			continue
+		}
+		if m := w.cameOfPast(k); m != nil {
+			p.msg = m
+			w.checkLogged(p)
+			w.result.Past++
 			continue
 		}
 		if i := slices.IndexFunc(d.arrivals, here); i >= 0 {
 			p.msg = d.arrivals[i].msg
 			d.arrivals = slices.Delete(d.arrivals, i, i+1)
-			continue
-		}
-		if m := w.cameOfPast(k); m != nil {
-			p.msg = m
-			w.result.Past++
 			continue
 		}
 		id := ids[k.sequence]
@@ -565,6 +580,7 @@ func (w *world) recovered(newest uint64) {
 	}
 	w.paused = maps.Clone(base.paused)
 	clear(w.past)
+	w.newestSent = 0
 	w.subs = nil
 	for _, s := range base.subs {
 		kept := *s

@@ -56,12 +56,13 @@ const (
 	ShortMemory         // a topic keeps one message less for those who come late
 	Impatient           // slow consumers are ended too early
 	Patient             // they are never ended
+	ForgetPast          // what a retroactive durable subscription is given is not written
 	bugs
 )
 
 var bugNames = [...]string{"none", "confirm early", "stale checkpoint", "drop place", "forget ack", "forget tx ack", "forget tx message", "forget removal", "no mark", "skip redelivered",
 	"beyond credit", "split step", "early trim", "ignore resent", "reuse loaded body", "wrong key", "no copies", "wide ring",
-	"forget moved", "forget pause", "lose group", "beyond limit", "below limit", "wait longer", "forget prepare", "forget outcome", "wide pending", "short memory", "impatient", "patient"}
+	"forget moved", "forget pause", "lose group", "beyond limit", "below limit", "wait longer", "forget prepare", "forget outcome", "wide pending", "short memory", "impatient", "patient", "forget past"}
 
 // String is the bug's name.
 func (b Bug) String() string { return bugNames[b] }

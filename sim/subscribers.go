@@ -56,7 +56,7 @@ func (c *consumer) hears(topic message.Destination) bool {
 	return d == topic || d.IsPattern() && message.MatchName(d.Name, topic.Name)
 }
 
-// expectPast has a retroactive consumer get what its topics keep, or, where the bodies must be read first for its selector to see them, allows it to later.
+// expectPast has a retroactive consumer get what its topics keep, or, where the bodies may have to be read first for it, allows it to later.
 func (w *world) expectPast(c *consumer, d *due) {
 	if !c.about.Retroactive {
 		return
@@ -68,7 +68,7 @@ func (w *world) expectPast(c *consumer, d *due) {
 		topic, kept := strings.CutPrefix(k.backlog, keptOf)
 		switch {
 		case !kept || !c.hears(named(topic)) || !c.selects(m.n):
-		case c.about.Selector == "":
+		case c.about.Selector == "" && !c.about.Shared && !(c.sub.durable() && m.persistent):
 			d.arrivals = append(d.arrivals, arrival{c.sub.backlog, m, k.sequence})
 		default:
 			w.past[key{c.sub.backlog, k.sequence}] = m // it has the same number wherever it is
@@ -81,6 +81,42 @@ func (w *world) cameOfPast(k key) *sent {
 	m := w.past[k]
 	delete(w.past, k)
 	return m
+}
+
+// ofPast says whether a record is of a message that came earlier than others that are in the log: it is given to a retroactive consumer.
+func (w *world) ofPast(r *broker.Record) bool {
+	if r.Head[0] != 5 {
+		return false
+	}
+	n := sequenceOf(r)
+	newer := n > w.newestSent
+	w.newestSent = max(w.newestSent, n)
+	return !newer
+}
+
+// checkPast looks, when nothing is being read any more, that no durable subscription still waits for what its topic keeps. In a log that may be full it may
+// have been left out.
+func (w *world) checkPast() {
+	if w.limit > 0 || w.faulty {
+		return
+	}
+	for _, k := range sorted(w.past) {
+		if s := w.sub(k.backlog); s == nil || !s.durable() {
+			continue
+		}
+		for _, p := range w.places {
+			if p.Sequence == k.sequence && strings.HasPrefix(p.Backlog, keptOf) && (p.Expiration == 0 || p.Expiration > w.now) {
+				w.fail("message %s is kept in %s and was never given to %s", p.msg.id, p.Backlog, k.backlog)
+			}
+		}
+	}
+}
+
+// checkLogged looks that what must survive a crash is in the log.
+func (w *world) checkLogged(p *place) {
+	if s := w.sub(p.Backlog); s != nil && p.Logged != (s.durable() && p.msg.persistent) {
+		w.fail("message %s (persistent %v) has come to %s: in the log is %v", p.msg.id, p.msg.persistent, p.Backlog, p.Logged)
+	}
 }
 
 // shorten leaves of a step's arrivals those that a topic goes on keeping: the newest.

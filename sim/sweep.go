@@ -148,6 +148,7 @@ func (w *world) sweptHere(backlog string, id message.ID, moved map[message.ID]in
 	if w.messages[id] == nil {
 		return false
 	}
+	var copiers []*sweeping
 	for _, c := range w.clients {
 		s := c.sweeping
 		if s == nil || s.about.To.String() != backlog {
@@ -160,16 +161,16 @@ func (w *world) sweptHere(backlog string, id message.ID, moved map[message.ID]in
 			w.need = w.batches
 			return true
 		case s.about.Kind == broker.SweepCopy && w.isIn(s.about.From.String(), s.about.Selector, id):
-			s.affected++
-			if s.copies[id] {
-				s.unsure = true // the queue may have it twice, for example by a copy from elsewhere
-			}
-			s.copies[id] = true
-			w.need = w.batches
-			return true
+			copiers = append(copiers, s)
 		}
 	}
-	return false
+	for _, s := range copiers {
+		s.affected++
+		s.unsure = s.unsure || len(copiers) > 1 || s.copies[id] // it may be the other one's; the queue may have it twice, for example by a copy from elsewhere
+		s.copies[id] = true
+		w.need = w.batches
+	}
+	return len(copiers) > 0
 }
 
 // isIn says whether a message waits in a backlog and a selector fits it.
