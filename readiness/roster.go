@@ -127,6 +127,8 @@ type Seen struct {
 	Here   []Facts            `json:"here"`
 	Past   map[string]Past    `json:"past"`
 	Probed map[string]*Probed `json:"probed,omitempty"`
+	// Addresses are where clients reach the instance, as in Situation.
+	Addresses map[string][]string `json:"addresses,omitempty"`
 }
 
 // Seen gives a copy of all that is known.

@@ -19,8 +19,14 @@ type Service struct {
 	Clients  []Client       `json:"clients,omitempty"`  // the connections themselves, where they were asked for
 }
 
-// Survey groups those that the first of the instances serves, and judges them by what all of them have seen.
+// Survey groups those that the first of the instances serves, and judges them by what all of them have seen, and by the addresses of all of them.
 func Survey(seen []Seen, consumers map[uint64][]Consumer, rules []Rule, s Situation, now time.Time) []Service {
+	s.Addresses = map[string][]string{}
+	for i := range seen {
+		for scheme, list := range seen[i].Addresses {
+			s.Addresses[scheme] = append(s.Addresses[scheme], list...)
+		}
+	}
 	groups := map[string]*Service{}
 	for i := range seen[0].Here {
 		f := &seen[0].Here[i]
@@ -101,4 +107,23 @@ func (g *Service) Stays() (found []Finding) {
 		}
 	}
 	return found
+}
+
+// Candidate gives the connection of that id, or for 0 the one that a probe says most about: the oldest of which it is not known whether its client comes back, else
+// the oldest. nil: there is none of that id.
+func (g *Service) Candidate(id uint64) *Client {
+	var best *Client
+	for i := range g.Clients {
+		c := &g.Clients[i]
+		unknown := c.Returned == nil && c.Probed == nil
+		switch {
+		case id != 0:
+			if c.ID == id {
+				return c
+			}
+		case best == nil, unknown && (best.Returned != nil || best.Probed != nil):
+			best = c
+		}
+	}
+	return best
 }

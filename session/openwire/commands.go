@@ -22,6 +22,7 @@ func (c *connection) translate(command wire.Command) error {
 		}
 		return nil
 	case *wire.ShutdownInfo:
+		c.reader.farewell = true
 		return errGone
 	case *wire.NullCommand:
 		return nil

@@ -20,6 +20,7 @@ import (
 	"github.com/godwitmq/godwit/broker"
 	wire "github.com/godwitmq/godwit/codec/openwire"
 	"github.com/godwitmq/godwit/engine"
+	"github.com/godwitmq/godwit/readiness"
 	"github.com/godwitmq/godwit/security"
 	"github.com/godwitmq/godwit/session"
 )
@@ -86,8 +87,10 @@ type connection struct {
 	// Set while shaking hands, before the writer starts.
 	format wire.WireFormat // agreed
 	jms    string          // package of JMS's exceptions in the client's world
+	about  readiness.Facts // set at the login
 	pulse  *session.Pulse
 
+	visit     *readiness.Visit // of the writer, until it has ended; nil before the login was answered
 	reader    reader
 	consumers consumers
 	writer    writer
@@ -109,6 +112,7 @@ type reader struct {
 	clientID  string
 	again     bool // back after a failover
 	removed   bool // RemoveInfo of the connection has come
+	farewell  bool // or ShutdownInfo
 	sessions  map[int64]struct{}
 	producers map[objectKey]*producer
 	last      *producer // of the message before
@@ -164,6 +168,7 @@ func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.
 	c.core.Close()
 	conn.Close()
 	writing.Wait()
+	c.visit.Leave(c.reader.removed || c.reader.farewell)
 	switch {
 	case refused != nil:
 		c.log.Warn("a client was sent away", "reason", refused)
