@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
@@ -30,6 +31,9 @@ func (s *Server) survey(r *http.Request) (*api.Clients, error) {
 	}
 	consumers := map[uint64][]readiness.Consumer{}
 	for _, c := range v.Consumers {
+		if strings.HasPrefix(c.Destination, "topic://ActiveMQ.Advisory.") { // libraries have them for themselves
+			continue
+		}
 		id := uint64(c.Conn)
 		consumers[id] = append(consumers[id], readiness.Consumer{Destination: c.Destination, Prefetch: c.Prefetch, InFlight: c.InFlight, Oldest: c.OldestAge})
 	}

@@ -161,10 +161,15 @@ func listClients(t *testing.T, p *pair, both *broker, active, standby string) {
 	var orders readiness.Service
 	godwitJSON(t, p.apis[standby], &orders, "clients", "orders")
 	for _, c := range orders.Clients {
-		if c.Protocol != "openwire" || !strings.HasPrefix(c.Library, "ActiveMQ 6.") || c.Platform == "" || c.Failover != readiness.Yes || c.Host != "127.0.0.1" || c.KeepAlive != 30_000 ||
+		if c.Protocol != "openwire" || !strings.HasPrefix(c.Library, "ActiveMQ 6.") || c.Platform == "" || c.Failover != readiness.Yes || c.KeepAlive != 30_000 ||
 			c.TLS != "" || c.Relayed != (c.Node == standby) || len(c.Consumers) != 1 || c.Consumers[0].Prefetch != 5 || c.Credentials != "not checked" {
 			t.Errorf("a connection is shown as %+v", c)
 		}
+	}
+	var legacy readiness.Service
+	godwitJSON(t, p.apis[standby], &legacy, "clients", "legacy")
+	if c := legacy.Clients[0]; c.Host != "127.0.0.1" || c.Failover != readiness.No || c.Node != "b" { // the failover transport does not tell the host
+		t.Errorf("the connection without failover is shown as %+v", c)
 	}
 	if out, _, err := godwit(t, p.apis[active], "clients", "orders"); err != nil || !strings.Contains(out, "orders (by client id): 2 connections, ready") {
 		t.Errorf("godwit clients orders: %v\n%s", err, out)

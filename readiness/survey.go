@@ -54,12 +54,23 @@ func Survey(seen []Seen, consumers map[uint64][]Consumer, rules []Rule, s Situat
 	for _, group := range groups {
 		slices.SortFunc(group.Clients, func(a, b Client) int { return cmp.Compare(a.ID, b.ID) })
 		slices.SortStableFunc(group.Findings, func(a, b Finding) int {
-			return cmp.Or(cmp.Compare(b.Level.Rank(), a.Level.Rank()), cmp.Compare(b.Connections, a.Connections), strings.Compare(a.Code, b.Code), strings.Compare(a.Text, b.Text))
+			return cmp.Or(cmp.Compare(b.Level.Rank(), a.Level.Rank()), first(a.Failover, b.Failover), cmp.Compare(b.Connections, a.Connections), strings.Compare(a.Code, b.Code), strings.Compare(a.Text, b.Text))
 		})
 		all = append(all, *group)
 	}
 	slices.SortFunc(all, func(a, b Service) int { return strings.Compare(a.Name, b.Name) })
 	return all
+}
+
+// first orders what is so before what is not.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
 }
 
 func worst(found []Finding) Level {

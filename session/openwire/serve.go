@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
@@ -90,7 +91,8 @@ type connection struct {
 	about  readiness.Facts // set at the login
 	pulse  *session.Pulse
 
-	visit     *readiness.Visit // of the writer, until it has ended; nil before the login was answered
+	visit     *readiness.Visit // of the writer; nil before the login was answered
+	farewell  atomic.Bool      // RemoveInfo of the connection, or ShutdownInfo, has come
 	reader    reader
 	consumers consumers
 	writer    writer
@@ -112,7 +114,6 @@ type reader struct {
 	clientID  string
 	again     bool // back after a failover
 	removed   bool // RemoveInfo of the connection has come
-	farewell  bool // or ShutdownInfo
 	sessions  map[int64]struct{}
 	producers map[objectKey]*producer
 	last      *producer // of the message before
@@ -150,6 +151,7 @@ func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.
 	c.writer.raw = session.Raw(conn)
 	writing.Go(func() {
 		c.core.Serve(c.write)
+		c.visit.Leave(c.farewell.Load())
 		close(gone)
 		conn.Close() // the engine may have ended the connection without a word
 	})
@@ -168,7 +170,6 @@ func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.
 	c.core.Close()
 	conn.Close()
 	writing.Wait()
-	c.visit.Leave(c.reader.removed || c.reader.farewell)
 	switch {
 	case refused != nil:
 		c.log.Warn("a client was sent away", "reason", refused)

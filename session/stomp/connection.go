@@ -38,8 +38,8 @@ type connection struct {
 	identity *security.Identity
 	version  stomp.Version
 	about    readiness.Facts  // set at the login
-	visit    *readiness.Visit // of the writer, until it has ended; nil before CONNECTED
-	left     bool             // the client has said DISCONNECT
+	visit    *readiness.Visit // of the writer; nil before CONNECTED
+	left     atomic.Bool      // the client has said DISCONNECT
 	silence  time.Duration    // after which a client that promised heart-beats is taken for dead; 0: never
 	beats    *time.Timer
 	period   time.Duration // between our heart-beats
@@ -149,6 +149,7 @@ func (c *connection) run() error {
 	go func() {
 		defer close(c.gone)
 		c.write()
+		c.visit.Leave(c.left.Load())
 	}()
 	err := c.read()
 	refused := errors.As(err, new(*refusal))
@@ -162,7 +163,6 @@ func (c *connection) run() error {
 	c.conn.Close()
 	c.core.Close()
 	<-c.gone
-	c.visit.Leave(c.left)
 	if c.closing && !refused {
 		return nil
 	}
@@ -186,7 +186,7 @@ func (c *connection) read() error {
 		}
 		if err := c.handle(&frame); err != nil {
 			if err == errLeft {
-				c.left = true
+				c.left.Store(true)
 				c.submit()
 				return err
 			}
