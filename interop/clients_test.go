@@ -135,6 +135,8 @@ func TestClients(t *testing.T) {
 		t.Run("watch", func(t *testing.T) { watchClients(t, p, active) })
 		t.Run("switchover", func(t *testing.T) { switchWithClients(t, p, active, standby) })
 		t.Run("reboot", func(t *testing.T) { rebootPair(t, p, standby) })
+		t.Run("reboot one", func(t *testing.T) { rebootActive(t, p, active) })
+		t.Run("reboot while not well", func(t *testing.T) { rebootUnwell(t, p) })
 	})
 }
 
@@ -262,6 +264,31 @@ func switchWithClients(t *testing.T, p *pair, active, standby string) {
 		if i.Name == standby && (i.TakenOver == nil || i.TakenOver.Reason != "switchover" || i.TakenOver.From != active) {
 			t.Errorf("the active instance says of its takeover %+v; want a switchover from %s", i.TakenOver, active)
 		}
+	}
+}
+
+// rebootActive restarts the active instance alone, as after an interrupted reboot.
+func rebootActive(t *testing.T, p *pair, active string) {
+	out, stderr, err := godwit(t, p.apis["w"], "reboot", "--node", active)
+	if err != nil || !strings.Contains(out, active+" is back as standby") || !strings.Contains(out, "failovers: 1") || strings.Contains(out, "w (witness)") {
+		t.Errorf("godwit reboot --node %s: %v\n%s%s", active, err, out, stderr)
+	}
+	if out, stderr, err := godwit(t, p.apis["w"], "reboot", "--node", "nobody"); err == nil || !strings.Contains(stderr, `there is no node "nobody"`) {
+		t.Errorf("godwit reboot --node nobody: %v\n%s%s", err, out, stderr)
+	}
+}
+
+// rebootUnwell asks for a reboot while the witness is away, which must not begin.
+func rebootUnwell(t *testing.T, p *pair) {
+	p.nodes["w"].kill(t)
+	active := p.await(t, "active")
+	out, stderr, err := godwit(t, p.apis[active], "reboot")
+	if err == nil || out != "" || !strings.Contains(stderr, "nothing was begun") || !strings.Contains(stderr, "w is unreachable") {
+		t.Errorf("godwit reboot without the witness: %v\n%s%s", err, out, stderr)
+	}
+	p.nodes["w"].start(t)
+	if now := p.await(t, "active"); now != active {
+		t.Errorf("%s is active, it was %s", now, active)
 	}
 }
 
