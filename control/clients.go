@@ -89,7 +89,7 @@ func (s *Server) service(w http.ResponseWriter, r *http.Request) {
 }
 
 // seen is for the other nodes.
-func (s *Server) seen(w http.ResponseWriter, r *http.Request) { respond(w, s.knows()) }
+func (s *Server) seen(w http.ResponseWriter, r *http.Request) { respond(w, s.knows().Ends()) }
 
 // knows is what this node knows of clients.
 func (s *Server) knows() readiness.Seen {

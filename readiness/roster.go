@@ -1,15 +1,18 @@
 package readiness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
 
 const (
-	// maxClients bounds of how many clients the past is kept, maxEvents how much of it.
+	// maxClients bounds of how many clients that are not here the past is kept, maxEvents how much of it.
 	maxClients = 4096
 	maxEvents  = 32
 )
@@ -19,6 +22,7 @@ type Roster struct {
 	mu     sync.Mutex
 	here   map[uint64]*Visit
 	past   map[string]*record
+	absent int               // how many of them have no connection
 	probes map[string]*probe // at work, by key
 }
 
@@ -68,10 +72,18 @@ func (r *Roster) Arrive(f Facts) *Visit {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.here[f.ID] = v
-	r.of(v.key).here++
-	r.note(v.key, Came)
-	if p := r.probes[v.key]; p != nil {
-		p.arrived(v)
+	p := r.past[v.key]
+	switch {
+	case p == nil:
+		p = &record{}
+		r.past[v.key] = p
+	case p.here == 0:
+		r.absent--
+	}
+	p.here++
+	p.note(Came)
+	if probe := r.probes[v.key]; probe != nil {
+		probe.arrived(v)
 	}
 	return v
 }
@@ -87,35 +99,38 @@ func (v *Visit) Leave(goodbye bool) {
 	if r.here[v.facts.ID] == v {
 		delete(r.here, v.facts.ID)
 	}
-	r.of(v.key).here--
 	what := Cut
 	if goodbye {
 		what = Left
 	}
-	r.note(v.key, what)
+	p := r.past[v.key]
+	p.note(what)
+	if p.here--; p.here == 0 {
+		r.absent++
+		r.forget()
+	}
 }
 
-// of gives a client's record, and makes room for it. The caller holds mu.
-func (r *Roster) of(key string) *record {
-	if p := r.past[key]; p != nil {
-		return p
+// forget makes room when too many are away: an eighth at once, so that it is seldom. The caller holds mu.
+func (r *Roster) forget() {
+	if r.absent <= maxClients {
+		return
 	}
-	if len(r.past) >= maxClients {
-		oldest, at := "", time.Time{}
-		for k, p := range r.past {
-			if last := p.events[len(p.events)-1].At; p.here == 0 && (oldest == "" || last.Before(at)) {
-				oldest, at = k, last
-			}
+	var away []string
+	for key, p := range r.past {
+		if p.here == 0 {
+			away = append(away, key)
 		}
-		delete(r.past, oldest) // if all of them are here, there are as many as connections may be
 	}
-	p := &record{}
-	r.past[key] = p
-	return p
+	last := func(key string) time.Time { p := r.past[key]; return p.events[len(p.events)-1].At }
+	slices.SortFunc(away, func(a, b string) int { return last(a).Compare(last(b)) })
+	for _, key := range away[:maxClients/8] {
+		delete(r.past, key)
+		r.absent--
+	}
 }
 
-func (r *Roster) note(key string, what What) {
-	p := r.of(key)
+func (p *record) note(what What) {
 	if len(p.events) >= maxEvents {
 		p.events = append(p.events[:0], p.events[len(p.events)-maxEvents+1:]...)
 	}
@@ -131,6 +146,15 @@ type Seen struct {
 	Addresses map[string][]string `json:"addresses,omitempty"`
 }
 
+// Ends leaves only what is of use to another instance: the past of clients whose connections have ended here.
+func (s Seen) Ends() Seen {
+	s.Here = nil
+	maps.DeleteFunc(s.Past, func(_ string, p Past) bool {
+		return !slices.ContainsFunc(p, func(e Event) bool { return e.What != Came })
+	})
+	return s
+}
+
 // Seen gives a copy of all that is known.
 func (r *Roster) Seen() Seen {
 	r.mu.Lock()
@@ -139,6 +163,7 @@ func (r *Roster) Seen() Seen {
 	for _, v := range r.here {
 		s.Here = append(s.Here, v.facts)
 	}
+	slices.SortFunc(s.Here, func(a, b Facts) int { return cmp.Compare(a.ID, b.ID) })
 	for key, p := range r.past {
 		s.Past[key] = append(Past(nil), p.events...)
 		if p.probe != nil {
