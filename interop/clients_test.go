@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -130,6 +132,7 @@ func TestClients(t *testing.T) {
 	underLoad(t, program.command(ctx, both, run{suite: "followers"}), cancel, func(<-chan struct{}) {
 		active, standby := p.await(t, "active"), p.await(t, "standby")
 		t.Run("list", func(t *testing.T) { listClients(t, p, both, active, standby) })
+		t.Run("nodes", func(t *testing.T) { lookAtNodes(t, p, active, standby) })
 		t.Run("plan", func(t *testing.T) { planSwitchover(t, p, active, standby) })
 		t.Run("probe", func(t *testing.T) { probeClients(t, p, standby) })
 		t.Run("watch", func(t *testing.T) { watchClients(t, p, active) })
@@ -176,6 +179,40 @@ func listClients(t *testing.T, p *pair, both *broker, active, standby string) {
 	if out, _, err := godwit(t, p.apis[active], "clients", "orders"); err != nil || !strings.Contains(out, "orders (by client id): 2 connections, ready") {
 		t.Errorf("godwit clients orders: %v\n%s", err, out)
 	}
+}
+
+// lookAtNodes asks the nodes themselves.
+func lookAtNodes(t *testing.T, p *pair, active, standby string) {
+	for name, want := range map[string]string{active: `"status":"ok","role":"active","ready":true`, standby: `"status":"standby","role":"standby","ready":true`, "w": `"role":"witness","ready":true`} {
+		if status, text := fetch(t, p.apis[name]+"/readyz"); status != http.StatusOK || !strings.Contains(text, want) {
+			t.Errorf("readyz of %s: %d %s; want %s", name, status, text, want)
+		}
+	}
+	_, text := fetch(t, p.apis[standby]+"/metrics")
+	for _, want := range []string{`godwit_endpoint_connections{endpoint="openwire-`, "godwit_instance_standby 1\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in the metrics of the standby:\n%s", want, text)
+		}
+	}
+	if _, text := fetch(t, p.apis[active]+"/metrics"); !strings.Contains(text, `godwit_instance_takeover_seconds{reason="`) || !strings.Contains(text, "godwit_instance_takeover_time_seconds ") {
+		t.Errorf("the metrics of the active instance tell of no takeover:\n%s", text)
+	} else if series := strings.Count(text, "\n") - strings.Count(text, "# ") - strings.Count(text, "godwit_destination_"); series > 120 {
+		t.Errorf("%d series do not depend on destinations; docs/http.md says 120", series)
+	}
+}
+
+func fetch(t *testing.T, url string) (status int, text string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(data)
 }
 
 func planSwitchover(t *testing.T, p *pair, active, standby string) {

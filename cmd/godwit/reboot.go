@@ -195,16 +195,16 @@ func (r *rebooter) pair(ctx context.Context, only string, witness bool) error {
 		name := r.left[0]
 		if roleOf(all, name) == "active" {
 			if err := r.switchOver(ctx, name); err != nil {
-				return r.unfinished(err)
+				return r.unfinished(ctx, err)
 			}
 			failovers++
 		}
 		if err := r.restart(ctx, name); err != nil {
-			return r.unfinished(err)
+			return r.unfinished(ctx, err)
 		}
 		r.left = r.left[1:]
 		if all, err = r.healthy(ctx, r.patience); err != nil {
-			return r.unfinished(fmt.Errorf("not all is well: %w", err))
+			return r.unfinished(ctx, fmt.Errorf("not all is well: %w", err))
 		}
 	}
 	for _, i := range all {
@@ -280,7 +280,11 @@ func (r *rebooter) restart(ctx context.Context, name string) error {
 }
 
 // unfinished says what is left, so that somebody can go on from there.
-func (r *rebooter) unfinished(err error) error {
-	return fmt.Errorf("%w\nWhat is done is done. Not restarted, or not seen to be back: %s. When `godwit instances` shows that all is well, `godwit reboot --node NAME` does one",
+func (r *rebooter) unfinished(ctx context.Context, err error) error {
+	err = fmt.Errorf("%w\nWhat is done is done. Not restarted, or not seen to be back: %s. When `godwit instances` shows that all is well, `godwit reboot --node NAME` does one",
 		err, strings.Join(r.left, ", "))
+	if ctx.Err() != nil { // of an interruption nobody else says a word
+		fmt.Fprintf(r.cli.err, "godwit: %v\n", err)
+	}
+	return err
 }

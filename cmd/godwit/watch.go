@@ -158,6 +158,9 @@ func (s *sight) active() *api.Instance {
 	return nil
 }
 
+// silent says that nobody answered at all.
+func (s *sight) silent() bool { return s.instances == nil && s.clients == nil }
+
 // sides are the instances that clients may come to.
 func (s *sight) sides() (names []string) {
 	for _, i := range s.instances {
@@ -182,11 +185,13 @@ func (w *watcher) picture(s sight) string {
 	switch a := s.active(); {
 	case a != nil && a.TakenOver != nil && a.TakenOver.From != "":
 		fmt.Fprintf(&b, "  %s took over from %s %v ago (%s, %d ms)", a.Name, a.TakenOver.From, time.Since(a.TakenOver.At).Round(time.Second), a.TakenOver.Reason, a.TakenOver.Millis)
+	case s.silent():
+		b.WriteString("  THE API DOES NOT ANSWER")
 	case a == nil && !s.alone:
 		b.WriteString("  NO INSTANCE IS ACTIVE")
 	}
 	b.WriteString("\n\n")
-	if !s.alone {
+	if !s.alone && !s.silent() {
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "INSTANCE\tROLE\tFOR\tEPOCH\tLAG\tCONNECTIONS\tVERSION")
 		for _, i := range s.instances {
@@ -266,6 +271,9 @@ func (w *watcher) line(s sight) string {
 	}
 	if a := s.active(); a != nil {
 		parts = append(parts, fmt.Sprintf("epoch=%d", a.Epoch))
+	}
+	if s.silent() {
+		return strings.Join(append(parts, "no answer:", printable(s.why)), " ") + "\n"
 	}
 	parts = append(parts, "in="+perSecond(s.in), "out="+perSecond(s.out))
 	if s.clients != nil {
