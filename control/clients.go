@@ -103,7 +103,7 @@ const (
 	probeRefuse    = 5 * time.Second
 	probeWait      = 30 * time.Second
 	maxProbeRefuse = time.Minute
-	maxProbeWait   = 5 * time.Minute
+	maxProbeWait   = 4 * time.Minute // less than the server gives a request
 )
 
 func (s *Server) probe(w http.ResponseWriter, r *http.Request) {

@@ -142,7 +142,7 @@ func TestProbe(t *testing.T) {
 	wantCode(t, err, "not found")
 	_, err = r.Probe(t.Context(), "one", api.Probe{}) // the roster knows it, the core does not
 	wantCode(t, err, "illegal state")
-	for _, bad := range []api.Probe{{Refuse: "61s"}, {Refuse: "-1s"}, {Wait: "6m"}, {Wait: "soon"}, {Refuse: "10s", Wait: "9s"}} {
+	for _, bad := range []api.Probe{{Refuse: "61s"}, {Refuse: "-1s"}, {Wait: "5m"}, {Wait: "soon"}, {Refuse: "10s", Wait: "9s"}} {
 		_, err = r.Probe(t.Context(), "one", bad)
 		wantCode(t, err, "malformed")
 	}

@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -139,6 +140,7 @@ func TestClients(t *testing.T) {
 		t.Run("switchover", func(t *testing.T) { switchWithClients(t, p, active, standby) })
 		t.Run("reboot", func(t *testing.T) { rebootPair(t, p, standby) })
 		t.Run("reboot one", func(t *testing.T) { rebootActive(t, p, active) })
+		t.Run("reboot interrupted", func(t *testing.T) { rebootInterrupted(t, p) })
 		t.Run("reboot while not well", func(t *testing.T) { rebootUnwell(t, p) })
 	})
 }
@@ -312,6 +314,46 @@ func rebootActive(t *testing.T, p *pair, active string) {
 	}
 	if out, stderr, err := godwit(t, p.apis["w"], "reboot", "--node", "nobody"); err == nil || !strings.Contains(stderr, `there is no node "nobody"`) {
 		t.Errorf("godwit reboot --node nobody: %v\n%s%s", err, out, stderr)
+	}
+}
+
+// rebootInterrupted ends a reboot while the standby is away: no failover has happened then, and none does.
+func rebootInterrupted(t *testing.T, p *pair) {
+	active := p.await(t, "active")
+	binary, err := godwitBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), commandWithin)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, "reboot")
+	cmd.Env = append(os.Environ(), "GODWIT_API="+p.apis["w"])
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || !strings.Contains(lines.Text(), "(standby) stops in good order") {
+		t.Errorf("the reboot begins with %q", lines.Text())
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Error(err)
+	}
+	for lines.Scan() {
+		t.Logf("after the interruption: %s", lines.Text())
+	}
+	err = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(stderr.String(), "not seen to be back: ") {
+		t.Errorf("the interrupted reboot: %v, exit code %d\n%s", err, code, &stderr)
+	}
+	p.await(t, "standby")
+	if now := p.await(t, "active"); now != active {
+		t.Errorf("%s is active, it was %s", now, active)
 	}
 }
 

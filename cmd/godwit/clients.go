@@ -52,6 +52,9 @@ func (c *cli) clients() *cobra.Command {
 			if c.output == "json" {
 				return printJSON(c.out, s)
 			}
+			if cmd.Flags().Changed("sort") {
+				connections.sort = services.sort
+			}
 			c.printService(s)
 			return connections.print(c.out, s.Clients, c.output)
 		},
@@ -200,7 +203,7 @@ func (c *cli) probe() *cobra.Command {
 	outputFlag(cmd, &output)
 	cmd.Flags().Uint64Var(&connection, "connection", 0, "number of the connection (default: one of which it is not known whether its client comes back)")
 	cmd.Flags().DurationVar(&refuse, "refuse", 5*time.Second, "for how long the instance to which it came refuses it; at most 1m")
-	cmd.Flags().DurationVar(&wait, "wait", 30*time.Second, "for how long it is waited for; at most 5m")
+	cmd.Flags().DurationVar(&wait, "wait", 30*time.Second, "for how long it is waited for; at most 4m")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }
