@@ -27,8 +27,10 @@ var allowed = map[string][]string{
 	"listen":   {},
 	"config":   {"message", "security", "selector"},
 	"metrics":  {"broker", "engine", "journal"},
-	"session":  {"codec", "engine", "broker", "message", "security", "listen"},
-	"control":  {"engine", "broker", "message", "journal", "security", "listen", "config", "metrics", "selector"},
+	// It judges by plain facts, whoever found them.
+	"readiness": {},
+	"session":   {"codec", "engine", "broker", "message", "readiness", "security", "listen"},
+	"control":   {"engine", "broker", "message", "journal", "readiness", "security", "listen", "config", "metrics", "selector"},
 	// Who carries need not know why.
 	"cluster/relay": {"listen"},
 	"sim":           {"broker", "engine", "journal", "message", "vfs", "selector"},

@@ -38,7 +38,26 @@ type Status struct {
 	Epoch    uint64
 	Lag      uint64 // of a standby: by how many of the log's messages it was behind when it last looked
 	Reason   string // of the last change of role
+	// TakenOver is how this instance became active, the last time that it did; zero if it never has.
+	TakenOver TakeOver
 }
+
+// TakeOver is a change of the active instance.
+type TakeOver struct {
+	From string // the one before; "" is none that is known
+	Why  Why
+	Took time.Duration // from its last sign in the log until this one had the engine; 0 if the log was new
+}
+
+// Why an instance took over.
+type Why string
+
+// The reasons.
+const (
+	Silence    Why = "silence"    // the one before said nothing any more
+	Stop       Why = "stop"       // it had stopped, or there was none
+	Switchover Why = "switchover" // it has handed over
+)
 
 // ErrNotActive means that what was asked for can only be done where the active instance is.
 var ErrNotActive = errors.New("this instance is not the active one")
@@ -143,7 +162,7 @@ func (m *Member) life(ctx context.Context) error {
 			f.Close()
 		}
 	}()
-	var looked time.Time
+	var looked, heard time.Time
 	for {
 		news, err := f.Next(ctx, replay)
 		if err != nil {
@@ -155,11 +174,20 @@ func (m *Member) life(ctx context.Context) error {
 			m.measure(ctx, f)
 		}
 		if news == jetstream.Advanced {
+			heard = time.Now()
 			continue
 		}
 		m.become(Standby, "the log is read", nil)
 		if m.yields() {
 			continue
+		}
+		over := TakeOver{Why: Silence}
+		over.From, _ = f.Leader()
+		switch giver := f.Giver(); {
+		case giver != "":
+			over.From, over.Why = giver, Switchover
+		case news == jetstream.Vacant:
+			over.Why = Stop
 		}
 		opt := m.opt.Engine
 		opt.Broker = m.opt.Broker()
@@ -172,8 +200,11 @@ func (m *Member) life(ctx context.Context) error {
 		}, opt)
 		switch {
 		case err == nil:
+			if !heard.IsZero() {
+				over.Took = time.Since(heard)
+			}
 			f = nil // used up
-			return m.lead(ctx, e, news)
+			return m.lead(ctx, e, over)
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, journal.ErrDeposed), errors.Is(err, journal.ErrBroken):
@@ -241,11 +272,13 @@ func (m *Member) become(r Role, reason string, e *engine.Engine) {
 }
 
 // lead serves until the log has another writer, or ctx ends.
-func (m *Member) lead(ctx context.Context, e *engine.Engine, why jetstream.News) error {
-	reason := "the instance that was active has been silent"
-	if why == jetstream.Vacant {
-		reason = "no instance was active"
-	}
+func (m *Member) lead(ctx context.Context, e *engine.Engine, over TakeOver) error {
+	reason := map[Why]string{
+		Silence: "the instance that was active has been silent", Stop: "no instance was active", Switchover: over.From + " has handed over",
+	}[over.Why]
+	m.mu.Lock()
+	m.status.TakenOver = over
+	m.mu.Unlock()
 	m.become(Active, reason, e)
 	select {
 	case <-e.Done():

@@ -39,6 +39,7 @@ type Config struct {
 	Scheduler   Scheduler   `yaml:"scheduler" doc:"Messages that are to be delivered later (AMQ_SCHEDULED_DELAY and its like)."`
 	Journal     Journal     `yaml:"journal" doc:"The log on disk."`
 	Cluster     Cluster     `yaml:"cluster" doc:"Several nodes that run one broker: one instance is active, another stands by. Without cluster.name this is a broker alone."`
+	Services    []Service   `yaml:"services" live:"yes" doc:"How clients are grouped in godwit clients: the first entry that fits a connection names its service. Those that none fits are grouped by their users, else by what their client ids begin with, else by their addresses."`
 	Shutdown    Shutdown    `yaml:"shutdown" doc:"How the broker stops."`
 	Log         Log         `yaml:"log" doc:"The program's own log, on standard error."`
 

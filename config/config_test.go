@@ -48,6 +48,9 @@ func TestParseProblems(t *testing.T) {
 		"key without its other": {"tls:\n  key: a.pem\n", []string{`g.yaml:1:1: tls: certificate and key go together; one of them is missing`}},
 		"client CA":             {"tls:\n  clientAuth: required\n", []string{`g.yaml:2:3: tls.clientAuth: required needs tls.clientCA, the authorities that client certificates come from`}},
 		"network":               {"listeners:\n  - {protocol: stomp, url: \"tcp://127.0.0.1:1\", proxyFrom: [\"10.0.0.1\"]}\n", []string{`listeners[0].proxyFrom[0]: "10.0.0.1" is not a network; expected for example 10.0.0.0/8 or 192.0.2.7/32`}},
+		"service for all":       {"services:\n  - {name: web}\n", []string{`g.yaml:2:6: services[0]: fits every client; expected clientIDs, users or addresses`}},
+		"service without name":  {"services:\n  - {users: [web]}\n", []string{`services[0].name: is missing; expected the service's name`}},
+		"service elsewhere":     {"services:\n  - {name: web, addresses: [10.0.0.0/8, \"::1\", here]}\n", []string{`services[0].addresses[2]: "here" is no address and no network; expected for example 10.0.3.7 or 10.0.4.0/24`}},
 		"journal":               {"journal:\n  maxSize: 20 MiB\n", []string{`g.yaml:2:3: journal.maxSize: 20 MiB is less than four segments of 16 MiB`}},
 		"several": {"dat: x\nlimits:\n  connections: 0\n  cache: 1\n", []string{
 			`g.yaml:1:1: unknown key "dat"; did you mean "data"?`,

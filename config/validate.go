@@ -38,6 +38,7 @@ func (c *Config) validate(problems *Problems) {
 	k.routes()
 	k.journal()
 	k.cluster()
+	k.services()
 }
 
 // checker collects problems with the place that each key's value came from.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/readiness"
 )
 
 // Cluster is what the API knows of the other nodes that run this broker. Errors are to be shown.
@@ -14,8 +15,14 @@ type Cluster interface {
 	Instance() api.Instance
 	// Instances asks the others, too, in the caller's name.
 	Instances(ctx context.Context, as http.Header) []api.Instance
-	// SwitchOver makes another instance the active one; where this one is not active, it asks the one that is.
+	// SwitchOver makes another instance the active one. Only the one that is active can.
 	SwitchOver(ctx context.Context, to string, as http.Header) (*api.SwitchedOver, error)
+	// Restart has another instance, or this one, restart, and does not wait for it. The active one does not.
+	Restart(ctx context.Context, name string, as http.Header) error
+	// ActiveAPI is the URL of the active instance's API; "" if there is none, or nobody knows its API. here means that it is this one.
+	ActiveAPI(ctx context.Context, as http.Header) (url string, here bool)
+	// Seen is what the other instances know of clients; those that do not answer know nothing.
+	Seen(ctx context.Context, as http.Header) []readiness.Seen
 }
 
 var errAlone = &api.Error{Status: http.StatusConflict, Code: broker.NotFound.String(), Detail: "this broker runs alone; cluster.name in its configuration makes it one of several instances"}

@@ -29,7 +29,7 @@ type Options struct {
 	Cut func(id broker.ConnID, why *broker.Error) bool
 	// Login checks credentials.
 	Login Login
-	// Health says how the broker is; status ok means that it serves clients.
+	// Health says how the broker is.
 	Health func() api.Health
 	// Metrics writes the Prometheus exposition. view is nil while the broker cannot be asked.
 	Metrics func(w io.Writer, view *broker.View) error
@@ -37,6 +37,10 @@ type Options struct {
 	Reload func(ctx context.Context) (api.Reloaded, error)
 	// Refusals lists whom mode observe admitted though it would not.
 	Refusals func() api.Refusals
+	// Clients is what is known of who the clients are.
+	Clients Clients
+	// Restart has the process stop in good order and begin again, soon after it has returned; an error, for the caller, says why it does not.
+	Restart func() error
 	// Cluster is what runs this broker together with others; nil: it is alone.
 	Cluster Cluster
 	// Config is the configuration in force, without secrets, as it becomes JSON.
@@ -153,7 +157,13 @@ func (s *Server) routes() http.Handler {
 	on(admin, "POST "+v1+"queues/{name}/retry", s.sweep(ofDestination(message.Queue), broker.SweepRetry)) // it writes wherever messages died
 	on(reader, "GET "+v1+"instance", s.instance)
 	on(reader, "GET "+v1+"instances", s.instances)
-	on(admin, "POST "+v1+"switchover", s.switchOver)
+	on(admin, "POST "+v1+"switchover", s.byActive(s.switchOver))
+	on(admin, "POST "+v1+"restart", s.restart)
+	on(admin, "POST "+v1+"instances/{name}/restart", s.restartInstance)
+	on(reader, "GET "+v1+"clients", s.byActive(s.clients))
+	on(reader, "GET "+v1+"clients/{service}", s.byActive(s.service))
+	on(admin, "POST "+v1+"clients/{service}/probe", s.byActive(s.probe))
+	on(reader, "GET "+v1+"instance/clients", s.seen)
 	on(admin, "GET "+v1+"config", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Config()) })
 	on(admin, "GET "+v1+"refusals", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Refusals()) })
 	on(admin, "POST "+v1+"reload", s.reload)
@@ -293,11 +303,11 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 	respond(w, api.Health{Status: "ok"})
 }
 
-// readyz says whether clients are served; the status alone tells a load balancer.
+// readyz says whether clients that come here are served, be it by another instance; the status alone tells a load balancer.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	h := s.options.Health()
 	status := http.StatusOK
-	if h.Status != "ok" {
+	if !h.Ready {
 		status = http.StatusServiceUnavailable
 	}
 	write(w, status, h)

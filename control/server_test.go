@@ -60,7 +60,7 @@ func newRig(t *testing.T, loopback bool) *rig {
 			}
 			return Caller{User: user, Admin: user == "root", Reader: user == "root" || user == "eye", May: may}, nil
 		},
-		Health: func() api.Health { return api.Health{Status: "ok"} },
+		Health: func() api.Health { return api.Health{Status: "ok", Ready: true} },
 		Metrics: func(w io.Writer, v *broker.View) error {
 			var e metrics.Exposition
 			if v != nil {

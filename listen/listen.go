@@ -33,6 +33,7 @@ type Info struct {
 	Proxy    netip.AddrPort // the proxy; invalid without
 	TLS      *TLSInfo       // nil: plain
 	Relayed  bool           // the proxy is another instance of the broker: it came by ListenHandover
+	Via      string         // that instance's name, as it says itself; "" if it does not
 	guard    *guard
 }
 

@@ -16,6 +16,7 @@ type Identity struct {
 	shown     string // in refusals: the name, or a certificate's subject
 	address   netip.AddrPort
 	proof     proof
+	doubt     Reason // why Mandatory would not admit it, where Observe or Optional did
 	standing  atomic.Pointer[standing]
 }
 
@@ -35,6 +36,9 @@ func (i *Identity) Name() string { return i.name }
 
 // Authenticated says whether the name was verified.
 func (i *Identity) Authenticated() bool { return i.proof == password || i.proof == possessed }
+
+// Doubt is why mode Mandatory would have refused the login. It is empty if the credentials were right, and where nobody looked at them (Ignore).
+func (i *Identity) Doubt() Reason { return i.doubt }
 
 // Valid says whether the policy in force would still have the client: nil, or why its connection should be closed.
 // [Identity.Watch] asks after each [Authority.Update]. A changed password invalidates nobody; a removed user does.

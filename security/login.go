@@ -76,10 +76,10 @@ func (a *Authority) Login(ctx context.Context, c Credentials) (*Identity, error)
 	if !given {
 		switch s.mode {
 		case Optional:
-			return a.admit(c, anonymous, anonymous, nobody), nil
+			return a.admit(c, anonymous, anonymous, nobody).doubted(NoCredentials), nil
 		case Observe:
 			a.observed.record("", c.Address, string(NoCredentials))
-			return a.admit(c, "", "", nobody), nil
+			return a.admit(c, "", "", nobody).doubted(NoCredentials), nil
 		}
 		// No guess, but a client that knows no better tries for ever: slow it like the others.
 		switch err := a.throttle.wait(ctx, c.Address.Addr(), "", false); {
@@ -99,7 +99,7 @@ func (a *Authority) Login(ctx context.Context, c Credentials) (*Identity, error)
 		return a.admit(c, c.User, c.User, password), nil
 	case s.mode == Observe:
 		a.observed.record(c.User, c.Address, string(reason))
-		return a.admit(c, c.User, c.User, noProof), nil
+		return a.admit(c, c.User, c.User, noProof).doubted(reason), nil
 	}
 	return nil, a.refuse(c, reason)
 }
@@ -155,6 +155,11 @@ func (a *Authority) admit(c Credentials, name, shown string, by proof) *Identity
 	a.log.Info("login", slog.String("user", shown), slog.Any("address", c.Address), slog.String("protocol", c.Protocol),
 		slog.Bool("verified", by == password || by == possessed))
 	return &Identity{authority: a, name: name, shown: shown, address: c.Address, proof: by}
+}
+
+func (i *Identity) doubted(why Reason) *Identity {
+	i.doubt = why
+	return i
 }
 
 func (a *Authority) refuse(c Credentials, reason Reason) error {

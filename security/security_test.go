@@ -95,6 +95,14 @@ func TestLoginByMode(t *testing.T) {
 				}
 			} else if err != nil || i.Name() != tt.name || i.Authenticated() != tt.authenticated {
 				t.Fatalf("Login = %+v, %v; want name %q, authenticated %v", i, err, tt.name, tt.authenticated)
+			} else {
+				doubt := Reason(tt.observed)
+				if tt.name == anonymous {
+					doubt = NoCredentials
+				}
+				if i.Doubt() != doubt {
+					t.Errorf("Doubt = %q, want %q", i.Doubt(), doubt)
+				}
 			}
 			observed := ""
 			for _, r := range a.Observed() {

@@ -13,6 +13,7 @@ import (
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/message"
+	"github.com/godwitmq/godwit/readiness"
 	"github.com/godwitmq/godwit/security"
 )
 
@@ -21,8 +22,9 @@ type Deps struct {
 	Engine    *engine.Engine
 	Authority *security.Authority
 	Broker    Broker
-	Logger    *slog.Logger // nil: nothing is logged
-	Frames    *FrameMemory // nil: frames that are on their way have no bound but each its own
+	Logger    *slog.Logger      // nil: nothing is logged
+	Frames    *FrameMemory      // nil: frames that are on their way have no bound but each its own
+	Roster    *readiness.Roster // nil: nobody asks who the clients are
 }
 
 // Log is Logger, or one that keeps silent.
@@ -44,6 +46,8 @@ type Peer struct {
 	Listener    string // its name
 	Remote      netip.AddrPort
 	Certificate *x509.Certificate // of the client, verified; nil if it showed none
+	// About is what the listener knows of the client for the Roster, beside what is above.
+	About readiness.Facts
 	// LoggedIn is told once that the client is admitted; false means that it took too long and the connection is being
 	// closed. Nil: nobody wants to know.
 	LoggedIn func() bool
@@ -55,6 +59,20 @@ func (p Peer) Admitted() bool { return p.LoggedIn == nil || p.LoggedIn() }
 // Credentials are those of a client at p.
 func (p Peer) Credentials(protocol, user, password string) security.Credentials {
 	return security.Credentials{User: user, Password: password, Address: p.Remote, Certificate: p.Certificate, Protocol: protocol}
+}
+
+// Facts are what is known of a client at p that has logged in with that core connection; the session adds what its protocol tells.
+func (p Peer) Facts(protocol string, id broker.ConnID, clientID string, who *security.Identity) readiness.Facts {
+	f := p.About
+	f.ID, f.Protocol, f.ClientID, f.User, f.Remote, f.Endpoint = uint64(id), protocol, clientID, who.Name(), p.Remote, p.Listener
+	f.Failover, f.Credentials = readiness.Unknown, "not checked"
+	switch doubt := who.Doubt(); {
+	case doubt != "":
+		f.Credentials, f.Refusable = string(doubt), true
+	case who.Authenticated():
+		f.Credentials = "right"
+	}
+	return f
 }
 
 // Permit remembers whether a producer may send to the destination that it used last. A policy may change at any time, so an answer counts

@@ -34,6 +34,8 @@ type Directory interface {
 // Options of a Carrier.
 type Options struct {
 	Directory Directory
+	// Name of this instance, which the active is told; "" tells nothing.
+	Name string
 	// TLS has the certificate of this instance and, as RootCAs, the cluster's. The active's certificate is checked against
 	// ServerName, or against the host of its address if that is empty. Nil: plain, and only loopback addresses are dialled.
 	TLS *tls.Config
@@ -101,6 +103,7 @@ func (c *Carrier) Serve(ctx context.Context, conn net.Conn, info listen.Info) er
 		reset(conn)
 		return errAgain
 	}
+	info.Via = c.options.Name
 	active, term, err := c.reach(ctx, info)
 	if errors.Is(err, ErrHere) {
 		return err

@@ -24,6 +24,7 @@ const maxHeader = 32 << 10
 const (
 	typeProtocol = proxyproto.PP2_TYPE_MIN_CUSTOM + iota
 	typeListener
+	typeInstance
 )
 
 const (
@@ -48,6 +49,9 @@ func formatHeader(info listen.Info) ([]byte, error) {
 	h := proxyproto.Header{Version: 2, Command: proxyproto.PROXY, TransportProtocol: transport,
 		SourceAddr: net.TCPAddrFromAddrPort(source), DestinationAddr: net.TCPAddrFromAddrPort(destination)}
 	tlvs := []proxyproto.TLV{{Type: typeProtocol, Value: []byte(info.Protocol)}, {Type: typeListener, Value: []byte(info.Listener)}}
+	if info.Via != "" {
+		tlvs = append(tlvs, proxyproto.TLV{Type: typeInstance, Value: []byte(info.Via)})
+	}
 	if info.TLS != nil {
 		t, err := formatTLS(info.TLS)
 		if err != nil {
@@ -121,7 +125,7 @@ func readTLVs(info *listen.Info, raw []byte) error {
 	seen := make(map[proxyproto.PP2Type]bool)
 	for _, t := range tlvs {
 		switch t.Type {
-		case typeProtocol, typeListener, proxyproto.PP2_TYPE_SSL, proxyproto.PP2_TYPE_AUTHORITY:
+		case typeProtocol, typeListener, typeInstance, proxyproto.PP2_TYPE_SSL, proxyproto.PP2_TYPE_AUTHORITY:
 		default:
 			continue
 		}
@@ -136,6 +140,8 @@ func readTLVs(info *listen.Info, raw []byte) error {
 			info.Protocol = listen.Protocol(p)
 		case typeListener:
 			info.Listener, err = text("listener", t.Value, maxName)
+		case typeInstance:
+			info.Via, err = text("instance", t.Value, maxName)
 		case proxyproto.PP2_TYPE_AUTHORITY:
 			name, err = text("authority", t.Value, maxName)
 		case proxyproto.PP2_TYPE_SSL:

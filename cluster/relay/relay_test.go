@@ -304,7 +304,7 @@ func TestIdentityArrives(t *testing.T) {
 					there, here = cluster.node("a"), cluster.node("b")
 				}
 				a := newActive(t, ReceiverOptions{TLS: there})
-				s := newStandby(t, certificates, Options{TLS: here, Directory: &fixed{address: a.at.Address, term: t.Context()}})
+				s := newStandby(t, certificates, Options{Name: "b", TLS: here, Directory: &fixed{address: a.at.Address, term: t.Context()}})
 				tcp := dial(t, s.listen(tt.endpoint))
 				var conn net.Conn = tcp
 				if tt.tls != nil {
@@ -317,7 +317,7 @@ func TestIdentityArrives(t *testing.T) {
 				wantRead(t, got.conn, tt.hello)
 				i := got.info
 				if i.Protocol != tt.protocol || i.Listener != tt.endpoint.Name || i.Remote != addressOf(tcp.LocalAddr()) || i.Local != addressOf(tcp.RemoteAddr()) ||
-					i.Proxy.Addr() != netip.MustParseAddr("127.0.0.1") || i.Proxy == i.Remote || !i.Relayed || (i.TLS != nil) != (tt.tls != nil) {
+					i.Proxy.Addr() != netip.MustParseAddr("127.0.0.1") || i.Proxy == i.Remote || !i.Relayed || i.Via != "b" || (i.TLS != nil) != (tt.tls != nil) {
 					t.Errorf("info = %+v; want %s of %s from %v to %v", i, tt.protocol, tt.endpoint.Name, tcp.LocalAddr(), tcp.RemoteAddr())
 				}
 				if tt.tls != nil {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/godwitmq/godwit/journal/jetstream"
 	"github.com/godwitmq/godwit/listen"
 	"github.com/godwitmq/godwit/metrics"
+	"github.com/godwitmq/godwit/readiness"
 )
 
 // instance is this node's part in a cluster.
@@ -32,6 +34,7 @@ type instance struct {
 	node   *node
 	log    *jetstream.Node
 	member atomic.Pointer[cluster.Member] // nil: a witness, or not started yet
+	took   atomic.Pointer[api.TakeOver]   // nil: it has not been active since the start
 	// directory knows the active instance, carrier brings clients there; nil: standbys refuse them.
 	directory *directory
 	carrier   *relay.Carrier
@@ -65,7 +68,7 @@ func (n *node) join() error {
 		return nil
 	}
 	if c.Relay {
-		in.carrier = relay.New(relay.Options{Directory: in.directory, TLS: secure, Hold: c.Hold})
+		in.carrier = relay.New(relay.Options{Name: c.Name, Directory: in.directory, TLS: secure, Hold: c.Hold})
 	}
 	log := jetstream.Options{Name: cfg.Broker.Name, Instance: c.Name, MaxBytes: int64(cfg.Journal.MaxSize), Heartbeat: c.Heartbeat, Silence: c.Silence, Logger: n.log}
 	for _, other := range c.Nodes {
@@ -108,6 +111,7 @@ func (n *node) join() error {
 func (n *node) roleChanged(s cluster.Status, e *engine.Engine) {
 	d := n.instance.directory
 	if s.Role == cluster.Active {
+		n.instance.took.Store(&api.TakeOver{At: s.Since, From: s.TakenOver.From, Reason: string(s.TakenOver.Why), Millis: s.TakenOver.Took.Milliseconds()})
 		n.core.set(e, n.deps(e), "ok", "this instance is active")
 		d.set(true, "")
 		return
@@ -143,10 +147,15 @@ func nodesTLS(c *config.Cluster) (*tls.Config, error) {
 // Instance implements control.Cluster.
 func (in *instance) Instance() api.Instance {
 	n := in.node
-	a := api.Instance{Name: n.config().Cluster.Name, Role: n.config().Cluster.Role, Since: n.begun}
+	a := api.Instance{Name: n.config().Cluster.Name, Role: n.config().Cluster.Role, Since: n.begun, Started: n.begun, Version: build().Version, TakenOver: in.took.Load()}
 	if member := in.member.Load(); member != nil {
 		s := member.Status()
 		a.Role, a.Since, a.Epoch, a.Active, a.Lag, a.Reason = string(s.Role), s.Since, s.Epoch, s.Active, s.Lag, s.Reason
+		if s.Role == cluster.Active {
+			ctx, cancel := context.WithTimeout(n.background, lookTime)
+			defer cancel()
+			a.Behind, _ = member.Behind(ctx) // without an answer nothing is known, as of an instance that has just lost its role
+		}
 	}
 	if n.listeners != nil {
 		for _, b := range n.listeners.Bound() {
@@ -155,6 +164,83 @@ func (in *instance) Instance() api.Instance {
 		}
 	}
 	return a
+}
+
+// lookTime is how long the log is asked how its copies are.
+const lookTime = time.Second
+
+// health says what this instance is, and whether clients that come to it are served.
+func (in *instance) health(h *api.Health) {
+	member := in.member.Load()
+	switch {
+	case in.node.config().Cluster.Witness():
+		h.Role, h.Ready = "witness", h.Status == "witness"
+	case member != nil:
+		h.Role = string(member.Status().Role)
+		if h.Status == string(cluster.Standby) && in.carrier != nil && in.directory.knows() {
+			h.Ready, h.Detail = true, "clients are brought to "+member.Status().Active
+		}
+	}
+}
+
+// ActiveAPI implements control.Cluster.
+func (in *instance) ActiveAPI(ctx context.Context, as http.Header) (url string, here bool) {
+	c := &in.node.config().Cluster
+	active := ""
+	if member := in.member.Load(); member != nil {
+		s := member.Status()
+		if s.Role == cluster.Active {
+			return "", true
+		}
+		active = s.Active
+	}
+	if active == "" || active == c.Name {
+		for _, i := range in.Instances(ctx, as) {
+			if i.Role == string(cluster.Active) {
+				active = i.Name
+			}
+		}
+	}
+	if other := c.Node(active); other != nil && active != c.Name {
+		return other.API, false
+	}
+	return "", false
+}
+
+// seeTime is how long another node is waited for that only knows a little more of clients.
+const seeTime = 500 * time.Millisecond
+
+// Seen implements control.Cluster.
+func (in *instance) Seen(ctx context.Context, as http.Header) []readiness.Seen {
+	ctx, cancel := context.WithTimeout(ctx, seeTime)
+	defer cancel()
+	c := &in.node.config().Cluster
+	all := make([]readiness.Seen, len(c.Nodes))
+	var asking sync.WaitGroup
+	for i, other := range c.Nodes {
+		if other.Name != c.Name {
+			asking.Go(func() {
+				if err := in.ask(ctx, other, http.MethodGet, "instance/clients", as, nil, &all[i]); err != nil {
+					in.node.log.Debug("another node has not told of clients", "node", other.Name, "error", err)
+				}
+			})
+		}
+	}
+	asking.Wait()
+	return all
+}
+
+// Restart implements control.Cluster.
+func (in *instance) Restart(ctx context.Context, name string, as http.Header) error {
+	c := &in.node.config().Cluster
+	other := c.Node(name)
+	switch {
+	case other == nil:
+		return &api.Error{Status: http.StatusNotFound, Code: broker.NotFound.String(), Op: "restart", Detail: fmt.Sprintf("there is no node %q", name)}
+	case name == c.Name:
+		return in.node.restart()
+	}
+	return in.askFor(ctx, trialTime+askTime, *other, http.MethodPost, "restart", as, struct{}{}, &struct{}{})
 }
 
 // writeMetrics tells of this node's part in the cluster.
@@ -173,6 +259,11 @@ func (in *instance) writeMetrics(e *metrics.Exposition) {
 	}
 	e.One("godwit_instance_epoch", metrics.Gauge, "Epoch of the log, as far as this instance has read it. It grows with each change of the active instance.", float64(s.Epoch))
 	e.One("godwit_instance_lag", metrics.Gauge, "Entries of the log that this standby had not read when it last looked.", float64(s.Lag))
+	if took := in.took.Load(); took != nil {
+		e.Family("godwit_instance_takeover_seconds", metrics.Gauge, "How long it took this instance to become active the last time, from the last sign of the one before, by the reason.")
+		e.Sample(float64(took.Millis)/1000, "reason", took.Reason)
+		e.One("godwit_instance_takeover_time_seconds", metrics.Gauge, "When that was, in seconds since 1970.", float64(took.At.UnixMilli())/1000)
+	}
 	if in.carrier != nil {
 		c := in.carrier.Stats()
 		e.One("godwit_relay_open", metrics.Gauge, "Clients that are carried to the active instance.", float64(c.Current.Load()))
@@ -181,6 +272,9 @@ func (in *instance) writeMetrics(e *metrics.Exposition) {
 		e.One("godwit_relay_refused_total", metrics.Counter, "Clients for which no instance was active in time, or that the active one refused.", float64(c.Refused.Load()))
 	}
 }
+
+// maxTold is what another node may tell, in bytes: of the past of some thousand clients.
+const maxTold = 16 << 20
 
 // askTime is for how long another node is waited for.
 const askTime = 2 * time.Second
@@ -208,7 +302,7 @@ func (in *instance) Instances(ctx context.Context, as http.Header) []api.Instanc
 	return all
 }
 
-// SwitchOver implements control.Cluster.
+// SwitchOver implements control.Cluster, where this instance is the active one.
 func (in *instance) SwitchOver(ctx context.Context, to string, as http.Header) (*api.SwitchedOver, error) {
 	const op = "switch over"
 	c := &in.node.config().Cluster
@@ -217,18 +311,7 @@ func (in *instance) SwitchOver(ctx context.Context, to string, as http.Header) (
 	}
 	member := in.member.Load()
 	if member == nil || member.Status().Role != cluster.Active {
-		active := ""
-		for _, i := range in.Instances(ctx, as) {
-			if i.Role == string(cluster.Active) {
-				active = i.Name
-			}
-		}
-		other := c.Node(active)
-		if other == nil || active == c.Name {
-			return nil, conflict("no instance is active; `godwit instances` shows how they are")
-		}
-		var done api.SwitchedOver
-		return &done, in.ask(ctx, *other, http.MethodPost, "switchover", as, api.SwitchOver{To: to}, &done)
+		return nil, conflict("this instance is not the active one any more; ask again")
 	}
 	var standby []string
 	for _, i := range in.Instances(ctx, as) {
@@ -263,12 +346,16 @@ func (in *instance) SwitchOver(ctx context.Context, to string, as http.Header) (
 	return &api.SwitchedOver{From: c.Name, To: to, Millis: time.Since(begun).Milliseconds()}, nil
 }
 
-// ask calls another node's API in the caller's name.
+// ask calls another node's API in the caller's name, and does not wait for it for long.
 func (in *instance) ask(ctx context.Context, other config.ClusterNode, method, path string, as http.Header, body, answer any) error {
+	return in.askFor(ctx, askTime, other, method, path, as, body, answer)
+}
+
+func (in *instance) askFor(ctx context.Context, within time.Duration, other config.ClusterNode, method, path string, as http.Header, body, answer any) error {
 	if other.API == "" {
 		return errors.New("cluster.nodes says no api for it")
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var content io.Reader
 	if body != nil {
@@ -291,7 +378,7 @@ func (in *instance) ask(ctx context.Context, other config.ClusterNode, method, p
 		return err
 	}
 	defer response.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxTold))
 	if err != nil {
 		return err
 	}

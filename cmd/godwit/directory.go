@@ -33,6 +33,13 @@ func (d *directory) set(known bool, address string) {
 	d.change = make(chan struct{})
 }
 
+// knows says whether somebody is active.
+func (d *directory) knows() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.known
+}
+
 // Active implements relay.Directory.
 func (d *directory) Active(ctx context.Context) (address string, term context.Context, err error) {
 	for {

@@ -37,9 +37,9 @@ func (c *cli) instances() *cobra.Command {
 }
 
 func (c *cli) switchover() *cobra.Command {
-	to := ""
+	to, planned, output := "", false, ""
 	cmd := &cobra.Command{
-		Use: "switchover", Short: "Make another instance the active one, for good", Args: exactly(0, "no arguments"),
+		Use: "switchover", Example: "  godwit switchover --plan\n  godwit switchover --to b", Short: "Make another instance the active one, for good", Args: exactly(0, "no arguments"),
 		Long: "Make another instance the active one. The active one settles what is at its clients, gives the log to the other, and closes its connections; clients come back to the\n" +
 			"new one, by their failover URL or because their endpoint relays them. It stays so: nothing switches back by itself.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,14 +47,31 @@ func (c *cli) switchover() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			p, err := planOf(cmd.Context(), remote, to)
+			switch {
+			case planned && err != nil:
+				return err
+			case planned && output == "json":
+				return printJSON(c.out, p)
+			case planned:
+				p.print(c.out)
+				return nil
+			case err == nil: // else whoever switches over says what is wrong
+				p.warn(c.err)
+			}
 			done, err := remote.SwitchOver(cmd.Context(), to)
 			if err != nil {
 				return err
+			}
+			if output == "json" {
+				return printJSON(c.out, done)
 			}
 			fmt.Fprintf(c.out, "%s has handed over to %s in %d ms\n", done.From, done.To, done.Millis)
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", "name of the instance (default: the standby)")
+	cmd.Flags().BoolVar(&planned, "plan", false, "change nothing: list the clients that would not follow, and why")
+	outputFlag(cmd, &output)
 	return cmd
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/godwitmq/godwit/journal/segment"
 	"github.com/godwitmq/godwit/listen"
 	"github.com/godwitmq/godwit/metrics"
+	"github.com/godwitmq/godwit/readiness"
 	"github.com/godwitmq/godwit/session"
 	"github.com/godwitmq/godwit/vfs"
 )
@@ -48,8 +49,10 @@ type node struct {
 	dev       *listen.Files        // nil: a certificate was given
 	api       *control.Server      // nil: switched off
 	metrics   metrics.Broker
-	instance  *instance  // nil: a broker alone
-	failed    chan error // the broker cannot go on
+	instance  *instance     // nil: a broker alone
+	failed    chan error    // the broker cannot go on
+	restarts  chan struct{} // it is to begin anew
+	roster    *readiness.Roster
 
 	background context.Context
 	cancel     context.CancelFunc
@@ -67,7 +70,7 @@ func start(cfg *config.Config, load func() (*config.Config, error), log *slog.Lo
 
 // startOn is start with the journal on another file system.
 func startOn(fs vfs.FS, cfg *config.Config, load func() (*config.Config, error), log *slog.Logger, level *slog.LevelVar, begun time.Time) (*node, error) {
-	n := &node{fs: fs, load: load, log: log, level: level, begun: begun, id: brokerID(begun), failed: make(chan error, 1)}
+	n := &node{fs: fs, load: load, log: log, level: level, begun: begun, id: brokerID(begun), failed: make(chan error, 1), restarts: make(chan struct{}, 1), roster: readiness.NewRoster()}
 	n.current.Store(cfg)
 	n.background, n.cancel = context.WithCancel(context.Background())
 	n.core.set(nil, nil, "starting", "the journal is being read")
@@ -374,8 +377,8 @@ func (n *node) openHTTP() error {
 		cluster = n.instance
 	}
 	n.api = control.New(control.Options{
-		Cluster: cluster,
-		Connect: n.connect, Cut: n.cut, Login: n.guards.login, Health: func() api.Health { _, h := n.core.now(); return h }, Metrics: n.writeMetrics,
+		Cluster: cluster, Clients: n.clientsAPI(), Restart: n.restart,
+		Connect: n.connect, Cut: n.cut, Login: n.guards.login, Health: n.health, Metrics: n.writeMetrics,
 		Reload: func(context.Context) (api.Reloaded, error) { return n.reload() }, Refusals: n.guards.refusals,
 		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log,
 	}, cfg.HTTP.Loopback())
@@ -400,9 +403,19 @@ func (n *node) configureAPI(cfg *config.Config) {
 	}
 }
 
+// health says how the broker is, and whether clients that come here are served.
+func (n *node) health() api.Health {
+	e, h := n.core.now()
+	h.Ready = e != nil
+	if n.instance != nil {
+		n.instance.health(&h)
+	}
+	return h
+}
+
 func (n *node) version() api.Version {
 	v := build()
-	v.Broker = n.config().Broker.Name
+	v.Broker, v.Started = n.config().Broker.Name, n.begun
 	return v
 }
 
@@ -444,14 +457,19 @@ func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
 		n.instance.writeMetrics(&e)
 	}
 	if n.listeners != nil {
-		writeListenStats(&e, n.listeners.Stats())
+		writeListenStats(&e, n.listeners)
 	}
 	metrics.Process(&e, build().Version, n.begun, time.Now())
 	_, err := e.WriteTo(w)
 	return err
 }
 
-func writeListenStats(e *metrics.Exposition, s *listen.Stats) {
+func writeListenStats(e *metrics.Exposition, listeners *listen.Server) {
+	s := listeners.Stats()
+	e.Family("godwit_endpoint_connections", metrics.Gauge, "Connections that are open, by the endpoint that they came to.")
+	for _, b := range listeners.Bound() {
+		e.Sample(float64(b.Open), "endpoint", b.Name)
+	}
 	e.One("godwit_listen_open", metrics.Gauge, "Connections that are open, logged in or not.", float64(s.Current.Load()))
 	for _, m := range []struct {
 		name, help string

@@ -21,7 +21,7 @@ const recoveryPatience = 20 * time.Second
 
 // deps are what sessions on that engine need.
 func (n *node) deps(e *engine.Engine) *session.Deps {
-	return &session.Deps{Engine: e, Authority: n.guards.clients, Broker: session.Broker{ID: n.id, Name: n.config().Broker.Name}, Logger: n.log, Frames: n.frames}
+	return &session.Deps{Engine: e, Authority: n.guards.clients, Broker: session.Broker{ID: n.id, Name: n.config().Broker.Name}, Logger: n.log, Frames: n.frames, Roster: n.roster}
 }
 
 // brokerID is the broker's id in ActiveMQ's form, which differs with each start.
@@ -73,7 +73,7 @@ func (n *node) handler(protocol string, serve func(context.Context, net.Conn, se
 		if deps == nil {
 			return
 		}
-		peer := session.Peer{Listener: info.Listener, Remote: info.Remote, LoggedIn: info.LoggedIn}
+		peer := session.Peer{Listener: info.Listener, Remote: info.Remote, About: n.about(info), LoggedIn: info.LoggedIn}
 		if info.TLS != nil && len(info.TLS.Peer) > 0 {
 			peer.Certificate = info.TLS.Peer[0]
 		}

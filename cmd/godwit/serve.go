@@ -107,6 +107,12 @@ func (c *cli) runServe(f *serveFlags) error {
 			}
 			log.Info("stopped")
 			return nil
+		case <-n.restarts:
+			log.Info("restarting: clients have time to finish", "grace", n.config().Shutdown.Grace)
+			if err := n.stop(); err != nil {
+				log.Error("the stop before the restart was not in good order", "error", err) // the start deals with it as after a crash
+			}
+			return becomeAnew()
 		case err := <-n.failed:
 			_ = n.stop() // the failure is what counts
 			return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/readiness"
 )
 
 // Error is the body of every answer that is not a success.
@@ -213,6 +214,23 @@ type Version struct {
 	Commit  string `json:"commit,omitempty"`
 	Go      string `json:"go"`
 	Broker  string `json:"broker,omitempty"` // the broker's name
+	// Started is when the process began.
+	Started time.Time `json:"started,omitzero"`
+}
+
+// Clients answers GET clients.
+type Clients struct {
+	Active   string              `json:"active,omitempty"` // the instance that serves them; "" of a broker alone
+	Services []readiness.Service `json:"services"`
+	Enqueued uint64              `json:"enqueued"` // messages, of all destinations that are there
+	Dequeued uint64              `json:"dequeued"`
+}
+
+// Probe asks for a probe of a client's failover.
+type Probe struct {
+	Connection uint64 `json:"connection,omitempty"` // absent: one of the service's, by choice of the broker
+	Refuse     string `json:"refuse,omitempty"`     // for how long the instance that it dialled refuses it: "5s"
+	Wait       string `json:"wait,omitempty"`       // for how long it is waited for: "30s"
 }
 
 // Instance is one node of a broker that several run.
@@ -225,8 +243,22 @@ type Instance struct {
 	Lag    uint64    `json:"lag,omitempty"`    // entries of the log that it has not read yet
 	Reason string    `json:"reason,omitempty"` // of the last change of role, or why it is unreachable
 	// Endpoints are where clients reach it: "openwire tcp://127.0.0.1:61616".
-	Endpoints   []string `json:"endpoints,omitempty"`
-	Connections int      `json:"connections"` // open on its endpoints, those that it relays included
+	Endpoints []string  `json:"endpoints,omitempty"`
+	Started   time.Time `json:"started,omitzero"` // when the process began
+	Version   string    `json:"version,omitempty"`
+	// Behind are the nodes whose copies of the log are away or incomplete, as the active instance sees it.
+	Behind []string `json:"behind,omitempty"`
+	// TakenOver is how this instance became the active one the last time.
+	TakenOver   *TakeOver `json:"takenOver,omitempty"`
+	Connections int       `json:"connections"` // open on its endpoints, those that it relays included
+}
+
+// TakeOver is a change of the active instance.
+type TakeOver struct {
+	At     time.Time `json:"at"`
+	From   string    `json:"from,omitempty"`
+	Reason string    `json:"reason"` // "switchover", "silence", "stop"
+	Millis int64     `json:"millis"` // from the last sign of the one before until clients were served
 }
 
 // Instances answers GET instances.
@@ -248,6 +280,8 @@ type SwitchedOver struct {
 
 // Health answers healthz and readyz.
 type Health struct {
-	Status string `json:"status"` // "ok", "starting", "recovering", "stopping"
+	Status string `json:"status"`          // "ok", "starting", "recovering", "stopping", "standby", "witness"
+	Role   string `json:"role,omitempty"`  // of an instance of several: "active", "standby", "witness", "starting"
+	Ready  bool   `json:"ready,omitempty"` // clients that come here are served, be it by another instance
 	Detail string `json:"detail,omitempty"`
 }

@@ -117,6 +117,7 @@ type Follower struct {
 	from  journal.Position // records before it are not wanted
 
 	leader  string // the instance whose epoch it is
+	giver   string // who has handed over to this instance, and it has not begun yet
 	vacant  bool
 	first   uint64        // the stream's first message when following began
 	known   uint64        // the stream has this message
@@ -329,6 +330,10 @@ func (f *Follower) take(h *layout.Header, batch []byte, fn func(journal.Record) 
 			return nil
 		}
 		f.head = max(f.head, c.head)
+		f.giver = ""
+		if c.kind == controlHandOver && c.name == f.opt.Instance {
+			f.giver = f.leader
+		}
 		f.leader = c.name
 		f.vacant = c.kind == controlClose || c.kind == controlHandOver && c.name == f.opt.Instance
 		return nil
@@ -368,6 +373,9 @@ func eachRecord(h *layout.Header, batch []byte, from journal.Position, fn func(j
 
 // Leader is the instance whose epoch it is, as far as the log was read, and the epoch; "" and 0 if there was none.
 func (f *Follower) Leader() (instance string, epoch uint64) { return f.leader, f.chain.link.Epoch }
+
+// Giver is the instance that has handed the log over to this one, which has not begun to write yet; "" if there is none.
+func (f *Follower) Giver() string { return f.giver }
 
 // Head is the position of the oldest record kept, Tail the one after the newest that was read.
 func (f *Follower) Head() journal.Position { return f.head }

@@ -360,6 +360,9 @@ func TestHandOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, successor, Vacant, collect(&seen))
+	if giver := successor.Giver(); giver != "a" {
+		t.Errorf("the successor was given the log by %q, want a", giver)
+	}
 	same(t, "followed up to the hand-over", seen, active.appended)
 	next := newOwner(t)
 	var err error
@@ -379,6 +382,15 @@ func TestHandOver(t *testing.T) {
 		news, err := bystander.Next(patience(t), collect(&other))
 		if err != nil || news == Vacant {
 			t.Fatalf("next of one who is not the successor: %v, %v", news, err)
+		}
+	}
+	if giver := bystander.Giver(); giver != "" {
+		t.Errorf("a bystander was given the log by %q", giver)
+	}
+	for behind := []string{""}; len(behind) > 0; { // they are the same soon
+		var err error
+		if behind, err = next.log.Behind(patience(t)); err != nil {
+			t.Fatal(err)
 		}
 	}
 	same(t, "followed by a bystander", other, append(active.appended, next.appended...))

@@ -22,6 +22,7 @@ func (c *connection) translate(command wire.Command) error {
 		}
 		return nil
 	case *wire.ShutdownInfo:
+		c.farewell.Store(true)
 		return errGone
 	case *wire.NullCommand:
 		return nil
@@ -258,6 +259,7 @@ func (c *connection) remove(v *wire.RemoveInfo) {
 			return
 		}
 		r.removed = true
+		c.farewell.Store(true)
 		// Java's connection.close tells only here what its consumers have seen.
 		for _, x := range c.consumers.all() {
 			c.removeConsumer(x, v.LastDeliveredSequenceID, 0)

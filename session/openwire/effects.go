@@ -162,6 +162,7 @@ func (c *connection) answer(e *broker.Effect) (ended bool) {
 		if !c.peer.Admitted() {
 			return true
 		}
+		c.visit = c.deps.Roster.Arrive(c.about)
 		if kind == refLogin {
 			c.put(&wire.Response{CorrelationID: int32(number)})
 		}

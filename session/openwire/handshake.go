@@ -8,6 +8,8 @@ import (
 
 	"github.com/godwitmq/godwit/broker"
 	wire "github.com/godwitmq/godwit/codec/openwire"
+	"github.com/godwitmq/godwit/readiness"
+	"github.com/godwitmq/godwit/security"
 	"github.com/godwitmq/godwit/session"
 )
 
@@ -93,6 +95,23 @@ func (c *connection) refuse(command wire.Command, err *broker.Error) error {
 	return errGone
 }
 
+// tellsOfFailover is the first version in which a client says whether it has a failover transport.
+const tellsOfFailover = 6
+
+// facts are what the client has told of itself.
+func (c *connection) facts(v *wire.ConnectionInfo, who *security.Identity) readiness.Facts {
+	f := c.peer.Facts("openwire", c.core.ID(), v.ClientID, who)
+	f.Version, f.Host, f.KeepAlive = strconv.Itoa(c.format.Version), c.format.Host, c.format.MaxInactivity.Milliseconds()
+	f.Library, f.Platform = strings.TrimSpace(c.format.ProviderName+" "+c.format.ProviderVersion), c.format.PlatformDetails
+	switch {
+	case v.FaultTolerant || v.FailoverReconnect:
+		f.Failover = readiness.Yes
+	case c.format.Version >= tellsOfFailover:
+		f.Failover = readiness.No
+	}
+	return f
+}
+
 func (c *connection) login(v *wire.ConnectionInfo) error {
 	r := &c.reader
 	switch {
@@ -108,6 +127,11 @@ func (c *connection) login(v *wire.ConnectionInfo) error {
 	c.pulse.Busy(false)
 	if err != nil {
 		return c.refuse(v, &broker.Error{Code: broker.Denied, Detail: err.Error(), Err: err})
+	}
+	c.about = c.facts(v, who)
+	if c.deps.Roster.Admits(&c.about) != nil {
+		c.log.Info("a probe keeps a client away for some seconds", "client", v.ClientID)
+		return errGone
 	}
 	r.who, r.name, r.clientID, r.again = who, v.ConnectionID.Value, v.ClientID, v.FailoverReconnect
 	r.tolerant = v.FaultTolerant || v.FailoverReconnect

@@ -15,11 +15,13 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
 	wire "github.com/godwitmq/godwit/codec/openwire"
 	"github.com/godwitmq/godwit/engine"
+	"github.com/godwitmq/godwit/readiness"
 	"github.com/godwitmq/godwit/security"
 	"github.com/godwitmq/godwit/session"
 )
@@ -86,8 +88,11 @@ type connection struct {
 	// Set while shaking hands, before the writer starts.
 	format wire.WireFormat // agreed
 	jms    string          // package of JMS's exceptions in the client's world
+	about  readiness.Facts // set at the login
 	pulse  *session.Pulse
 
+	visit     *readiness.Visit // of the writer; nil before the login was answered
+	farewell  atomic.Bool      // RemoveInfo of the connection, or ShutdownInfo, has come
 	reader    reader
 	consumers consumers
 	writer    writer
@@ -146,6 +151,7 @@ func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.
 	c.writer.raw = session.Raw(conn)
 	writing.Go(func() {
 		c.core.Serve(c.write)
+		c.visit.Leave(c.farewell.Load())
 		close(gone)
 		conn.Close() // the engine may have ended the connection without a word
 	})

@@ -82,6 +82,12 @@ func (c *connection) logIn(ctx context.Context, h stomp.Headers, command string)
 	c.mu.Lock()
 	c.core = c.deps.Engine.Connect()
 	c.mu.Unlock()
+	c.about = c.peer.Facts("stomp", c.core.ID(), c.clientID, c.identity)
+	c.about.Version, c.about.Host, c.about.KeepAlive = version.String(), h.Value("host"), c.silence.Milliseconds()
+	if err := c.deps.Roster.Admits(&c.about); err != nil {
+		c.core.Close()
+		return err
+	}
 	c.id = connectionID(c.deps.Broker.ID, c.core.ID())
 	c.producer = c.id + ":-1:1"
 	c.event(&broker.Connect{Conn: c.core.ID(), Ref: c.expect(answer{kind: welcome, receipt: connectReceipt(h), text: stomp.FormatHeartBeat(want, send)}),

@@ -13,6 +13,7 @@ import (
 	"github.com/godwitmq/godwit/codec/stomp"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/message"
+	"github.com/godwitmq/godwit/readiness"
 	"github.com/godwitmq/godwit/security"
 	"github.com/godwitmq/godwit/session"
 )
@@ -36,7 +37,10 @@ type connection struct {
 	clientID string       // "" if the client gave none
 	identity *security.Identity
 	version  stomp.Version
-	silence  time.Duration // after which a client that promised heart-beats is taken for dead; 0: never
+	about    readiness.Facts  // set at the login
+	visit    *readiness.Visit // of the writer; nil before CONNECTED
+	left     atomic.Bool      // the client has said DISCONNECT
+	silence  time.Duration    // after which a client that promised heart-beats is taken for dead; 0: never
 	beats    *time.Timer
 	period   time.Duration // between our heart-beats
 	down     atomic.Bool   // the broker is shutting down
@@ -145,6 +149,7 @@ func (c *connection) run() error {
 	go func() {
 		defer close(c.gone)
 		c.write()
+		c.visit.Leave(c.left.Load())
 	}()
 	err := c.read()
 	refused := errors.As(err, new(*refusal))
@@ -181,6 +186,7 @@ func (c *connection) read() error {
 		}
 		if err := c.handle(&frame); err != nil {
 			if err == errLeft {
+				c.left.Store(true)
 				c.submit()
 				return err
 			}

@@ -130,6 +130,7 @@ func (c *connection) answered(e *broker.Effect) {
 		return
 	case welcome:
 		if e.Err == nil {
+			c.visit = c.deps.Roster.Arrive(c.about)
 			c.appendConnected(a.receipt, a.text)
 			c.startBeats()
 			return
