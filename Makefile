@@ -6,9 +6,9 @@ SEEDS ?= 20
 FUZZTIME ?= 10s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: help build test lint interop bench fuzz sim
+.PHONY: help build test lint interop bench bench-ha fuzz sim
 help:           ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
 build:          ## bin/godwit
 	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/godwit ./cmd/godwit
@@ -27,6 +27,9 @@ interop:        ## real clients of other languages against the built binary (Jav
 
 bench:          ## Godwit beside ActiveMQ Classic and Artemis in one run; prints the README's table
 	bench/run.sh
+
+bench-ha:       ## Godwit's pair beside ActiveMQ's and Artemis's: waits at kills and switchovers; prints the README's table
+	bench/ha.py
 
 # The fuzzer of Go 1.26 reports the end of its time as a failure now and then, when a worker is in the middle of something; no failing input is written then.
 fuzz:           ## every fuzz target for FUZZTIME each

@@ -1,5 +1,6 @@
 package loadgen;
 
+import jakarta.jms.BytesMessage;
 import jakarta.jms.Connection;
 import jakarta.jms.Destination;
 import jakarta.jms.JMSException;
@@ -20,7 +21,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import org.apache.activemq.ActiveMQConnection;
+import org.apache.activemq.transport.DefaultTransportListener;
 
 /**
  * Load client for one broker. It speaks to its parent over stdin and stdout: a line that begins with '@' marks a phase, and
@@ -30,6 +34,8 @@ import java.util.concurrent.atomic.AtomicLong;
  *   mode=backlog  fill with no consumer, wait while the broker restarts, then drain; before it, if asked for, a small one for comparison
  *   mode=idle     open connections and hold them
  *   mode=queues   one message through each of many queues, whose consumers stay
+ *   mode=gaps     store messages, then send one after the other while the parent does something to the broker, and say each time how long no
+ *                 send was answered; what was sent is received at the end
  */
 public final class LoadGen {
     private static final BufferedReader PARENT = new BufferedReader(new InputStreamReader(System.in));
@@ -50,7 +56,8 @@ public final class LoadGen {
             case "backlog" -> load.backlog();
             case "idle" -> load.idle();
             case "queues" -> load.queues();
-            default -> throw new IllegalArgumentException("--mode=" + load.settings.mode + "; want run, backlog, idle or queues");
+            case "gaps" -> load.gaps();
+            default -> throw new IllegalArgumentException("--mode=" + load.settings.mode + "; want run, backlog, idle, queues or gaps");
         };
         System.out.println(result);
         System.out.flush();
@@ -192,6 +199,62 @@ public final class LoadGen {
         return "{\"ok\":" + (received == settings.queues && tally.errors.get() == 0) + ",\"received\":" + received
                 + ",\"lost\":" + (settings.queues - received) + ",\"errors\":" + tally.errors + ",\"seconds\":" + f(seconds)
                 + ",\"client_cpu_s\":" + f(cpu) + "}";
+    }
+
+    /** The parent answers @fault when it has done something to the broker and all should be well again; @gap tells it the longest wait for an answer since. */
+    private String gaps() throws Exception {
+        if (settings.stored > 0) {
+            store();
+        }
+        mark("stored");
+        Producer producer = new Producer(settings, 0);
+        AtomicLong interruptions = new AtomicLong();
+        ((ActiveMQConnection) producer.connection).addTransportListener(new DefaultTransportListener() {
+            @Override
+            public void transportInterupted() {
+                interruptions.incrementAndGet();
+            }
+        });
+        CountDownLatch sending = new CountDownLatch(1);
+        start("sender", () -> {
+            try {
+                producer.send(true, settings.perProducer, settings.seconds, tally);
+            } catch (Exception e) {
+                tally.error("sender", e);
+            }
+            sending.countDown();
+        });
+        Thread.sleep((long) (settings.warmSeconds * 1000));
+        for (int i = 0; i < settings.rounds; i++) {
+            producer.longestWait();
+            mark("fault");
+            mark("gap", producer.longestWait());
+        }
+        tally.stop = true;
+        if (!sending.await(30, TimeUnit.SECONDS)) {
+            tally.errors.incrementAndGet();
+            System.err.println("the last send was never answered");
+        }
+        tally.stop = false;
+        List<Consumer> consumers = openConsumers();
+        awaitReceived(tally.received, producer.sent, 20);
+        return "{" + verdict(List.of(producer), consumers) + ",\"interruptions\":" + interruptions + "}";
+    }
+
+    /** Fills a queue of its own, which stays as it is. */
+    private void store() throws JMSException {
+        Connection connection = settings.connect();
+        Session session = settings.session(connection, true);
+        MessageProducer producer = session.createProducer(session.createQueue(settings.destination + ".stored"));
+        BytesMessage m = session.createBytesMessage();
+        m.writeBytes(new byte[settings.sizeBytes]);
+        for (int i = 1; i <= settings.stored; i++) {
+            producer.send(m);
+            if (i % settings.batch == 0 || i == settings.stored) {
+                session.commit();
+            }
+        }
+        connection.close();
     }
 
     // ---- steps

@@ -18,7 +18,8 @@ final class Producer {
     final Connection connection;
     final Histogram latency = new Histogram();
     int sent;
-    long lastSend;
+    volatile long lastSend;
+    private long longest; // nanoseconds between two answers
     private final Settings settings;
     private final Session session;
     private final Branch branch; // of a producer that works in distributed transactions, else null
@@ -73,6 +74,18 @@ final class Producer {
         }
     }
 
+    private synchronized void answered(long now) {
+        longest = Math.max(longest, now - (lastSend == 0 ? now : lastSend));
+    }
+
+    /** Answers the longest time between two answers to sends, the time since the last included, since it was asked before. */
+    synchronized long longestWait() {
+        long now = System.nanoTime();
+        long wait = Math.max(longest, now - (lastSend == 0 ? now : lastSend));
+        longest = 0;
+        return wait;
+    }
+
     /**
      * Sends until count messages are sent or the seconds are over (0: no limit), and answers how many it sent. In transactions
      * the latency is that of a whole one: its sends and its commit.
@@ -99,10 +112,12 @@ final class Producer {
                 commit();
             }
             if (!transacted || n % settings.batch == 0) {
-                lastSend = System.nanoTime();
+                long now = System.nanoTime();
                 if (measured) {
-                    latency.add(lastSend - begin);
+                    latency.add(now - begin);
+                    answered(now);
                 }
+                lastSend = now;
             }
         }
         if (transacted && n % settings.batch != 0) {

@@ -32,6 +32,8 @@ final class Settings {
     final int connections;
     final int queues;
     final int restarts;
+    final int rounds;
+    final int stored;
     final int reference;
     final int perProducer;
     final int warmPerProducer;
@@ -62,6 +64,8 @@ final class Settings {
         connections = number("connections", 1000);
         queues = number("queues", 10_000);
         restarts = number("restarts", 2);
+        rounds = number("rounds", 5);
+        stored = number("stored", 0);
         reference = number("reference", 0);
         perProducer = number("count", 400_000) / producers;
         warmPerProducer = Math.max(1, number("warm-count", 400_000) / producers);
