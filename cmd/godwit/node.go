@@ -36,6 +36,7 @@ type node struct {
 	load    func() (*config.Config, error)
 	current atomic.Pointer[config.Config]
 	reading sync.Mutex // orders reloads
+	reloads struct{ done, refused atomic.Int64 }
 	log     *slog.Logger
 	level   *slog.LevelVar
 	begun   time.Time
@@ -442,6 +443,9 @@ func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
 		n.metrics.Write(&e, v)
 	}
 	e.One("godwit_serving", metrics.Gauge, "1 while clients are served, 0 while the broker starts, recovers or stops.", up)
+	e.Family("godwit_reloads_total", metrics.Counter, "Times that configuration, users and certificates were read again, by whether anything was wrong, so that nothing changed.")
+	e.Sample(float64(n.reloads.done.Load()), "result", "done")
+	e.Sample(float64(n.reloads.refused.Load()), "result", "refused")
 	e.One("godwit_frame_memory_bytes", metrics.Gauge, "Bytes taken by large frames that are not whole yet (limits.frames).", float64(n.frames.Used()))
 	if engine, _ := n.core.now(); engine != nil {
 		space := engine.Log().Space()

@@ -9,9 +9,16 @@ import (
 )
 
 // reload reads the configuration, the users and the certificates again. If anything is wrong, nothing changes.
-func (n *node) reload() (api.Reloaded, error) {
+func (n *node) reload() (done api.Reloaded, err error) {
 	n.reading.Lock()
 	defer n.reading.Unlock()
+	defer func() {
+		if err != nil {
+			n.reloads.refused.Add(1)
+		} else {
+			n.reloads.done.Add(1)
+		}
+	}()
 	fresh, err := n.load()
 	if err != nil {
 		return api.Reloaded{}, err
@@ -31,7 +38,7 @@ func (n *node) reload() (api.Reloaded, error) {
 	}
 	n.configureAPI(merged)
 	setLevel(n.level, merged.Log.Level)
-	done := api.Reloaded{Live: changes(live), Restart: changes(restart), Notes: []string{"users were read again"}}
+	done = api.Reloaded{Live: changes(live), Restart: changes(restart), Notes: []string{"users were read again"}}
 	if n.certs != nil {
 		switch changed, err := n.certs.Reload(); {
 		case err != nil:

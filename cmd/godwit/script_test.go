@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -102,10 +103,30 @@ func stompCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// hup sends SIGHUP to the newest command in the background: hup.
+// hup sends SIGHUP to the newest command in the background, a broker with the API of GODWIT_API, and waits until that has read everything again,
+// unless its metrics may not be read: hup [USER PASSWORD].
 func hup(ts *testscript.TestScript, neg bool, args []string) {
+	reloads := func() string {
+		r, err := http.NewRequest(http.MethodGet, ts.Getenv("GODWIT_API")+"/metrics", nil)
+		ts.Check(err)
+		if len(args) == 2 {
+			r.SetBasicAuth(args[0], args[1])
+		}
+		response, err := http.DefaultClient.Do(r)
+		ts.Check(err)
+		defer response.Body.Close()
+		all, err := io.ReadAll(response.Body)
+		ts.Check(err)
+		return strings.Join(regexp.MustCompile(`(?m)^godwit_reloads_total.*$`).FindAllString(string(all), -1), "\n")
+	}
+	before := reloads()
 	commands := ts.BackgroundCmds()
 	ts.Check(commands[len(commands)-1].Process.Signal(syscall.SIGHUP))
+	for deadline := time.Now().Add(patience); before != "" && reloads() == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("the broker has not read its configuration again after %v", patience)
+		}
+	}
 }
 
 // refused waits until nobody listens on a port any more: refused PORT.
