@@ -33,7 +33,7 @@ type Log struct {
 	recent recent
 	ctx    context.Context // ends with the log
 	cancel context.CancelFunc
-	pub    *publisher
+	pub    Publisher
 
 	head    atomic.Uint64
 	durable atomic.Uint64
@@ -150,7 +150,7 @@ func newLog(f *Follower, notify journal.Notify) (*Log, error) {
 	l.head.Store(uint64(f.head))
 	l.durable.Store(uint64(f.chain.at))
 	var err error
-	if l.pub, err = l.s.publisher(l.answered); err != nil {
+	if l.pub, err = l.s.Publisher(l.answered); err != nil {
 		return nil, err
 	}
 	l.done.Add(2)
@@ -280,7 +280,7 @@ func (l *Log) purge(head journal.Position) {
 	if last < was+1 {
 		return
 	}
-	if err := l.s.purge(l.ctx, last+1); err != nil {
+	if err := l.s.Purge(l.ctx, last+1); err != nil {
 		l.log.Debug("the log's stream could not be trimmed just now", "stream", l.s.name, "error", err)
 		return
 	}
@@ -324,7 +324,7 @@ func (l *Log) release() {
 	l.ended.Do(func() {
 		l.cancel()
 		l.done.Wait()
-		l.pub.close()
+		l.pub.Close()
 	})
 }
 

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-
 	"github.com/godwitmq/godwit/journal"
 )
 
@@ -54,11 +52,10 @@ func (l *Log) idle() bool {
 
 // yieldLeader moves the stream's leader away from this node, if it is here.
 func (l *Log) yieldLeader() error {
-	srv := l.s.node.server
-	if srv == nil || l.s.replicas == 1 || l.s.rescues.Load() > 0 || !srv.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, l.s.name) {
+	if l.s.replicas == 1 || l.s.rescues.Load() > 0 || !l.s.LedHere() {
 		return nil
 	}
-	info, err := l.s.info(l.ctx)
+	info, err := l.s.Info(l.ctx)
 	if err != nil || l.ctx.Err() != nil {
 		return err
 	}
@@ -80,7 +77,7 @@ func (l *Log) yieldLeader() error {
 	if to == "" {
 		return errors.New("no other replica is up to date")
 	}
-	if err := l.s.stepDown(l.ctx, to); err != nil {
+	if err := l.s.StepDown(l.ctx, to); err != nil {
 		return err
 	}
 	l.log.Info("the log's stream is led by another node now", "stream", l.s.name, "node", to)
