@@ -1,0 +1,36 @@
+package pair
+
+import (
+	"flag"
+	"math/rand/v2"
+	"testing"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "replay this seed alone")
+	seedsFlag = flag.Int("seeds", 40, "how many seeds: half of them always the same, half of them new")
+)
+
+// TestPair plays seeds. A failure names its seed: make sim SEED=n plays it again.
+func TestPair(t *testing.T) {
+	if *seedFlag != 0 {
+		play(t, *seedFlag)
+		return
+	}
+	for i := range *seedsFlag {
+		seed := uint64(i + 1)
+		if i >= (*seedsFlag+1)/2 {
+			seed = rand.Uint64N(1 << 40)
+		}
+		play(t, seed)
+	}
+}
+
+func play(t *testing.T, seed uint64) {
+	t.Helper()
+	result, err := Run(t, Config{Seed: seed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("seed %d: %+v", seed, result)
+}
