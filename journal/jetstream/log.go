@@ -93,9 +93,10 @@ type message struct {
 }
 
 const (
-	// window is how many messages may be unanswered; what is appended meanwhile waits and is put together. Measured: with more, 256 writers get smaller groups
-	// and each costs three nodes a sync.
-	window = 2
+	// window is how many messages may be unanswered; what is appended meanwhile waits and is put together. It must be 1. The condition of an append is a sequence, which
+	// says how many messages there are but not whose: of two on their way, the first may find its place taken by the record of a new epoch, and the second, which expects
+	// just one message there, would then be stored behind that record. Followers would take it for what it looks like, a fork, and stop.
+	window = 1
 	// answerWithin is how long an answer may take before it is asked what has become of a message.
 	answerWithin = 300 * time.Millisecond
 	// retryAfter is how long it may take when it is sent again, and twice as long each time, up to retryMost, so that a slow cluster does not get the
