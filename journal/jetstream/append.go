@@ -296,9 +296,11 @@ func (l *Log) recover() {
 		oldest := l.inflight[0]
 		l.mu.Unlock()
 		stored, err := l.s.LocalGet(l.ctx, oldest.seq)
+		passed := false
 		if err != nil && l.refused() {
 			// Something stands there that the nearest replica does not have yet. Without a refusal the leader is not asked: there may be none.
 			stored, err = l.s.LeaderGet(l.ctx, oldest.seq)
+			passed = errors.Is(err, ErrNoMessage) && l.s.passed(l.ctx, oldest.seq)
 		}
 		if l.ctx.Err() != nil {
 			return
@@ -317,6 +319,9 @@ func (l *Log) recover() {
 			continue
 		case err == nil:
 			l.fail(l.judge(oldest, stored))
+			continue
+		case passed:
+			l.fail(fmt.Errorf("stream %s: %w: the log has been trimmed beyond position %d, where epoch %d was to go on", l.s.name, journal.ErrDeposed, oldest.base, l.epoch))
 			continue
 		case time.Since(begun) > l.opt.GiveUp || l.s.Closed():
 			l.fail(fmt.Errorf("stream %s: %w: whether message %d is stored is unknown since %v (%w; last refusal: %v)",

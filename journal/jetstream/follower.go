@@ -466,6 +466,8 @@ func (s *stream) append(ctx context.Context, seq uint64, data []byte) (last uint
 			return seq, nil
 		case gerr == nil:
 			return seq, fmt.Errorf("%w: message %d of stream %s is another's", journal.ErrDeposed, seq, s.name)
+		case errors.Is(gerr, ErrNoMessage) && s.passed(ctx, seq):
+			return seq, fmt.Errorf("%w: message %d of stream %s was another's, and is trimmed", journal.ErrDeposed, seq, s.name)
 		}
 		select {
 		case <-ctx.Done():

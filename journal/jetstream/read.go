@@ -215,13 +215,16 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 	return nil
 }
 
-// readError makes of what went wrong what the owner can act on: what was trimmed meanwhile is not damage.
+// readError makes of what went wrong what the owner can act on: what was trimmed meanwhile is not damage, and who has not trimmed it himself is deposed.
 func (l *Log) readError(at journal.Position, err error) error {
 	if cerr := l.readable(); cerr != nil {
 		return cerr
 	}
 	if head := l.Head(); at < head {
 		return l.s.trimmed(at, head)
+	}
+	if errors.Is(err, journal.ErrTrimmed) {
+		return fmt.Errorf("%w: another has trimmed what this writer still has: %w", journal.ErrDeposed, err)
 	}
 	return err
 }
@@ -340,7 +343,7 @@ func (l *Log) load(at journal.Position) (loaded, error) {
 			}
 			return m, nil
 		}
-		if first == nil || errors.Is(err, journal.ErrCorrupt) {
+		if first == nil || errors.Is(err, journal.ErrCorrupt) || errors.Is(err, journal.ErrTrimmed) {
 			first = err
 		}
 	}

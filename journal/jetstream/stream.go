@@ -175,6 +175,12 @@ func (s *stream) rescue(ctx context.Context, seq uint64) ([]byte, error) {
 	return nil, fmt.Errorf("no replica that can be asked now has message %d of stream %s: %w", seq, s.name, ctx.Err())
 }
 
+// passed says whether the stream has forgotten a message. For one that was to be appended that means another writer: none trims what it has no answer for.
+func (s *stream) passed(ctx context.Context, seq uint64) bool {
+	info, err := s.Info(ctx)
+	return err == nil && seq < info.State.FirstSeq
+}
+
 // find reads a message that must be there, and asks until it is answered or ctx ends.
 func (s *stream) find(ctx context.Context, seq uint64) ([]byte, error) {
 	for {
