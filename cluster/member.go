@@ -194,10 +194,10 @@ func (m *Member) learn(f *jetstream.Follower) {
 	active, epoch := f.Leader()
 	m.mu.Lock()
 	known := epoch == m.status.Epoch && active == m.status.Active
-	if !known {
-		m.status.Active, m.status.Epoch = active, epoch
-		m.yielding = time.Time{}
+	if epoch != m.status.Epoch {
+		m.yielding = time.Time{} // the other has it
 	}
+	m.status.Active, m.status.Epoch = active, epoch
 	s := m.status
 	m.mu.Unlock()
 	if !known && s.Role == Standby {
