@@ -45,8 +45,8 @@ type session struct {
 	conn     *engine.Conn
 	epoch    uint64
 	lastRef  broker.Ref
-	pending  map[broker.Ref]func(*broker.Error) // called with world.mu held
-	delivery func(*broker.Effect)               // so is this
+	pending  map[broker.Ref]func(*broker.Effect) // called with world.mu held
+	delivery func(*broker.Effect)                // so is this
 	news     chan struct{}
 	ended    chan struct{}
 }
@@ -67,7 +67,7 @@ func (w *world) dial(name string, rnd *rand.Rand, delivery func(*session, *broke
 	in := able[rnd.IntN(len(able))]
 	e := in.engine
 	w.mu.Unlock()
-	s := &session{w: w, name: name, inst: in, epoch: e.Log().Epoch(), pending: map[broker.Ref]func(*broker.Error){}, news: make(chan struct{}, 1), ended: make(chan struct{})}
+	s := &session{w: w, name: name, inst: in, epoch: e.Log().Epoch(), pending: map[broker.Ref]func(*broker.Effect){}, news: make(chan struct{}, 1), ended: make(chan struct{})}
 	s.delivery = func(e *broker.Effect) { delivery(s, e) }
 	if !s.reach() {
 		return nil
@@ -75,7 +75,7 @@ func (w *world) dial(name string, rnd *rand.Rand, delivery func(*session, *broke
 	s.conn = e.Connect()
 	go s.hear()
 	connected := false
-	s.submit(func(r broker.Ref) broker.Event { return &broker.Connect{Conn: s.conn.ID(), Ref: r, Name: name} }, func(err *broker.Error) { connected = err == nil })
+	s.submit(func(r broker.Ref) broker.Event { return &broker.Connect{Conn: s.conn.ID(), Ref: r, Name: name} }, func(e *broker.Effect) { connected = e.Err == nil })
 	if !s.await(3*time.Second, func() bool { return connected }) {
 		s.leave()
 		return nil
@@ -101,7 +101,7 @@ func (s *session) reach() bool {
 }
 
 // submit gives an event to the instance, if it can be reached. answered is called with its answer.
-func (s *session) submit(event func(broker.Ref) broker.Event, answered func(*broker.Error)) bool {
+func (s *session) submit(event func(broker.Ref) broker.Event, answered func(*broker.Effect)) bool {
 	if !s.reach() {
 		return false
 	}
@@ -159,7 +159,7 @@ func (s *session) hear() {
 			case broker.Answer:
 				if answered := s.pending[e.Ref]; answered != nil {
 					delete(s.pending, e.Ref)
-					answered(e.Err)
+					answered(e)
 				}
 			case broker.Delivery:
 				s.delivery(e)
@@ -240,7 +240,7 @@ func (p *producer) make() *sent {
 	return x
 }
 
-func (s *session) send(x *sent, tx broker.TxID, again bool, answered func(*broker.Error)) bool {
+func (s *session) send(x *sent, tx broker.TxID, again bool, answered func(*broker.Effect)) bool {
 	return s.submit(func(r broker.Ref) broker.Event {
 		m := *x.body
 		return &broker.Send{Conn: s.conn.ID(), Ref: r, Tx: tx, Message: &m, Tracked: true, Resent: again, MayCreate: true}
@@ -253,9 +253,9 @@ func (p *producer) plain(s *session) {
 	again := append([]*sent(nil), p.open...)
 	p.w.mu.Unlock()
 	refused := false
-	answered := func(x *sent) func(*broker.Error) {
-		return func(err *broker.Error) {
-			if err != nil {
+	answered := func(x *sent) func(*broker.Effect) {
+		return func(e *broker.Effect) {
+			if e.Err != nil {
 				refused = true
 				return
 			}
@@ -340,8 +340,8 @@ func (p *producer) transactions(s *session) {
 		committed, answered := false, false
 		ok = ok && s.submit(func(r broker.Ref) broker.Event {
 			return &broker.Commit{Conn: s.conn.ID(), Ref: r, Tx: id, Tracked: true}
-		}, func(err *broker.Error) {
-			answered, committed = true, err == nil
+		}, func(e *broker.Effect) {
+			answered, committed = true, e.Err == nil
 			if committed {
 				for _, x := range tx.sends {
 					p.w.acknowledge(s, x)
@@ -453,8 +453,8 @@ func (c *consumer) consume(s *session, has *[]given) {
 		c.w.mu.Unlock()
 		if !s.submit(func(r broker.Ref) broker.Event {
 			return &broker.Ack{Conn: s.conn.ID(), Ref: r, Consumer: 1, Kind: broker.Consumed, Single: true, Last: next.sequence}
-		}, func(err *broker.Error) {
-			if err == nil {
+		}, func(e *broker.Effect) {
+			if e.Err == nil {
 				c.w.result.Settled++
 				next.x.settled = max(next.x.settled, s.epoch)
 			}

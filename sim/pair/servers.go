@@ -31,6 +31,7 @@ type servers struct {
 	pending []*proposal // with the leader, not agreed on yet
 	lost    time.Time   // since when the leader has not been heard by most nodes; zero: it is
 	patient time.Duration
+	elected int
 }
 
 // node is one process: a server and, but for the witness, an instance.
@@ -134,7 +135,9 @@ func (s *servers) elect(i int) {
 			break
 		}
 	}
-	s.w.note("node %s leads the stream instead of %d, with %d appends of the one before", names[i], s.leader, len(s.pending))
+	if s.elected++; s.elected < 50 {
+		s.w.note("node %s leads the stream instead of %d, with %d appends of the one before", names[i], s.leader, len(s.pending))
+	}
 	s.leader, s.lost = i, time.Time{}
 	s.node[i].believes = true
 	s.agree()
