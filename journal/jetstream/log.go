@@ -99,10 +99,10 @@ const (
 	window = 1
 	// answerWithin is how long an answer may take before it is asked what has become of a message.
 	answerWithin = 300 * time.Millisecond
-	// retryAfter is how long it may take when it is sent again, and twice as long each time, up to retryMost, so that a slow cluster does not get the
-	// more to do. A stream without a leader refuses at once, and is tried again at once.
+	// retryAfter is how long it may take when it is sent again, and twice as long each time, up to retryMost, so that a slow cluster does not get the more to do, but a
+	// stream that has a leader again hears of its writer before a follower takes it for silent. A stream without a leader refuses at once, and is tried again at once.
 	retryAfter = 200 * time.Millisecond
-	retryMost  = 2 * time.Second
+	retryMost  = 400 * time.Millisecond
 	// controlEvery is after how many batches, or bytes, of its owner the log writes a control, which names the head.
 	controlEvery      = 64
 	controlEveryBytes = 8 << 20

@@ -26,7 +26,7 @@ func (l *Log) tend() {
 		case <-ticker.C:
 		}
 		l.mu.Lock()
-		to, over := l.purgeTo, l.err != nil
+		to, over, doubtful := l.purgeTo, l.err != nil, l.recovering
 		l.mu.Unlock()
 		if over {
 			continue // what is to be done is for the next writer to do
@@ -34,6 +34,9 @@ func (l *Log) tend() {
 		if to >= head+purgeStep || to > head && to == l.Head() && l.idle() {
 			l.purge(to)
 			head = to
+		}
+		if doubtful {
+			continue // the writer may be another, and would move the leader back
 		}
 		if err := l.yieldLeader(); err != nil && (failed == nil || failed.Error() != err.Error()) {
 			l.log.Warn("the log's stream is led by the node of its writer, and cannot be moved just now", "stream", l.s.name, "error", err)
