@@ -9,6 +9,7 @@ import (
 var (
 	seedFlag  = flag.Uint64("seed", 0, "replay this seed alone")
 	seedsFlag = flag.Int("seeds", 40, "how many seeds: half of them always the same, half of them new")
+	always    = flag.Bool("always", false, "all of them always the same")
 )
 
 // TestPair plays seeds. A failure names its seed: make sim SEED=n plays it again.
@@ -19,7 +20,7 @@ func TestPair(t *testing.T) {
 	}
 	for i := range *seedsFlag {
 		seed := uint64(i + 1)
-		if i >= (*seedsFlag+1)/2 {
+		if !*always && i >= (*seedsFlag+1)/2 {
 			seed = rand.Uint64N(1 << 40)
 		}
 		play(t, seed)

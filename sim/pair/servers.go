@@ -229,16 +229,19 @@ func (s *servers) propose(p *proposal) {
 
 // forget is what must not happen: the servers lose what they had agreed on last.
 func (s *servers) forget(n int) {
-	n = min(n, len(s.log)-1)
+	if len(s.log) == 0 || s.first > uint64(len(s.log)) {
+		return
+	}
+	n = min(n, len(s.log)-int(s.first))
+	s.w.note("the servers forget %d messages", n)
+	s.w.forgetful, s.w.forgot = true, time.Now()
 	s.log = s.log[:len(s.log)-n]
 	end := uint64(len(s.log))
 	for i := range s.node {
 		s.node[i].stored, s.node[i].visible = min(s.node[i].stored, end), min(s.node[i].visible, end)
 	}
-	s.audit().back(end)
+	s.w.audit.back(end)
 }
-
-func (s *servers) audit() *audit { return &s.w.audit }
 
 // weather is how badly messages fare.
 type weather struct {
