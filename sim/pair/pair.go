@@ -5,7 +5,8 @@
 // direction or both, processes that stop and go on or are killed, requests and answers that are late or lost, leaders that do not know yet that they are none. Producers and consumers
 // keep books (client.go); an audit reads all that the servers agree on and judges it by itself (audit.go). What happens to the pair is a list made from the seed
 // (schedule.go), and the fate of each call depends on the seed, the process and the number of the call alone. Goroutines are real, in a bubble of testing/synctest, so that the same seed
-// tells nearly the same story each time but not always the very same: a failure names its seed and prints what happened.
+// tells nearly the same story each time but not always the very same: a failure names its seed and prints what happened. A single goroutine, as in the package sim, would repeat
+// every run exactly, but then members and logs, which are goroutines with timers, would have to be written a second time, and it is them that are to be tried.
 package pair
 
 import (
@@ -31,7 +32,7 @@ import (
 // Config is one run.
 type Config struct {
 	Seed uint64
-	For  time.Duration // how long things happen, in virtual time; 0 means 20 s
+	For  time.Duration // how long things happen, in virtual time; 0 means 15 s
 }
 
 // Result is what a run did.
@@ -119,7 +120,7 @@ func (w *world) note(format string, args ...any) {
 func Run(t *testing.T, cfg Config) (result Result, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		if cfg.For == 0 {
-			cfg.For = 20 * time.Second
+			cfg.For = 15 * time.Second
 		}
 		w := &world{cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 0x9a14)), began: time.Now(), sent: map[message.ID]*sent{}, order: map[order]int64{}}
 		w.servers = servers{w: w, leader: -1, first: 1}
@@ -205,7 +206,7 @@ func (in *instance) changed(s cluster.Status, e *engine.Engine) {
 		return
 	}
 	w.result.Epochs++
-	if who := w.audit.opened[s.Epoch]; who != names[in.at] {
+	if who := w.audit.opened[s.Epoch]; who != names[in.at] && !w.forgetful {
 		w.fail("%s is active in epoch %d, which the log says is that of %q", in, s.Epoch, who)
 	}
 }
@@ -286,7 +287,7 @@ func (w *world) play(plan []happening) {
 		}
 	}()
 	for i := range 3 {
-		p := &producer{w: w, name: fmt.Sprintf("p%d", i), rnd: w.random(), inTx: i == 2, pace: time.Duration(10+w.rnd.IntN(80)) * time.Millisecond, patient: time.Duration(1+w.rnd.IntN(8)) * time.Second}
+		p := &producer{w: w, name: fmt.Sprintf("p%d", i), rnd: w.random(), inTx: i == 2, pace: time.Duration(20+w.rnd.IntN(150)) * time.Millisecond, patient: time.Duration(1+w.rnd.IntN(8)) * time.Second}
 		w.producers = append(w.producers, p)
 		w.clients.Go(p.run)
 	}

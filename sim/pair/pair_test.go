@@ -9,6 +9,7 @@ import (
 var (
 	seedFlag  = flag.Uint64("seed", 0, "replay this seed alone")
 	seedsFlag = flag.Int("seeds", 40, "how many seeds: half of them always the same, half of them new")
+	fromFlag  = flag.Uint64("from", 1, "the first of those that are always the same")
 	always    = flag.Bool("always", false, "all of them always the same")
 )
 
@@ -19,7 +20,7 @@ func TestPair(t *testing.T) {
 		return
 	}
 	for i := range *seedsFlag {
-		seed := uint64(i + 1)
+		seed := *fromFlag + uint64(i)
 		if !*always && i >= (*seedsFlag+1)/2 {
 			seed = rand.Uint64N(1 << 40)
 		}

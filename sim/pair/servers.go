@@ -27,7 +27,7 @@ type servers struct {
 	made    *server.StreamConfig
 	leader  int // -1: none
 	log     [][]byte
-	first   uint64      // sequence of the first message that was not purged
+	first   uint64      // sequence of the first message that was not purged; what was is kept, for nodes that have not heard of that
 	pending []*proposal // with the leader, not agreed on yet
 	lost    time.Time   // since when the leader has not been heard by most nodes; zero: it is
 	patient time.Duration
@@ -39,6 +39,7 @@ type node struct {
 	up       bool
 	paused   chan struct{} // closed when it goes on; nil: it runs
 	stored   uint64        // up to which message it has the log
+	first    uint64        // from which on
 	visible  uint64        // up to which it shows it
 	believes bool          // that it is the leader
 	slow     time.Duration // each of its messages may take so much longer
@@ -146,7 +147,7 @@ func (s *servers) elect(i int) {
 // store brings a node what it does not have yet.
 func (s *servers) store(j int) {
 	n := &s.node[j]
-	n.stored = uint64(len(s.log))
+	n.stored, n.first = uint64(len(s.log)), s.first
 	if n.visible == n.stored {
 		return
 	}
@@ -196,6 +197,14 @@ func (s *servers) end(i int) uint64 {
 		return uint64(len(s.log))
 	}
 	return min(s.node[i].stored, uint64(len(s.log)))
+}
+
+// begin is the sequence of the first message as a node knows it.
+func (s *servers) begin(i int) uint64 {
+	if i == s.leader {
+		return s.first
+	}
+	return max(1, s.node[i].first)
 }
 
 // propose takes an append that has arrived.
@@ -396,7 +405,7 @@ func (h *handle) Info(ctx context.Context) (info *server.StreamInfo, err error) 
 			return missing(server.JSStreamNotFoundErr)
 		}
 		end := s.end(at)
-		info = &server.StreamInfo{Config: *s.made, State: server.StreamState{FirstSeq: min(s.first, end+1), LastSeq: end}, Cluster: &server.ClusterInfo{Leader: names[at]}}
+		info = &server.StreamInfo{Config: *s.made, State: server.StreamState{FirstSeq: s.begin(at), LastSeq: end}, Cluster: &server.ClusterInfo{Leader: names[at]}}
 		if end > 0 {
 			info.State.Msgs = end + 1 - info.State.FirstSeq
 		}
@@ -432,6 +441,11 @@ func (h *handle) Purge(ctx context.Context, before uint64) error {
 			return errSilent
 		}
 		s.first = max(s.first, min(before, uint64(len(s.log))+1))
+		for j := range nodes {
+			if s.mutual(at, j) {
+				s.store(j)
+			}
+		}
 		return nil
 	})
 }
@@ -462,7 +476,7 @@ func (s *servers) moveLeader(from, to int) {
 func (h *handle) LeaderGet(ctx context.Context, seq uint64) (data []byte, err error) {
 	s := &h.w.servers
 	err = h.call(ctx, askTimeout, "leader get", false, func(at int) error {
-		data, err = s.read(seq, s.end(at))
+		data, err = s.read(seq, s.begin(at), s.end(at))
 		return err
 	})
 	return data, err
@@ -472,14 +486,14 @@ func (h *handle) LeaderGet(ctx context.Context, seq uint64) (data []byte, err er
 func (h *handle) LocalGet(ctx context.Context, seq uint64) (data []byte, err error) {
 	s := &h.w.servers
 	err = h.call(ctx, askTimeout, "local get", true, func(at int) error {
-		data, err = s.read(seq, s.node[at].visible)
+		data, err = s.read(seq, s.begin(at), s.node[at].visible)
 		return err
 	})
 	return data, err
 }
 
-func (s *servers) read(seq, end uint64) ([]byte, error) {
-	if seq < s.first || seq > end {
+func (s *servers) read(seq, first, end uint64) ([]byte, error) {
+	if seq < first || seq > end {
 		return nil, jetstream.ErrNoMessage
 	}
 	return bytes.Clone(s.log[seq-1]), nil
@@ -510,7 +524,7 @@ func (f fetcher) Fetch(ctx context.Context, from uint64, fn func(seq uint64, dat
 	s := &f.h.w.servers
 	var got [][]byte
 	err = f.h.call(ctx, 2*askTimeout, "fetch", true, func(at int) error {
-		from = max(from, s.first)
+		from = max(from, s.begin(at))
 		end := s.node[at].visible
 		for seq := from; seq <= end && len(got) < fetchCount; seq++ {
 			got = append(got, bytes.Clone(s.log[seq-1]))
