@@ -50,7 +50,7 @@ const queues = 3
 type world struct {
 	cfg       Config
 	mu        sync.Mutex
-	rnd       *rand.Rand
+	rnd       *rand.Rand // for what is settled before anything runs
 	began     time.Time
 	servers   servers
 	weather   weather
@@ -88,6 +88,7 @@ type instance struct {
 	engine      *engine.Engine // while it takes itself for the active one
 	dead        bool
 	unreachable bool             // for clients
+	late        bool             // that core was made after the servers had forgotten something
 	was         journal.Position // up to where it had read when the servers had just forgotten something
 	core        *broker.Broker   // that it follows the log with
 	whole       journal.Position // up to where that must have read: what was cleaned stands again further on
@@ -123,7 +124,7 @@ func Run(t *testing.T, cfg Config) (result Result, err error) {
 			cfg.For = 15 * time.Second
 		}
 		w := &world{cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 0x9a14)), began: time.Now(), sent: map[message.ID]*sent{}, order: map[order]int64{}}
-		w.servers = servers{w: w, leader: -1, first: 1}
+		w.servers = servers{w: w, rnd: w.random(), leader: -1, first: 1}
 		w.audit = audit{w: w, logged: map[message.ID]uint64{}, opened: map[uint64]string{}}
 		plan := w.plan()
 		w.play(plan)
@@ -217,12 +218,17 @@ func (in *instance) followed(core *broker.Broker, tail journal.Position) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if core != in.core {
-		in.core, in.whole = core, w.audit.end
+		in.core, in.whole, in.late = core, w.audit.end, w.forgetful
 	}
-	if w.forgetful && time.Since(w.forgot) < 2*time.Second {
+	if !w.forgetful || time.Since(w.forgot) < 2*time.Second {
 		in.was = tail // it need not have met anything yet that tells it
 	}
-	if in.dead || tail < in.whole || !w.forgetful && w.rnd.IntN(w.compare) != 0 || w.forgetful && tail == in.was {
+	switch {
+	case in.dead || tail < in.whole:
+		return
+	case w.forgetful && (in.late || tail == in.was): // what one that begins now can see is whole
+		return
+	case !w.forgetful && w.servers.rnd.IntN(w.compare) != 0:
 		return
 	}
 	w.result.Compared++

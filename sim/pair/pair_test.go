@@ -8,7 +8,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "replay this seed alone")
-	seedsFlag = flag.Int("seeds", 40, "how many seeds: half of them always the same, half of them new")
+	seedsFlag = flag.Int("seeds", 20, "how many seeds: half of them always the same, half of them new")
 	fromFlag  = flag.Uint64("from", 1, "the first of those that are always the same")
 	always    = flag.Bool("always", false, "all of them always the same")
 )

@@ -22,6 +22,7 @@ const nodes = 3
 // what was handed to one that is cut off may still be taken, or not. world.mu guards them.
 type servers struct {
 	w       *world
+	rnd     *rand.Rand
 	node    [nodes]node
 	cut     [nodes][nodes]bool // messages from the first to the second do not arrive
 	made    *server.StreamConfig
@@ -99,7 +100,7 @@ func (s *servers) tick() {
 		return
 	}
 	if s.lost.IsZero() {
-		s.lost, s.patient = now, electMin+time.Duration(s.w.rnd.Int64N(int64(electMost-electMin)))
+		s.lost, s.patient = now, electMin+time.Duration(s.rnd.Int64N(int64(electMost-electMin)))
 	}
 	if s.leader >= 0 && now.Sub(s.lost) > giveUp {
 		s.node[s.leader].believes = false
@@ -121,7 +122,7 @@ func (s *servers) tick() {
 		}
 	}
 	if len(able) > 0 {
-		s.elect(able[s.w.rnd.IntN(len(able))])
+		s.elect(able[s.rnd.IntN(len(able))])
 	}
 }
 
@@ -152,7 +153,7 @@ func (s *servers) store(j int) {
 		return
 	}
 	upTo := n.stored
-	late := time.Duration(s.w.rnd.Int64N(int64(2*time.Millisecond + n.lag)))
+	late := time.Duration(s.rnd.Int64N(int64(2*time.Millisecond + n.lag)))
 	time.AfterFunc(late, func() {
 		s.w.mu.Lock()
 		defer s.w.mu.Unlock()
@@ -184,7 +185,7 @@ func (s *servers) agree() {
 func (s *servers) believer(from int) int {
 	found := -1
 	for i := range nodes {
-		if s.node[i].believes && s.runs(i) && !s.cut[from][i] && (found < 0 || i == from || s.w.rnd.IntN(2) == 0) {
+		if s.node[i].believes && s.runs(i) && !s.cut[from][i] && (found < 0 || i == from || s.rnd.IntN(2) == 0) {
 			found = i
 		}
 	}
@@ -211,7 +212,7 @@ func (s *servers) begin(i int) uint64 {
 func (s *servers) propose(p *proposal) {
 	at := s.believer(p.from)
 	if at < 0 {
-		if s.w.rnd.IntN(2) == 0 {
+		if s.rnd.IntN(2) == 0 {
 			p.answer(jetstream.Verdict{Lost: true})
 		}
 		return
