@@ -39,5 +39,6 @@ fuzz:           ## every fuzz target for FUZZTIME each
 	    if go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg >$$log 2>&1; then tail -n 1 $$log; \
 	    else tail -n 40 $$log; grep -q 'context deadline exceeded' $$log && ! grep -q 'Failing input' $$log || exit 1; fi; done; done
 
-sim:            ## the deterministic simulation: SEED=n replays one seed, else SEEDS new ones
+sim:            ## the simulations, of one broker and of a pair: SEED=n replays one seed, else SEEDS, half of them new
 	go test -count=1 ./sim -run TestSim $(if $(SEED),-seed=$(SEED),-seeds=$(SEEDS)) -v
+	go test -count=1 ./sim/pair -run TestPair $(if $(SEED),-seed=$(SEED),-seeds=$(SEEDS)) -v

@@ -661,6 +661,31 @@ func TestResend(t *testing.T) {
 	}
 }
 
+// A transaction of second copies may be all that a client hears of the first ones, so its commit must not be answered before those are durable: nothing of its own
+// is in the log.
+func TestCommitOfRepeatedSendsWaits(t *testing.T) {
+	r := newRig(t, Options{})
+	m := r.msg(tq("Q"), "x")
+	m.ID = message.ID{Producer: "p", Sequence: 7}
+	r.held = true
+	c := r.connect("a", "")
+	for _, again := range []bool{false, true} {
+		if again {
+			r.do(&Disconnect{Conn: c}) // before the commit is answered
+			c = r.connect("a", "")
+		}
+		r.do(&Begin{Conn: c, Tx: 1}, &Send{Conn: c, Tx: 1, Message: m, Tracked: true, Resent: again, MayCreate: true})
+		for _, e := range r.do(&Commit{Conn: c, Ref: 9, Tx: 1, Tracked: true}) {
+			if e.Kind == Answer && e.Ref == 9 && (e.Err != nil || !e.Held()) {
+				t.Errorf("commit, sends repeated %v: answered %v without waiting for the log", again, e.Err)
+			}
+		}
+	}
+	if v := r.look(tq("Q")); v.Size != 1 {
+		t.Errorf("%d messages, want 1", v.Size)
+	}
+}
+
 // churn sends and settles one message, which costs the log space.
 func (r *rig) churn(c ConnID) {
 	r.t.Helper()

@@ -82,6 +82,9 @@ func (b *Broker) take(conn *connection, ev *Send, waited *waitingSend) {
 		return
 	}
 	if known {
+		if tx != nil {
+			tx.repeated = true
+		}
 		b.answer(ev.Conn, ev.Ref, nil)
 		b.finish(waited, nil)
 		return

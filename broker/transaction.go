@@ -14,9 +14,11 @@ type transaction struct {
 	id     TxID
 	serial uint64 // its name in the log
 	logged bool   // something of it is in the log
-	sends  []txSend
-	acks   []*entry
-	failed *Error
+	// repeated: some of its sends were there before it. Their records need not be durable yet.
+	repeated bool
+	sends    []txSend
+	acks     []*entry
+	failed   *Error
 	// waiting are its sends that wait for room, end is what ends it when none does any more.
 	waiting []*waitingSend
 	end     Event
@@ -246,7 +248,7 @@ func (b *Broker) commit(ev *Commit) {
 	if ev.Tracked {
 		b.completeTx(tx)
 	}
-	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: tx.logged})
+	b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: tx.logged || tx.repeated})
 }
 
 // apply makes what a transaction did happen. The commit is logged if the transaction is, or in any case.

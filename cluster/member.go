@@ -71,6 +71,8 @@ type Options struct {
 	// Changed is called, by the member's goroutine, when the engine that serves is there (Active), when it is not any more, and when a standby learns of another active
 	// instance. It must not wait for long: while it does, a new active does not serve, and a standby does not follow.
 	Changed func(s Status, e *engine.Engine)
+	// Followed, if not nil, is shown the core of a standby each time it has followed the log up to a position, by the member's goroutine: for tests that look into it.
+	Followed func(core *broker.Broker, tail journal.Position)
 	// Logger gets what an operator should know. nil means slog.Default.
 	Logger *slog.Logger
 }
@@ -169,6 +171,9 @@ func (m *Member) life(ctx context.Context) error {
 			return err
 		}
 		m.learn(f)
+		if m.opt.Followed != nil {
+			m.opt.Followed(core, f.Tail())
+		}
 		if time.Since(looked) > lagEvery {
 			looked = time.Now()
 			m.measure(ctx, f)
@@ -220,10 +225,10 @@ func (m *Member) learn(f *jetstream.Follower) {
 	active, epoch := f.Leader()
 	m.mu.Lock()
 	known := epoch == m.status.Epoch && active == m.status.Active
-	if !known {
-		m.status.Active, m.status.Epoch = active, epoch
-		m.yielding = time.Time{}
+	if epoch != m.status.Epoch {
+		m.yielding = time.Time{} // the other has it
 	}
+	m.status.Active, m.status.Epoch = active, epoch
 	s := m.status
 	m.mu.Unlock()
 	if !known && s.Role == Standby {

@@ -88,7 +88,7 @@ func (l *Log) pump() {
 		l.inflight = append(l.inflight, &m)
 		l.overhead++
 		l.mu.Unlock()
-		err := l.pub.publish(m.seq, m.seq-1, m.data)
+		err := l.pub.Publish(m.seq, m.seq-1, m.data)
 		l.mu.Lock()
 		m.sending = false
 		if err != nil {
@@ -182,14 +182,14 @@ func (l *Log) suspect(why error) {
 }
 
 // answered takes the answer to one message.
-func (l *Log) answered(seq uint64, v verdict) {
+func (l *Log) answered(seq uint64, v Verdict) {
 	l.mu.Lock()
 	if m := l.find(seq); m != nil && !m.stored {
 		switch {
-		case v.seq == seq:
+		case v.Seq == seq:
 			m.stored = true
-		case v.err != nil:
-			l.suspect(v.err)
+		case v.Err != nil:
+			l.suspect(v.Err)
 		default:
 			l.suspect(errors.New("nobody has taken it, or the answer cannot be read"))
 		}
@@ -295,10 +295,12 @@ func (l *Log) recover() {
 		}
 		oldest := l.inflight[0]
 		l.mu.Unlock()
-		stored, err := l.s.localGet(l.ctx, oldest.seq)
+		stored, err := l.s.LocalGet(l.ctx, oldest.seq)
+		passed := false
 		if err != nil && l.refused() {
 			// Something stands there that the nearest replica does not have yet. Without a refusal the leader is not asked: there may be none.
-			stored, err = l.s.leaderGet(l.ctx, oldest.seq)
+			stored, err = l.s.LeaderGet(l.ctx, oldest.seq)
+			passed = errors.Is(err, ErrNoMessage) && l.s.passed(l.ctx, oldest.seq)
 		}
 		if l.ctx.Err() != nil {
 			return
@@ -318,7 +320,10 @@ func (l *Log) recover() {
 		case err == nil:
 			l.fail(l.judge(oldest, stored))
 			continue
-		case time.Since(begun) > l.opt.GiveUp || l.s.node.conn.IsClosed():
+		case passed:
+			l.fail(fmt.Errorf("stream %s: %w: the log has been trimmed beyond position %d, where epoch %d was to go on", l.s.name, journal.ErrDeposed, oldest.base, l.epoch))
+			continue
+		case time.Since(begun) > l.opt.GiveUp || l.s.Closed():
 			l.fail(fmt.Errorf("stream %s: %w: whether message %d is stored is unknown since %v (%w; last refusal: %v)",
 				l.s.name, journal.ErrBroken, oldest.seq, time.Since(begun).Round(time.Millisecond), err, why))
 			continue
@@ -351,7 +356,7 @@ func (l *Log) again() {
 	}
 	l.mu.Unlock()
 	for _, m := range list {
-		if l.pub.publish(m.seq, m.seq-1, m.data) != nil {
+		if l.pub.Publish(m.seq, m.seq-1, m.data) != nil {
 			return
 		}
 	}

@@ -129,7 +129,7 @@ func TestLostAnswers(t *testing.T) {
 	opt := options()
 	o := open(t, c.nodes[0], opt)
 	o.must(5)
-	if err := o.log.pub.sub.Unsubscribe(); err != nil {
+	if err := o.log.pub.(*natsPublisher).sub.Unsubscribe(); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -276,7 +276,7 @@ func TestLeaderIsKeptAway(t *testing.T) {
 	// Where it leads to begin with is chance, and so is whether a request to move it is granted; but here it must not stay.
 	for range 5 {
 		eventually(t, "the stream is led by another node than the writer's", func() bool { return c.leader(opt) > 0 })
-		if err := o.log.s.stepDown(patience(t), "a"); err != nil {
+		if err := o.log.s.StepDown(patience(t), "a"); err != nil {
 			t.Logf("step down: %v", err)
 		}
 		o.must(1)
@@ -305,7 +305,7 @@ func TestTrimPurges(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the stream has forgotten its first messages", func() bool {
-		info, err := o.log.s.info(patience(t))
+		info, err := o.log.s.Info(patience(t))
 		return err == nil && info.State.FirstSeq > 5
 	})
 	if now := o.log.Space().Used; now > used-39*100<<10 {

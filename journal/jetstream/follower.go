@@ -110,7 +110,7 @@ func (n News) String() string {
 type Follower struct {
 	s     *stream
 	opt   Options
-	fetch *fetcher
+	fetch Fetcher
 	index *index
 	chain chain
 	head  journal.Position
@@ -161,7 +161,7 @@ func follow(ctx context.Context, node *Node, opt Options, start func(f *Follower
 	f := &Follower{s: s, opt: opt, index: &index{}, polled: time.Now(), first: 1}
 	f.chain = chain{stream: s.name, seq: 1}
 	var err error
-	if f.fetch, err = s.fetcher(); err != nil {
+	if f.fetch, err = s.Fetcher(); err != nil {
 		return nil, err
 	}
 	begin := func() error {
@@ -186,7 +186,7 @@ func follow(ctx context.Context, node *Node, opt Options, start func(f *Follower
 		return err
 	}
 	if err := begin(); err != nil {
-		f.fetch.close()
+		f.fetch.Close()
 		return nil, err
 	}
 	return f, nil
@@ -195,7 +195,7 @@ func follow(ctx context.Context, node *Node, opt Options, start func(f *Follower
 // state asks for the stream's first and last sequence until it is answered.
 func (s *stream) state(ctx context.Context) (*server.StreamState, error) {
 	for {
-		info, err := s.info(ctx)
+		info, err := s.Info(ctx)
 		if err == nil {
 			return &info.State, nil
 		}
@@ -263,7 +263,7 @@ func (f *Follower) Next(ctx context.Context, fn func(journal.Record) error) (New
 			return 0, owner.error
 		case err != nil && ctx.Err() != nil:
 			return 0, ctx.Err()
-		case err != nil && (isFinal(err) || f.s.node.conn.IsClosed()):
+		case err != nil && (isFinal(err) || f.s.Closed()):
 			return 0, err
 		case err != nil:
 			f.opt.Logger.Debug("the log could not be read just now", "log", f.opt.Name, "error", err)
@@ -309,10 +309,10 @@ func (f *Follower) read(ctx context.Context, fn func(journal.Record) error) (n i
 	} else if f.quiet >= f.opt.Silence/2 && !f.enquiry {
 		short, cancel := context.WithTimeout(ctx, askTimeout/4)
 		defer cancel()
-		switch data, gerr := f.s.leaderGet(short, f.chain.seq); {
+		switch data, gerr := f.s.LeaderGet(short, f.chain.seq); {
 		case gerr == nil:
 			n, err = 1, f.s.pass(&f.chain, f.index, f.chain.seq, data, take)
-		case errors.Is(gerr, errNoMessage):
+		case errors.Is(gerr, ErrNoMessage):
 			f.enquiry = true
 		default:
 			// While the stream has no leader, no writer can be heard. When it has one again, the writer is given time to come through.
@@ -385,7 +385,7 @@ func (f *Follower) Tail() journal.Position { return f.chain.at }
 
 // Lag is by how many of the stream's messages the follower is behind, as the stream's leader counts.
 func (f *Follower) Lag(ctx context.Context) (uint64, error) {
-	info, err := f.s.info(ctx)
+	info, err := f.s.Info(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -396,7 +396,7 @@ func (f *Follower) Lag(ctx context.Context) (uint64, error) {
 func (f *Follower) Close() {
 	if !f.over {
 		f.over = true
-		f.fetch.close()
+		f.fetch.Close()
 	}
 }
 
@@ -433,15 +433,15 @@ func (f *Follower) Lead(ctx context.Context, notify journal.Notify) (*Log, error
 	f.chain.long = nil
 	f.head = c.head
 	f.over = true
-	f.fetch.close()
+	f.fetch.Close()
 	return newLog(f, notify)
 }
 
 // append stores one message as the given sequence, and reads back what is there when no answer says whether it was. Errors: journal.ErrDeposed if another has that sequence (with
 // the last known one), journal.ErrBroken if it is unknown when ctx ends.
 func (s *stream) append(ctx context.Context, seq uint64, data []byte) (last uint64, err error) {
-	answers := make(chan verdict, 16)
-	p, err := s.publisher(func(_ uint64, v verdict) {
+	answers := make(chan Verdict, 16)
+	p, err := s.Publisher(func(_ uint64, v Verdict) {
 		select {
 		case answers <- v:
 		default:
@@ -450,22 +450,22 @@ func (s *stream) append(ctx context.Context, seq uint64, data []byte) (last uint
 	if err != nil {
 		return 0, err
 	}
-	defer p.close()
+	defer p.Close()
 	var reason error
 	for {
-		var v verdict
-		if reason = p.publish(seq, seq-1, data); reason == nil {
+		var v Verdict
+		if reason = p.Publish(seq, seq-1, data); reason == nil {
 			select {
 			case v = <-answers:
-				if v.err != nil {
-					reason = v.err
+				if v.Err != nil {
+					reason = v.Err
 				}
 			case <-time.After(askTimeout):
 				reason = errors.New("no answer")
 			case <-ctx.Done():
 			}
 		}
-		if v.seq == seq {
+		if v.Seq == seq {
 			return seq, nil
 		}
 		stored, gerr := s.get(ctx, seq)
@@ -474,6 +474,8 @@ func (s *stream) append(ctx context.Context, seq uint64, data []byte) (last uint
 			return seq, nil
 		case gerr == nil:
 			return seq, fmt.Errorf("%w: message %d of stream %s is another's", journal.ErrDeposed, seq, s.name)
+		case errors.Is(gerr, ErrNoMessage) && s.passed(ctx, seq):
+			return seq, fmt.Errorf("%w: message %d of stream %s was another's, and is trimmed", journal.ErrDeposed, seq, s.name)
 		}
 		select {
 		case <-ctx.Done():

@@ -259,6 +259,45 @@ func TestStaleWriterIsRefused(t *testing.T) {
 	second.expectAll(append(first.appended[:10:10], second.appended...))
 }
 
+// TestTrimmedAway lets another writer go on and trim all that a deposed one, and a follower that was away, have in mind: each is told so, and no damage is reported.
+func TestTrimmedAway(t *testing.T) {
+	c := shared(t)
+	opt := options()
+	opt.Heartbeat = -1 // by which they would learn before
+	first := open(t, c.nodes[0], opt)
+	first.must(3)
+	f := follower(t, c.nodes[2], opt)
+	for {
+		if news, err := f.Next(patience(t), nil); err != nil {
+			t.Fatal(err)
+		} else if news != Advanced {
+			break
+		}
+	}
+	second := open(t, c.nodes[1], opt)
+	second.must(10)
+	if err := second.log.Trim(second.log.Tail()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the stream has forgotten what they had", func() bool {
+		info, err := second.log.s.Info(patience(t))
+		return err == nil && info.State.FirstSeq > f.chain.seq && info.State.FirstSeq > 6
+	})
+	if _, err := f.Lead(patience(t), journal.Notify{}); !errors.Is(err, journal.ErrDeposed) {
+		t.Errorf("lead from where the log is trimmed: %v; want ErrDeposed", err)
+	}
+	if _, err := first.log.ReadAt(first.appended[0].at, nil); !errors.Is(err, journal.ErrDeposed) || errors.Is(err, journal.ErrCorrupt) {
+		t.Errorf("read of what another has trimmed: %v; want ErrDeposed", err)
+	}
+	err := first.append(1)
+	if err == nil {
+		err = first.flush()
+	}
+	if !errors.Is(err, journal.ErrDeposed) {
+		t.Errorf("append where the log is trimmed: %v; want ErrDeposed", err)
+	}
+}
+
 // TestIdleWriterLearns proves that a writer that has nothing to append hears of its end by its own heartbeat.
 func TestIdleWriterLearns(t *testing.T) {
 	c := shared(t)

@@ -33,7 +33,7 @@ type Log struct {
 	recent recent
 	ctx    context.Context // ends with the log
 	cancel context.CancelFunc
-	pub    *publisher
+	pub    Publisher
 
 	head    atomic.Uint64
 	durable atomic.Uint64
@@ -93,15 +93,16 @@ type message struct {
 }
 
 const (
-	// window is how many messages may be unanswered; what is appended meanwhile waits and is put together. Measured: with more, 256 writers get smaller groups
-	// and each costs three nodes a sync.
-	window = 2
+	// window is how many messages may be unanswered; what is appended meanwhile waits and is put together. It must be 1. The condition of an append is a sequence, which
+	// says how many messages there are but not whose: of two on their way, the first may find its place taken by the record of a new epoch, and the second, which expects
+	// just one message there, would then be stored behind that record. Followers would take it for what it looks like, a fork, and stop.
+	window = 1
 	// answerWithin is how long an answer may take before it is asked what has become of a message.
 	answerWithin = 300 * time.Millisecond
-	// retryAfter is how long it may take when it is sent again, and twice as long each time, up to retryMost, so that a slow cluster does not get the
-	// more to do. A stream without a leader refuses at once, and is tried again at once.
+	// retryAfter is how long it may take when it is sent again, and twice as long each time, up to retryMost, so that a slow cluster does not get the more to do, but a
+	// stream that has a leader again hears of its writer before a follower takes it for silent. A stream without a leader refuses at once, and is tried again at once.
 	retryAfter = 200 * time.Millisecond
-	retryMost  = 2 * time.Second
+	retryMost  = 400 * time.Millisecond
 	// controlEvery is after how many batches, or bytes, of its owner the log writes a control, which names the head.
 	controlEvery      = 64
 	controlEveryBytes = 8 << 20
@@ -150,7 +151,7 @@ func newLog(f *Follower, notify journal.Notify) (*Log, error) {
 	l.head.Store(uint64(f.head))
 	l.durable.Store(uint64(f.chain.at))
 	var err error
-	if l.pub, err = l.s.publisher(l.answered); err != nil {
+	if l.pub, err = l.s.Publisher(l.answered); err != nil {
 		return nil, err
 	}
 	l.done.Add(2)
@@ -280,7 +281,7 @@ func (l *Log) purge(head journal.Position) {
 	if last < was+1 {
 		return
 	}
-	if err := l.s.purge(l.ctx, last+1); err != nil {
+	if err := l.s.Purge(l.ctx, last+1); err != nil {
 		l.log.Debug("the log's stream could not be trimmed just now", "stream", l.s.name, "error", err)
 		return
 	}
@@ -324,7 +325,7 @@ func (l *Log) release() {
 	l.ended.Do(func() {
 		l.cancel()
 		l.done.Wait()
-		l.pub.close()
+		l.pub.Close()
 	})
 }
 

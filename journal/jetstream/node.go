@@ -43,10 +43,10 @@ const (
 
 // Node is a way to a replicated log's servers: one embedded in this process, which is one of them, or a connection to others.
 type Node struct {
-	name   string // of the embedded server; "" if there is none
-	server *server.Server
-	conn   *nats.Conn
-	log    *slog.Logger
+	name    string         // of the embedded server; "" if there is none
+	server  *server.Server // embedded, or nil
+	servers Servers
+	log     *slog.Logger
 }
 
 // StartNode starts an embedded server and connects to it. It does not wait for the other nodes. It refuses to run if the server does not sync before it
@@ -67,7 +67,8 @@ func StartNode(opt NodeOptions) (*Node, error) {
 	}
 	srv.SetLoggerV2(serverLog{opt.Logger.With("node", opt.Name)}, false, false, false)
 	srv.Start()
-	n := &Node{name: opt.Name, server: srv, log: opt.Logger}
+	way := &natsServers{server: srv}
+	n := &Node{name: opt.Name, server: srv, servers: way, log: opt.Logger}
 	if !srv.ReadyForConnections(startTimeout) {
 		n.Close()
 		return fail(fmt.Errorf("the server was not ready in %v", startTimeout))
@@ -76,7 +77,7 @@ func StartNode(opt NodeOptions) (*Node, error) {
 		n.Close()
 		return fail(fmt.Errorf("the store of %s does not sync before it acknowledges (JetStream's configuration: %+v)", opt.Dir, cfg))
 	}
-	if n.conn, err = connect("", nats.InProcessServer(srv), nats.IgnoreDiscoveredServers(), nats.Name(opt.Name)); err != nil {
+	if way.conn, err = connect("", nats.InProcessServer(srv), nats.IgnoreDiscoveredServers(), nats.Name(opt.Name)); err != nil {
 		n.Close()
 		return fail(err)
 	}
@@ -213,7 +214,7 @@ func Dial(ctx context.Context, e External) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", e.URL, err)
 	}
-	return &Node{conn: conn, log: e.Logger}, nil
+	return &Node{servers: &natsServers{conn: conn}, log: e.Logger}, nil
 }
 
 // checkSync asks all servers how they store. Those that do not answer in a second are not known.
@@ -283,15 +284,7 @@ func (n *Node) Connected() int {
 }
 
 // Close ends the connection and the embedded server. Logs on it break.
-func (n *Node) Close() {
-	if n.conn != nil {
-		n.conn.Close()
-	}
-	if n.server != nil {
-		n.server.Shutdown()
-		n.server.WaitForShutdown()
-	}
-}
+func (n *Node) Close() { n.servers.Close() }
 
 // serverLog passes on what the server says. Its notices are of no interest to who runs a broker.
 type serverLog struct{ log *slog.Logger }

@@ -279,13 +279,13 @@ func TestUnfitStream(t *testing.T) {
 			s := newStream(node, opt.Name, 0, 1)
 			config := s.config()
 			tt.change(config)
-			if err := s.ask(patience(t), "$JS.API.STREAM.CREATE."+s.name, config, nil); err != nil {
+			if err := s.Create(patience(t), config); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := Follow(patience(t), node, opt, 0); err == nil || !strings.Contains(err.Error(), "not fit for a log: the "+tt.want) && !strings.Contains(err.Error(), "not fit for a log: "+tt.want) {
 				t.Errorf("follow: %v; want it refused for its %s", err, tt.want)
 			}
-			if err := s.ask(patience(t), "$JS.API.STREAM.DELETE."+s.name, nil, nil); err != nil {
+			if err := s.Remote.(*natsStream).ask(patience(t), "$JS.API.STREAM.DELETE."+s.name, nil, nil); err != nil {
 				t.Fatal(err)
 			}
 		})

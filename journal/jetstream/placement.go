@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-
 	"github.com/godwitmq/godwit/journal"
 )
 
@@ -28,7 +26,7 @@ func (l *Log) tend() {
 		case <-ticker.C:
 		}
 		l.mu.Lock()
-		to, over := l.purgeTo, l.err != nil
+		to, over, doubtful := l.purgeTo, l.err != nil, l.recovering
 		l.mu.Unlock()
 		if over {
 			continue // what is to be done is for the next writer to do
@@ -36,6 +34,9 @@ func (l *Log) tend() {
 		if to >= head+purgeStep || to > head && to == l.Head() && l.idle() {
 			l.purge(to)
 			head = to
+		}
+		if doubtful {
+			continue // the writer may be another, and would move the leader back
 		}
 		if err := l.yieldLeader(); err != nil && (failed == nil || failed.Error() != err.Error()) {
 			l.log.Warn("the log's stream is led by the node of its writer, and cannot be moved just now", "stream", l.s.name, "error", err)
@@ -54,11 +55,10 @@ func (l *Log) idle() bool {
 
 // yieldLeader moves the stream's leader away from this node, if it is here.
 func (l *Log) yieldLeader() error {
-	srv := l.s.node.server
-	if srv == nil || l.s.replicas == 1 || l.s.rescues.Load() > 0 || !srv.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, l.s.name) {
+	if l.s.replicas == 1 || l.s.rescues.Load() > 0 || !l.s.LedHere() {
 		return nil
 	}
-	info, err := l.s.info(l.ctx)
+	info, err := l.s.Info(l.ctx)
 	if err != nil || l.ctx.Err() != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (l *Log) yieldLeader() error {
 	if to == "" {
 		return errors.New("no other replica is up to date")
 	}
-	if err := l.s.stepDown(l.ctx, to); err != nil {
+	if err := l.s.StepDown(l.ctx, to); err != nil {
 		return err
 	}
 	l.log.Info("the log's stream is led by another node now", "stream", l.s.name, "node", to)

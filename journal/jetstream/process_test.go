@@ -138,7 +138,7 @@ func TestProcesses(t *testing.T) {
 		if _, err := f.Next(patience(t), collect(&seen)); err != nil {
 			t.Fatal(err)
 		}
-		info, err := f.s.info(patience(t))
+		info, err := f.s.Info(patience(t))
 		return err == nil && info.Cluster.Leader != "" && info.Cluster.Leader != "a"
 	})
 	var durable []string
@@ -169,7 +169,7 @@ func TestProcesses(t *testing.T) {
 
 	// The node with the stream's leader dies: the writer goes on once the others have elected another.
 	current := func() bool {
-		info, err := f.s.info(patience(t))
+		info, err := f.s.Info(patience(t))
 		if err != nil || info.Cluster == nil || len(info.Cluster.Replicas) != 2 {
 			return false
 		}
@@ -181,9 +181,9 @@ func TestProcesses(t *testing.T) {
 		return true
 	}
 	eventually(t, "the stream is led by c", func() bool {
-		info, err := f.s.info(patience(t))
+		info, err := f.s.Info(patience(t))
 		if err == nil && info.Cluster.Leader != "c" {
-			f.s.stepDown(patience(t), "c")
+			f.s.StepDown(patience(t), "c")
 		}
 		return err == nil && info.Cluster.Leader == "c" && current()
 	})
@@ -201,7 +201,7 @@ func TestProcesses(t *testing.T) {
 	t.Logf("kill -9 of the node with the stream's leader to the next append by the same writer: %v", time.Since(begun))
 	startProcess(t, "witness", "c", dir+"/c", peers[2], peers).line(t)
 	eventually(t, "all nodes are up to date, and the writer's does not lead", func() bool {
-		info, err := f.s.info(patience(t))
+		info, err := f.s.Info(patience(t))
 		return err == nil && info.Cluster.Leader != "a" && current()
 	})
 	eventually(t, "the follower has read all", func() bool {

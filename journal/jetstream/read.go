@@ -35,8 +35,8 @@ func (s *stream) pass(c *chain, x *index, seq uint64, data []byte, take func(*la
 
 // advance takes what the nearest replica has from the chain's next message on, up to a limit. What that replica has lost or damaged is read from the stream's
 // leader. It returns how many messages were taken and how many more there are.
-func (s *stream) advance(ctx context.Context, f *fetcher, c *chain, x *index, take func(*layout.Header, []byte) error, log *slog.Logger) (n int, more uint64, err error) {
-	_, more, err = f.fetch(ctx, c.seq, func(seq uint64, data []byte) error {
+func (s *stream) advance(ctx context.Context, f Fetcher, c *chain, x *index, take func(*layout.Header, []byte) error, log *slog.Logger) (n int, more uint64, err error) {
+	_, more, err = f.Fetch(ctx, c.seq, func(seq uint64, data []byte) error {
 		for c.seq < seq {
 			lost := c.seq
 			if err := s.takeLeaders(ctx, c, x, take); err != nil {
@@ -48,7 +48,7 @@ func (s *stream) advance(ctx context.Context, f *fetcher, c *chain, x *index, ta
 		err := s.pass(c, x, seq, data, take)
 		var damage *journal.CorruptError
 		if errors.As(err, &damage) {
-			other, gerr := s.leaderGet(ctx, seq)
+			other, gerr := s.LeaderGet(ctx, seq)
 			if gerr != nil || s.pass(c, x, seq, other, take) != nil {
 				return err
 			}
@@ -65,11 +65,11 @@ func (s *stream) advance(ctx context.Context, f *fetcher, c *chain, x *index, ta
 
 // takeLeaders takes the chain's next message, which the nearest replica does not give, from the stream's leader, or from whichever replica has it.
 func (s *stream) takeLeaders(ctx context.Context, c *chain, x *index, take func(*layout.Header, []byte) error) error {
-	data, err := s.leaderGet(ctx, c.seq)
-	if errors.Is(err, errNoMessage) {
+	data, err := s.LeaderGet(ctx, c.seq)
+	if errors.Is(err, ErrNoMessage) {
 		data, err = s.rescue(ctx, c.seq)
 	}
-	if errors.Is(err, errNoMessage) {
+	if errors.Is(err, ErrNoMessage) {
 		return c.corrupt("message %d is missing", c.seq)
 	}
 	if err != nil {
@@ -172,11 +172,11 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 	if err != nil {
 		return l.readError(from, err)
 	}
-	f, err := l.s.fetcher()
+	f, err := l.s.Fetcher()
 	if err != nil {
 		return err
 	}
-	defer f.close()
+	defer f.Close()
 	end := errors.New("end")
 	take := func(h *layout.Header, batch []byte) error {
 		if h.Base >= tail {
@@ -215,13 +215,16 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 	return nil
 }
 
-// readError makes of what went wrong what the owner can act on: what was trimmed meanwhile is not damage.
+// readError makes of what went wrong what the owner can act on: what was trimmed meanwhile is not damage, and who has not trimmed it himself is deposed.
 func (l *Log) readError(at journal.Position, err error) error {
 	if cerr := l.readable(); cerr != nil {
 		return cerr
 	}
 	if head := l.Head(); at < head {
 		return l.s.trimmed(at, head)
+	}
+	if errors.Is(err, journal.ErrTrimmed) {
+		return fmt.Errorf("%w: another has trimmed what this writer still has: %w", journal.ErrDeposed, err)
 	}
 	return err
 }
@@ -332,7 +335,7 @@ func (l *Log) load(at journal.Position) (loaded, error) {
 		return loaded{}, err
 	}
 	var first error
-	for _, get := range []func(context.Context, uint64) ([]byte, error){l.s.localGet, l.s.leaderGet, l.s.rescue} {
+	for _, get := range []func(context.Context, uint64) ([]byte, error){l.s.LocalGet, l.s.LeaderGet, l.s.rescue} {
 		m, err := l.s.loadFrom(l.ctx, seq, at, get)
 		if err == nil {
 			if first != nil && errors.Is(first, journal.ErrCorrupt) {
@@ -340,11 +343,11 @@ func (l *Log) load(at journal.Position) (loaded, error) {
 			}
 			return m, nil
 		}
-		if first == nil || errors.Is(err, journal.ErrCorrupt) {
+		if first == nil || errors.Is(err, journal.ErrCorrupt) || errors.Is(err, journal.ErrTrimmed) {
 			first = err
 		}
 	}
-	if errors.Is(first, errNoMessage) {
+	if errors.Is(first, ErrNoMessage) {
 		first = &journal.CorruptError{File: l.s.name, Sequence: seq, At: at, Reason: "the message is missing"}
 	}
 	return loaded{}, first

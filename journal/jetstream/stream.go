@@ -2,28 +2,23 @@ package jetstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 
 	"github.com/godwitmq/godwit/journal"
 )
 
 // stream is the one stream of a log, and what is asked of its servers. Whatever they answer is only believed as far as the batches prove it.
 type stream struct {
+	Remote
 	node     *Node
 	name     string // of the stream
 	subject  string
 	replicas int
-
-	getSubject, directSubject string
 
 	rescues atomic.Int32 // at work: the leader is not moved meanwhile for other reasons
 }
@@ -35,9 +30,6 @@ const (
 	fetchBytes  = 2 << 20
 )
 
-// errNoMessage means that there is no message with the sequence, or none that the server can read.
-var errNoMessage = errors.New("no such message")
-
 func newStream(node *Node, name string, shard, replicas int) *stream {
 	s := &stream{
 		node:     node,
@@ -45,37 +37,8 @@ func newStream(node *Node, name string, shard, replicas int) *stream {
 		subject:  fmt.Sprintf("godwit.log.%s.%d", name, shard),
 		replicas: replicas,
 	}
-	s.getSubject = fmt.Sprintf(server.JSApiMsgGetT, s.name)
-	s.directSubject = fmt.Sprintf(server.JSDirectMsgGetT, s.name)
+	s.Remote = node.servers.Remote(s.name, s.subject)
 	return s
-}
-
-// ask sends a request and decodes the answer. An error that the server names is a *server.ApiError.
-func (s *stream) ask(ctx context.Context, subject string, request, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	var body []byte
-	if request != nil {
-		var err error
-		if body, err = json.Marshal(request); err != nil {
-			return err
-		}
-	}
-	m, err := s.node.conn.RequestWithContext(ctx, subject, body)
-	if err != nil {
-		return fmt.Errorf("ask %s: %w", subject, err)
-	}
-	var failed server.ApiResponse
-	if err := json.Unmarshal(m.Data, &failed); err != nil {
-		return fmt.Errorf("ask %s: %w", subject, err)
-	}
-	if failed.Error != nil {
-		return fmt.Errorf("ask %s: %w", subject, failed.Error)
-	}
-	if answer == nil {
-		return nil
-	}
-	return json.Unmarshal(m.Data, answer)
 }
 
 func (s *stream) config() *server.StreamConfig {
@@ -101,13 +64,13 @@ func (s *stream) ensure(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, makeTimeout)
 	defer cancel()
 	for {
-		info, err := s.info(ctx)
+		info, err := s.Info(ctx)
 		if err == nil {
 			return s.check(&info.Config)
 		}
 		var refused *server.ApiError
 		if errors.As(err, &refused) && refused.ErrCode == uint16(server.JSStreamNotFoundErr) {
-			err = s.ask(ctx, fmt.Sprintf(server.JSApiStreamCreateT, s.name), s.config(), nil)
+			err = s.Create(ctx, s.config())
 			if err == nil {
 				continue // it is looked at as if others had made it
 			}
@@ -147,72 +110,16 @@ func (s *stream) check(c *server.StreamConfig) error {
 	return nil
 }
 
-// info is what the stream's leader says of it.
-func (s *stream) info(ctx context.Context) (*server.StreamInfo, error) {
-	var answer struct{ server.StreamInfo }
-	if err := s.ask(ctx, fmt.Sprintf(server.JSApiStreamInfoT, s.name), nil, &answer); err != nil {
-		return nil, err
-	}
-	return &answer.StreamInfo, nil
-}
-
-// purge forgets the messages before a sequence.
-func (s *stream) purge(ctx context.Context, before uint64) error {
-	return s.ask(ctx, fmt.Sprintf(server.JSApiStreamPurgeT, s.name), server.JSApiStreamPurgeRequest{Sequence: before}, nil)
-}
-
-// stepDown makes another node the stream's leader.
-func (s *stream) stepDown(ctx context.Context, preferred string) error {
-	return s.ask(ctx, fmt.Sprintf(server.JSApiStreamLeaderStepDownT, s.name), server.JSApiLeaderStepdownRequest{Placement: &server.Placement{Preferred: preferred}}, nil)
-}
-
-// leaderGet reads one message from the stream's leader: what it does not have is not in the log, unless that leader is deposed and does not know it.
-func (s *stream) leaderGet(ctx context.Context, seq uint64) ([]byte, error) {
-	var answer server.JSApiMsgGetResponse
-	err := s.ask(ctx, s.getSubject, server.JSApiMsgGetRequest{Seq: seq}, &answer)
-	var refused *server.ApiError
-	if errors.As(err, &refused) && refused.ErrCode == uint16(server.JSNoMessageFoundErr) {
-		return nil, errNoMessage
-	}
-	if err != nil {
-		return nil, err
-	}
-	if answer.Message == nil || answer.Message.Sequence != seq {
-		return nil, fmt.Errorf("stream %s: message %d was asked for, another came", s.name, seq)
-	}
-	return answer.Message.Data, nil
-}
-
-// localGet reads one message from the nearest replica, which may not have all of the log yet.
-func (s *stream) localGet(ctx context.Context, seq uint64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	m, err := s.node.conn.RequestWithContext(ctx, s.directSubject, []byte(`{"seq":`+strconv.FormatUint(seq, 10)+`}`))
-	if err != nil {
-		return nil, fmt.Errorf("read message %d of stream %s: %w", seq, s.name, err)
-	}
-	if status := m.Header.Get("Status"); status != "" {
-		if status == "404" {
-			return nil, errNoMessage
-		}
-		return nil, fmt.Errorf("read message %d of stream %s: %s %s", seq, s.name, status, m.Header.Get("Description"))
-	}
-	if got := m.Header.Get(server.JSSequence); got != strconv.FormatUint(seq, 10) {
-		return nil, fmt.Errorf("stream %s: message %d was asked for, %s came", s.name, seq, got)
-	}
-	return m.Data, nil
-}
-
 // get reads one message from where it can be had.
 func (s *stream) get(ctx context.Context, seq uint64) ([]byte, error) {
-	data, err := s.localGet(ctx, seq)
+	data, err := s.LocalGet(ctx, seq)
 	if err != nil {
-		data, err = s.leaderGet(ctx, seq)
+		data, err = s.LeaderGet(ctx, seq)
 	}
 	return data, err
 }
 
-// rescue reads a message that must be there, but that the stream's leader does not have: from the other replicas, each of which is made the leader for it. Errors: errNoMessage if
+// rescue reads a message that must be there, but that the stream's leader does not have: from the other replicas, each of which is made the leader for it. Errors: ErrNoMessage if
 // none has it, journal.ErrTrimmed if it was purged meanwhile.
 func (s *stream) rescue(ctx context.Context, seq uint64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*askTimeout)
@@ -221,7 +128,7 @@ func (s *stream) rescue(ctx context.Context, seq uint64) ([]byte, error) {
 	defer s.rescues.Add(-1)
 	tried := map[string]bool{}
 	for ctx.Err() == nil {
-		info, err := s.info(ctx)
+		info, err := s.Info(ctx)
 		if err != nil {
 			time.Sleep(poll)
 			continue
@@ -230,14 +137,14 @@ func (s *stream) rescue(ctx context.Context, seq uint64) ([]byte, error) {
 			return nil, fmt.Errorf("read stream %s at message %d, its first is %d: %w", s.name, seq, info.State.FirstSeq, journal.ErrTrimmed)
 		}
 		if info.Cluster == nil {
-			return nil, errNoMessage
+			return nil, ErrNoMessage
 		}
 		if leader := info.Cluster.Leader; !tried[leader] {
-			data, err := s.leaderGet(ctx, seq)
+			data, err := s.LeaderGet(ctx, seq)
 			if err == nil {
 				return data, nil
 			}
-			if !errors.Is(err, errNoMessage) {
+			if !errors.Is(err, ErrNoMessage) {
 				time.Sleep(poll)
 				continue
 			}
@@ -253,13 +160,13 @@ func (s *stream) rescue(ctx context.Context, seq uint64) ([]byte, error) {
 			}
 		}
 		if !left {
-			return nil, errNoMessage
+			return nil, ErrNoMessage
 		}
 		if next == "" { // one that is away, or not up to date, may have it
 			time.Sleep(poll)
 			continue
 		}
-		if err := s.stepDown(ctx, next); err == nil {
+		if err := s.StepDown(ctx, next); err == nil {
 			s.node.log.Warn("a replica of the log has lost a message; another is asked, and leads the stream for it", "stream", s.name, "message", seq,
 				"replica", info.Cluster.Leader, "asked", next)
 		}
@@ -268,17 +175,23 @@ func (s *stream) rescue(ctx context.Context, seq uint64) ([]byte, error) {
 	return nil, fmt.Errorf("no replica that can be asked now has message %d of stream %s: %w", seq, s.name, ctx.Err())
 }
 
+// passed says whether the stream has forgotten a message. For one that was to be appended that means another writer: none trims what it has no answer for.
+func (s *stream) passed(ctx context.Context, seq uint64) bool {
+	info, err := s.Info(ctx)
+	return err == nil && seq < info.State.FirstSeq
+}
+
 // find reads a message that must be there, and asks until it is answered or ctx ends.
 func (s *stream) find(ctx context.Context, seq uint64) ([]byte, error) {
 	for {
 		data, err := s.get(ctx, seq)
-		if errors.Is(err, errNoMessage) {
-			if data, err = s.rescue(ctx, seq); errors.Is(err, errNoMessage) {
+		if errors.Is(err, ErrNoMessage) {
+			if data, err = s.rescue(ctx, seq); errors.Is(err, ErrNoMessage) {
 				return nil, &journal.CorruptError{File: s.name, Sequence: seq, Reason: "the message is missing"}
 			}
 			return data, err
 		}
-		if err == nil || s.node.conn.IsClosed() {
+		if err == nil || s.Closed() {
 			return data, err
 		}
 		select {
@@ -288,127 +201,3 @@ func (s *stream) find(ctx context.Context, seq uint64) ([]byte, error) {
 		}
 	}
 }
-
-// fetcher reads runs of messages. It has one inbox for all its requests; one goroutine uses it.
-type fetcher struct {
-	s     *stream
-	sub   *nats.Subscription
-	inbox string
-	asked uint64
-}
-
-func (s *stream) fetcher() (*fetcher, error) {
-	f := &fetcher{s: s, inbox: nats.NewInbox()}
-	var err error
-	if f.sub, err = s.node.conn.SubscribeSync(f.inbox + ".*"); err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", s.name, err)
-	}
-	return f, f.sub.SetPendingLimits(-1, -1)
-}
-
-func (f *fetcher) close() { f.sub.Unsubscribe() }
-
-// fetch gives fn what the nearest replica has from a sequence on, up to a limit, and returns how many messages that were and how many more the replica has.
-// After an error of fn nothing is given any more.
-func (f *fetcher) fetch(ctx context.Context, from uint64, fn func(seq uint64, data []byte) error) (n int, more uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*askTimeout)
-	defer cancel()
-	f.asked++
-	inbox := f.inbox + "." + strconv.FormatUint(f.asked, 10)
-	request := fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, from, fetchCount, fetchBytes)
-	if err := f.s.node.conn.PublishRequest(f.s.directSubject, inbox, request); err != nil {
-		return 0, 0, fmt.Errorf("read stream %s from message %d: %w", f.s.name, from, err)
-	}
-	for {
-		m, err := f.sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return n, 0, fmt.Errorf("read stream %s from message %d: %w", f.s.name, from, err)
-		}
-		if m.Subject != inbox {
-			continue // of a request that was given up
-		}
-		switch status := m.Header.Get("Status"); status {
-		case "":
-		case "204": // the end of what was asked for
-			more, _ = strconv.ParseUint(m.Header.Get(server.JSNumPending), 10, 64)
-			return n, more, nil
-		case "404":
-			return n, 0, nil
-		default:
-			return n, 0, fmt.Errorf("read stream %s from message %d: %s %s", f.s.name, from, status, m.Header.Get("Description"))
-		}
-		seq, err := strconv.ParseUint(m.Header.Get(server.JSSequence), 10, 64)
-		if err != nil {
-			return n, 0, fmt.Errorf("read stream %s from message %d: a message without sequence", f.s.name, from)
-		}
-		n++
-		if err := fn(seq, m.Data); err != nil {
-			return n, 0, err
-		}
-	}
-}
-
-// publisher sends messages whose answers come to a function.
-type publisher struct {
-	s     *stream
-	sub   *nats.Subscription
-	inbox string
-}
-
-// verdict is the answer to one append. Exactly one of seq and err is set.
-type verdict struct {
-	seq  uint64 // under which it is stored
-	err  *server.ApiError
-	lost bool // nobody was there to take it
-}
-
-// publisher calls answered from one goroutine, with the token that publish was given.
-func (s *stream) publisher(answered func(token uint64, v verdict)) (*publisher, error) {
-	p := &publisher{s: s, inbox: nats.NewInbox() + "."}
-	var err error
-	p.sub, err = s.node.conn.Subscribe(p.inbox+"*", func(m *nats.Msg) {
-		token, err := strconv.ParseUint(m.Subject[len(p.inbox):], 10, 64)
-		if err != nil {
-			return
-		}
-		answered(token, decodeVerdict(s.name, m))
-	})
-	if err != nil {
-		return nil, fmt.Errorf("write stream %s: %w", s.name, err)
-	}
-	return p, p.sub.SetPendingLimits(-1, -1)
-}
-
-func decodeVerdict(stream string, m *nats.Msg) (v verdict) {
-	var answer struct {
-		Error     *server.ApiError `json:"error"`
-		Stream    string           `json:"stream"`
-		Sequence  uint64           `json:"seq"`
-		Duplicate bool             `json:"duplicate"`
-	}
-	if len(m.Data) == 0 || json.Unmarshal(m.Data, &answer) != nil {
-		v.lost = true
-		return v
-	}
-	if answer.Error == nil && (answer.Stream != stream || answer.Sequence == 0 || answer.Duplicate) {
-		v.lost = true // it proves nothing; what is stored will be read back
-		return v
-	}
-	v.seq, v.err = answer.Sequence, answer.Error
-	return v
-}
-
-var messages = sync.Pool{New: func() any { return &nats.Msg{Header: nats.Header{server.JSExpectedLastSeq: []string{""}}} }}
-
-// publish appends data on the condition that the stream's last sequence is `last`. The data may be changed when it returns.
-func (p *publisher) publish(token, last uint64, data []byte) error {
-	m := messages.Get().(*nats.Msg)
-	m.Subject, m.Reply, m.Data = p.s.subject, p.inbox+strconv.FormatUint(token, 10), data
-	m.Header[server.JSExpectedLastSeq][0] = strconv.FormatUint(last, 10)
-	err := p.s.node.conn.PublishMsg(m)
-	m.Data = nil
-	messages.Put(m)
-	return err
-}
-
-func (p *publisher) close() { p.sub.Unsubscribe() }

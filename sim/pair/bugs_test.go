@@ -1,0 +1,134 @@
+package pair
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"testing"
+)
+
+// bug is a mistake in the product, or in what it relies on, that the simulation must find.
+type bug struct {
+	name  string
+	from  uint64 // the first seed that is tried: one that is likely to find it, so that the test is short
+	edits []edit
+}
+
+// edit replaces a text that stands once in a file. The new text asks whether the bug is the one that is planted.
+type edit struct{ file, old, new string }
+
+var bugs = []bug{
+	{"no condition", 1, []edit{{"sim/pair/servers.go", "if p.last != end {", "if p.last != end && !BUG {"}}},
+	{"two on their way", 4, []edit{{"journal/jetstream/append.go", "len(l.inflight) < window &&", "(len(l.inflight) < window || BUG && len(l.inflight) < 2) &&"}}},
+	{"deposed goes on", 1, []edit{{"journal/jetstream/append.go", "\t\tcase err == nil:\n\t\t\tl.fail(", "\t\tcase err == nil && BUG:\n\t\t\tl.mu.Lock()\n\t\t\toldest.stored = true\n\t\t\tl.mu.Unlock()\n\t\t\tcontinue\n\t\tcase err == nil:\n\t\t\tl.fail("}}},
+	{"answered before the log has it", 1, []edit{{"journal/jetstream/append.go", "m.sending = false\n", "m.sending = false\n\t\tm.stored = m.stored || BUG\n"}}},
+	{"effects leave early", 1, []edit{{"engine/engine.go", "h.groups[n].need != 0 && h.groups[n].need <= durable {", "(h.groups[n].need != 0 && h.groups[n].need <= durable || BUG) {"}}},
+	{"unknown is success", 1, []edit{{"journal/jetstream/append.go", "\t\tcase passed:", "\t\tcase BUG:\n\t\t\tl.mu.Lock()\n\t\t\toldest.stored = true\n\t\t\tl.mu.Unlock()\n\t\t\tcontinue\n\t\tcase passed:"}}},
+	{"unknown is rewritten", 1, []edit{{"journal/jetstream/append.go", "\tfor _, m := range list {\n", "\tfor _, m := range list {\n\t\tif BUG {\n\t\t\tl.mu.Lock()\n\t\t\tm.seq++\n\t\t\tl.seq++\n\t\t\tl.mu.Unlock()\n\t\t}\n"}}},
+	{"no epoch record", 1, []edit{{"journal/jetstream/follower.go", "\tf.quiet, f.enquiry = 0, false\n\tif last, err :=", "\tf.quiet, f.enquiry = 0, false\n\tif BUG {\n\t\tf.chain.link.Epoch++\n\t\tf.over = true\n\t\tf.fetch.Close()\n\t\treturn newLog(f, notify)\n\t}\n\tif last, err :="}}},
+	{"epoch not raised", 1, []edit{{"journal/jetstream/follower.go", "\thash := h.Seal(data)\n", "\tif BUG {\n\t\th.Epoch = max(1, h.Epoch-1)\n\t}\n\thash := h.Seal(data)\n"}}},
+	{"no chain check", 9, []edit{
+		{"journal/jetstream/chain.go", "if h.Base != c.at {", "if h.Base != c.at && !BUG {"},
+		{"journal/jetstream/chain.go", "if wrong := c.link.Check(h); wrong != \"\" {", "if wrong := c.link.Check(h); wrong != \"\" && !BUG {"},
+	}},
+	{"standby misses a batch", 1, []edit{{"journal/jetstream/follower.go", "\tif fn == nil {\n", "\tif fn == nil || BUG && h.Number%97 == 0 {\n"}}},
+	{"trims too much", 1, []edit{{"journal/jetstream/log.go", "l.s.Purge(l.ctx, last+1)", "l.s.Purge(l.ctx, last+1+map[bool]uint64{BUG: 3}[true])"}}},
+	{"hand-over before the drain", 1, []edit{
+		{"journal/jetstream/log.go", "for l.pending > 0 && l.err == nil && ctx.Err() == nil {", "for l.pending > 0 && l.err == nil && ctx.Err() == nil && !BUG {"},
+		{"journal/jetstream/log.go", "\tif l.pending > 0 {\n\t\treturn fmt.Errorf(\"hand", "\tif l.pending > 0 && !BUG {\n\t\treturn fmt.Errorf(\"hand"},
+	}},
+	{"takes back what it gave", 1, []edit{{"cluster/member.go", "if epoch != m.status.Epoch {", "if epoch != m.status.Epoch || BUG && !known {"}}},
+	{"stays active", 1, []edit{{"cluster/member.go", "\tm.become(Standby, reason, nil)\n", "\tif !BUG {\n\t\tm.become(Standby, reason, nil)\n\t}\n"}}},
+	{"trimmed place unknown", 1, []edit{
+		{"journal/jetstream/append.go", "passed = errors.Is(", "passed = !BUG && errors.Is("},
+		{"journal/jetstream/follower.go", "case errors.Is(gerr, ErrNoMessage) && s.passed", "case !BUG && errors.Is(gerr, ErrNoMessage) && s.passed"},
+	}},
+	{"trimmed is damage", 1, []edit{{"journal/jetstream/read.go", "errors.Is(err, journal.ErrCorrupt) || errors.Is(err, journal.ErrTrimmed) {", "errors.Is(err, journal.ErrCorrupt) || errors.Is(err, journal.ErrTrimmed) && !BUG {"}}},
+	{"repeated commit does not wait", 1, []edit{{"broker/transaction.go", "tx.logged || tx.repeated", "tx.logged || tx.repeated && !BUG"}}},
+}
+
+// bugSeeds is in how many seeds a bug must be found.
+const bugSeeds = 300
+
+// TestPlantedBugs shows that the simulation finds what it is there to find. The product has no switches for that: a second test binary is built of it, with the bugs in, one of
+// which is chosen by an environment variable.
+func TestPlantedBugs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the product once more")
+	}
+	dir := t.TempDir()
+	binary := build(t, dir)
+	for _, b := range bugs {
+		t.Run(b.name, func(t *testing.T) {
+			cmd := exec.Command(binary, "-test.run", "^TestPair$", fmt.Sprint("-seeds=", bugSeeds), fmt.Sprint("-from=", b.from), "-always", "-test.timeout=5m")
+			cmd.Env = append(os.Environ(), "GODWIT_PLANTED="+b.name)
+			cmd.Dir = dir
+			out, err := cmd.CombinedOutput()
+			found := regexp.MustCompile(`seed \d+: [^{].*`).FindAllString(string(out), -1)
+			if err == nil || len(found) == 0 {
+				t.Fatalf("%d seeds did not find it: %v\n%.2000s", bugSeeds, err, out)
+			}
+			t.Logf("%.200s", found[0])
+		})
+	}
+}
+
+// build makes the binary with all bugs in.
+func build(t *testing.T, dir string) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) string {
+		path := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	texts, overlay := map[string]string{}, map[string]string{}
+	for _, b := range bugs {
+		for _, e := range b.edits {
+			text, known := texts[e.file]
+			if !known {
+				data, err := os.ReadFile(filepath.Join(root, e.file))
+				if err != nil {
+					t.Fatal(err)
+				}
+				text = string(data)
+			}
+			if n := strings.Count(text, e.old); n != 1 {
+				t.Fatalf("%s: the text to be replaced stands %d times in %s, not once:\n%s\nThe code has changed: plant the bug where it belongs now", b.name, n, e.file, e.old)
+			}
+			texts[e.file] = strings.Replace(text, e.old, strings.ReplaceAll(e.new, "BUG", fmt.Sprintf("(planted == %q)", b.name)), 1)
+			pkg := filepath.Base(filepath.Dir(e.file))
+			overlay[filepath.Join(root, filepath.Dir(e.file), "planted.go")] = write(pkg+"_planted.go", "package "+pkg+"\n\nimport \"os\"\n\nvar planted = os.Getenv(\"GODWIT_PLANTED\")\n")
+		}
+	}
+	for file, text := range texts {
+		overlay[filepath.Join(root, file)] = write(file, text)
+	}
+	list, err := json.Marshal(map[string]any{"Replace": overlay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(dir, "planted.test")
+	args := []string{"test", "-c", "-vet=off", "-o", binary, "-overlay", write("overlay.json", string(list))}
+	if info, ok := debug.ReadBuildInfo(); ok { // of the same kind, so that what it has in common with this binary need not be built again
+		for _, s := range info.Settings {
+			if s.Key == "-race" && s.Value == "true" {
+				args = append(args, "-race")
+			}
+		}
+	}
+	if out, err := exec.Command("go", append(args, "./")...).CombinedOutput(); err != nil {
+		t.Fatalf("go %v: %v\n%s", args, err, out)
+	}
+	return binary
+}
