@@ -4,7 +4,7 @@ import "context"
 
 // Behind names the nodes whose copies of the log are away or not complete, as the stream's leader sees it.
 func (l *Log) Behind(ctx context.Context) ([]string, error) {
-	info, err := l.s.info(ctx)
+	info, err := l.s.Info(ctx)
 	if err != nil || info.Cluster == nil {
 		return nil, err
 	}
