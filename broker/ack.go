@@ -17,7 +17,7 @@ func (b *Broker) ack(ev *Ack) {
 		return
 	}
 	from, to, err := c.span(ev)
-	if ev.Kind == Redelivered && err != nil {
+	if err != nil && (ev.Kind == Redelivered || ev.Kind == Delivered) { // they settle nothing, and a client that came back says them of what it had before
 		b.answer(ev.Conn, ev.Ref, nil)
 		return
 	}

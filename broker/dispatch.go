@@ -125,6 +125,10 @@ func (b *Broker) resolve(to []*destination, name message.Destination, op string,
 		if p.IsPattern() {
 			return nil, &Error{Code: InvalidDestination, Op: op, Detail: "a message cannot be sent to a pattern; name one destination, or several with commas between them"}
 		}
+		if d := b.await(p, op); d != nil {
+			to = append(to, d)
+			continue
+		}
 		d, err := b.lookup(p, op, mayCreate, conn.about.User)
 		if err != nil {
 			return nil, err
@@ -246,7 +250,7 @@ func (b *Broker) enter(s *stored, group string) {
 
 // dispatch gives the ready entries of a backlog to consumers with credit.
 func (b *Broker) dispatch(q *backlog) {
-	if len(q.attached) == 0 || q.paused || q.gated {
+	if len(q.attached) == 0 || q.paused || q.gated || b.leaving {
 		return
 	}
 	if q.groups != nil {

@@ -39,6 +39,9 @@ type Connect struct {
 // go back, temporary destinations vanish. Nothing is sent to the connection any more. Unknown connections are ignored.
 type Disconnect struct {
 	Conn ConnID
+	// Returns says that the connection ends for the broker's sake, a stop or a switchover, and that its client is expected back: what it has was not
+	// delivered in vain, so it comes again flagged but with no higher count, and its temporary destinations wait for it.
+	Returns bool
 }
 
 // CreateDestination makes a destination if it is not there yet. A temporary one belongs to the connection.
@@ -230,8 +233,11 @@ type Loaded struct {
 	Err      error              // the log could not give them; the broker cannot go on
 }
 
+// Leave says that a Stop is near: nothing more is delivered, while clients that have been told to leave do.
+type Leave struct{}
+
 // Stop says that the broker is about to be closed in good order, after all connections. It leaves a mark in the log so that the next
-// start knows that nothing was in flight.
+// start knows that nothing was in flight, and what the log has not yet and is to survive a stop (carry.go).
 type Stop struct{}
 
 // Tick is the clock's event: something may be due (see Broker.Deadline).
@@ -257,5 +263,6 @@ func (*RemoveProducer) isEvent()     {}
 func (*Purge) isEvent()              {}
 func (*List) isEvent()               {}
 func (*Loaded) isEvent()             {}
+func (Leave) isEvent()               {}
 func (Stop) isEvent()                {}
 func (Tick) isEvent()                {}

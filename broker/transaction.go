@@ -373,20 +373,27 @@ func (b *Broker) undoFor(tx *transaction, by *connection) {
 		b.log.forget(tx.sends[i].stored)
 	}
 	var back []*entry
+	returns := tx.conn != nil && tx.conn.returns // then nobody has rolled back: the client will do it all again
 	for _, e := range tx.acks {
 		if e.state != settling {
 			continue
 		}
 		if c := e.consumer; c != nil && (by == nil || c.conn == by) {
 			e.state = dispatched
-			e.marks |= shown
+			if !returns {
+				e.marks |= shown
+			}
 			c.unsee(e)
 			continue
 		} else if c != nil {
 			c.forget(e)
 			b.wake(c)
 		}
-		e.raise()
+		if returns {
+			e.uncertain()
+		} else {
+			e.raise()
+		}
 		back = append(back, e)
 	}
 	b.giveBack(back)
