@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // ack settles deliveries as the kind says.
@@ -17,7 +18,7 @@ func (b *Broker) ack(ev *Ack) {
 		return
 	}
 	from, to, err := c.span(ev)
-	if err != nil && (ev.Kind == Redelivered || ev.Kind == Delivered) { // they settle nothing, and a client that came back says them of what it had before
+	if err != nil && (ev.Again || ev.Kind == Redelivered || ev.Kind == Delivered || ev.Kind == Duplicate) {
 		b.answer(ev.Conn, ev.Ref, nil)
 		return
 	}
@@ -35,6 +36,10 @@ func (b *Broker) ack(ev *Ack) {
 	case ev.Kind == Redelivered:
 		for _, e := range entries {
 			e.marks |= shown
+		}
+	case ev.Kind == Duplicate && !slices.ContainsFunc(entries, func(e *entry) bool { return e.redeliveries == 0 }):
+		for _, e := range entries {
+			c.see(e)
 		}
 	case c.about.Browser:
 		c.dispatched.cut(from, to)
@@ -151,7 +156,7 @@ func (b *Broker) ackNow(c *consumer, ev *Ack, from, to int, entries []*entry) {
 			}
 		}
 		b.settleAll(entries)
-	case Poison:
+	case Poison, Duplicate:
 		for _, e := range entries {
 			b.poison(e, ev.Cause)
 		}

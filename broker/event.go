@@ -135,6 +135,10 @@ const (
 	// Redelivered: the application has had it and gets it once more from its client. It stays where it is, but when it comes back it counts as
 	// redelivered, whatever Unsubscribe.LastDelivered says. What is not there is ignored.
 	Redelivered
+	// Duplicate: the client will not show it to the application, which has had it from this connection before. What may have been delivered before (it has
+	// the redelivered flag) stays where it is: the application may still be at it, and its acknowledgement come; else it goes to another consumer when this one ends. What was
+	// not is Poison. What is not there is ignored.
+	Duplicate
 )
 
 // Ack settles deliveries of a consumer: those from First to Last in the order of dispatch, or Last alone. Errors:
@@ -149,7 +153,8 @@ type Ack struct {
 	Single   bool   // only Last
 	Count    int    // of messages, for Delivered; else only checked if > 0
 	Tx       TxID   // Consumed only
-	Cause    string // of Poison, for people: shown with the dead letter
+	Cause    string // of Poison and Duplicate, for people: shown with the dead letter
+	Again    bool   // the client has come back and may speak of what it had before, and has not got again: then nothing matches and is no error, outside a transaction
 }
 
 // Send takes a message in. The answer comes when it is as safe as it asked to be: a persistent one is durable. Without Ref, an

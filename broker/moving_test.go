@@ -319,9 +319,54 @@ func TestStaleAcks(t *testing.T) {
 	r.send(c, r.msg(tq("Q"), "x"))
 	d := r.consume(c, 1, tq("Q"), 9)[0]
 	r.ack(c, 1, Consumed, d)
-	for _, kind := range []AckKind{Delivered, Redelivered} {
+	for _, kind := range []AckKind{Delivered, Redelivered, Duplicate} {
 		if got := r.do(&Ack{Conn: c, Consumer: 1, Kind: kind, Last: d.Sequence, Single: true}); len(got) != 0 {
 			t.Errorf("kind %v of what is settled: %+v", kind, got)
 		}
 	}
+	if got := r.do(&Ack{Conn: c, Consumer: 1, Kind: Consumed, Last: d.Sequence, Single: true, Again: true}); len(got) != 0 {
+		t.Errorf("of a client that came back: %+v", got)
+	}
+	if got := r.do(&Ack{Conn: c, Consumer: 1, Kind: Consumed, Last: d.Sequence, Single: true}); len(got) != 1 || got[0].Err == nil {
+		t.Errorf("of any other: %+v, want an error", got)
+	}
+}
+
+// TestDuplicate: what a client refuses as a duplicate because a switchover has brought it a second time stays with it until it acknowledges it or ends; a
+// message that is really there twice is a dead letter.
+func TestDuplicate(t *testing.T) {
+	for name, end := range map[string]func(*rig, ConnID, Effect) []Effect{
+		"acknowledged": func(r *rig, c ConnID, d Effect) []Effect { return r.ack(c, 1, Consumed, d) },
+		"given up":     func(r *rig, c ConnID, d Effect) []Effect { return r.ack(c, 1, Poison, d) },
+		"ends":         func(r *rig, c ConnID, d Effect) []Effect { return r.do(&Disconnect{Conn: c}) },
+		"moves again": func(r *rig, c ConnID, d Effect) []Effect {
+			r.stop()
+			return r.consume(r.connect("c", ""), 1, tq("Q"), 9)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, moves())
+			r.send(r.connect("c", ""), r.msg(tq("Q"), "x"))
+			r.want(r.consume(1, 1, tq("Q"), 1), "x")
+			r.stop()
+			c := r.connect("c", "")
+			r.send(c, r.msg(tq("Q"), "y"))
+			d := r.want(r.consume(c, 1, tq("Q"), 1), "x+1")[0]
+			r.want(r.ack(c, 1, Duplicate, d), "y") // its window is open
+			other := r.connect("other", "")
+			r.want(r.consume(other, 1, tq("Q"), 9), "")
+			got := end(r, c, d)
+			want := map[string]string{"ends": "x+2 y+1", "moves again": "x+1 y+1"}[name]
+			r.want(got, want)
+			dead := r.b.destinations[tq("ActiveMQ.DLQ")] != nil
+			if dead != (name == "given up") {
+				t.Errorf("there is a queue of dead letters: %v", dead)
+			}
+		})
+	}
+	r := newRig(t, moves())
+	c := r.connect("c", "")
+	r.send(c, r.msg(tq("Q"), "x"))
+	r.ack(c, 1, Duplicate, r.consume(c, 1, tq("Q"), 9)[0], because("twice"))
+	r.want(r.consume(c, 2, tq("ActiveMQ.DLQ"), 9), "x")
 }

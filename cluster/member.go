@@ -52,6 +52,8 @@ type Options struct {
 	// Changed is called, by the member's goroutine, when the engine that serves is there (Active), when it is not any more, and when a standby learns of another active
 	// instance. It must not wait for long: while it does, a new active does not serve, and a standby does not follow.
 	Changed func(s Status, e *engine.Engine)
+	// Leaving is called when a switchover begins, by the goroutine that asks for it: from then on no new clients are to be let in here. Changed follows. nil: nobody wants to know.
+	Leaving func()
 	// Logger gets what an operator should know. nil means slog.Default.
 	Logger *slog.Logger
 }
@@ -291,8 +293,13 @@ func (m *Member) close(e *engine.Engine) {
 	}
 }
 
-// SwitchOver makes another instance the active one, for good: what was begun here is settled as at a clean stop, the log is given to the other, which need not
-// wait, and clients are sent away to find it. It returns when the other has it, or ErrNotActive.
+// leaveWithin is how long clients that come back by themselves have to leave at a switchover: one that always waits for something leaves with the others, after the log
+// has been given away.
+const leaveWithin = 200 * time.Millisecond
+
+// SwitchOver makes another instance the active one, for good. Clients that come back by themselves leave first, each at a moment when it waits for nothing; what was
+// begun here is settled as at a clean stop, the log is given to the other, which need not wait, and the remaining clients are sent away to find it. It returns when the
+// other has the log, or ErrNotActive.
 func (m *Member) SwitchOver(ctx context.Context, to string) error {
 	m.mu.Lock()
 	e := m.engine
@@ -309,6 +316,10 @@ func (m *Member) SwitchOver(ctx context.Context, to string) error {
 	}
 	m.handing = to
 	m.mu.Unlock()
+	if m.opt.Leaving != nil {
+		m.opt.Leaving()
+	}
+	e.Leave(leaveWithin)
 	given := ErrNotActive // if the engine has ended for another reason before
 	err := e.HandOver(func(l journal.Log) error {
 		given = l.(*jetstream.Log).HandOver(ctx, to)
@@ -320,7 +331,11 @@ func (m *Member) SwitchOver(ctx context.Context, to string) error {
 	if err != nil {
 		m.mu.Lock()
 		m.handing = "" // the engine may have ended before it was asked, and nobody else would forget it
+		s := m.status
 		m.mu.Unlock()
+		if s.Role != Active { // and Changed may have been called before Leaving
+			m.opt.Changed(s, nil)
+		}
 		return fmt.Errorf("switch over to %s: %w", to, err)
 	}
 	return nil

@@ -43,6 +43,7 @@ type Broker struct {
 type Peer struct {
 	Listener    string // its name
 	Remote      netip.AddrPort
+	Secure      bool              // the client came by TLS
 	Certificate *x509.Certificate // of the client, verified; nil if it showed none
 	// LoggedIn is told once that the client is admitted; false means that it took too long and the connection is being
 	// closed. Nil: nobody wants to know.

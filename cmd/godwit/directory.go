@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // directory says which instance is active, for clients that came to one that is not. It implements relay.Directory.
@@ -17,15 +18,20 @@ type directory struct {
 
 func newDirectory() *directory { return &directory{change: make(chan struct{})} }
 
-// set says who is active now: nobody as far as is known, or the instance with that relay address, "" being this one.
-func (d *directory) set(known bool, address string) {
+// set says who is active now: nobody as far as is known, or the instance with that relay address, "" being this one. The one before may go on with the clients that it
+// has for so long.
+func (d *directory) set(known bool, address string, finish time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.known == known && d.address == address {
 		return
 	}
 	if d.end != nil {
-		d.end()
+		if finish > 0 {
+			time.AfterFunc(finish, d.end)
+		} else {
+			d.end()
+		}
 	}
 	d.known, d.address = known, address
 	d.term, d.end = context.WithCancel(context.Background())
