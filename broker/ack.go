@@ -114,6 +114,46 @@ func (c *consumer) delivered(to []*entry, ev *Ack) ([]*entry, *Error) {
 	return to, nil
 }
 
+// maxEarlyLooks bounds the entries that early looks at in each backlog: what comes again waits at its front.
+const maxEarlyLooks = 20_000
+
+// early finds what a transaction's acknowledgement is about that a client repeats after a failover, before its consumer has been given the messages again: those
+// of the named sequences, in the consumer's hands or waiting in its backlogs, if they may have been delivered before and are as many as it says. The client will not
+// acknowledge them once more, so what still waits is taken to the consumer without being shown to it. nil: they are not all there.
+func (b *Broker) early(c *consumer, ev *Ack) (found []*entry) {
+	first, count := ev.First, ev.Count
+	if ev.Single || first == 0 {
+		first, count = ev.Last, 1
+	}
+	named := func(e *entry) bool {
+		return e.stored.sequence >= first && e.stored.sequence <= ev.Last && e.redeliveries > 0
+	}
+	for _, e := range c.dispatched.all() {
+		if e.state == dispatched && named(e) {
+			found = append(found, e)
+		}
+	}
+	for _, q := range c.backlogs {
+		looks := maxEarlyLooks
+		for p := range q.lists {
+			for e := q.lists[p].head; e != nil && looks > 0; e = e.next {
+				if looks--; e.state == ready && e.group == 0 && named(e) { // what is in a pack was never given to anybody
+					found = append(found, e)
+				}
+			}
+		}
+	}
+	if len(found) != count {
+		return nil
+	}
+	for _, e := range found {
+		if e.state == ready {
+			b.hand(c, e)
+		}
+	}
+	return found
+}
+
 // appendDispatched appends entries that no transaction has acknowledged and that which wants (nil wants all), until there are so many.
 func appendDispatched(to, from []*entry, limit int, which func(*entry) bool) []*entry {
 	for _, e := range from {

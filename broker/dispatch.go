@@ -328,17 +328,8 @@ func (b *Broker) give(c *consumer, e *entry) {
 	if b.messageAdvisories {
 		b.adviseGiven(c, e, m)
 	}
-	if e.group != 0 {
-		q.groups.sent(e)
-	}
-	q.remove(e)
-	b.clearEntryTimer(e)
-	e.dispatchedAt(b.now)
-	e.state = dispatched
-	e.consumer = c
-	c.dispatched.push(e)
+	b.hand(c, e)
 	c.total++
-	q.inFlight++
 	q.dispatchedTotal++
 	wait := b.now - m.Received
 	q.waits.add(wait)
@@ -360,6 +351,22 @@ func (b *Broker) give(c *consumer, e *entry) {
 		}
 		hold = hold || q.id != 0 && (q.markHome == 0 || q.markHome >= b.log.durable)
 	}
+	b.tell(Effect{Conn: c.conn.id, Kind: Delivery, Consumer: c.id, Message: m, Sequence: s.sequence, Redeliveries: int(e.redeliveries), hold: hold})
+}
+
+// hand makes a ready entry one of the consumer's.
+func (b *Broker) hand(c *consumer, e *entry) {
+	q, s := e.backlog, e.stored
+	if e.group != 0 {
+		q.groups.sent(e)
+	}
+	q.remove(e)
+	b.clearEntryTimer(e)
+	e.dispatchedAt(b.now)
+	e.state = dispatched
+	e.consumer = c
+	c.dispatched.push(e)
+	q.inFlight++
 	if s.first.sibling == nil {
 		if s.inLog() {
 			b.uncache(s) // it comes back from the log if it is not acknowledged
@@ -367,7 +374,6 @@ func (b *Broker) give(c *consumer, e *entry) {
 			b.holdAway(s)
 		}
 	}
-	b.tell(Effect{Conn: c.conn.id, Kind: Delivery, Consumer: c.id, Message: m, Sequence: s.sequence, Redeliveries: int(e.redeliveries), hold: hold})
 }
 
 // markAhead is by how many messages of the broker a mark runs ahead of the message that is dispatched.

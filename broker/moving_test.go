@@ -370,3 +370,55 @@ func TestDuplicate(t *testing.T) {
 	r.ack(c, 1, Duplicate, r.consume(c, 1, tq("Q"), 9)[0], because("twice"))
 	r.want(r.consume(c, 2, tq("ActiveMQ.DLQ"), 9), "x")
 }
+
+// TestRepeatedAckInTransaction: a client that lost its connection between an acknowledgement and the commit repeats the transaction before it is given the messages
+// again, and then commits: they must be settled with it, though they may still wait to be read from the log.
+func TestRepeatedAckInTransaction(t *testing.T) {
+	for name, lazy := range map[string]bool{"dispatched": false, "still being loaded": true} {
+		for _, single := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, single %v", name, single), func(t *testing.T) {
+				r := newRig(t, moves())
+				c := r.connect("c", "")
+				for i := range 5 {
+					r.send(c, r.msg(tq("IN"), fmt.Sprint(i)))
+				}
+				d := r.want(r.consume(c, 1, tq("IN"), 9), "0 1 2 3 4")
+				r.stop()
+				r.lazy = lazy
+				c = r.connect("c", "")
+				r.consume(c, 1, tq("IN"), 9)
+				r.do(&Begin{Conn: c, Tx: 4})
+				r.sendTx(c, 4, r.msg(tq("OUT"), "out"))
+				if single {
+					for _, x := range d[:3] {
+						r.ack(c, 1, Consumed, x, inTx(4), func(a *Ack) { a.Again, a.Count = true, 1 })
+					}
+				} else {
+					r.ack(c, 1, Consumed, d[2], inTx(4), func(a *Ack) { a.Again, a.Single, a.First, a.Count = true, false, d[0].Sequence, 3 })
+				}
+				r.commit(c, 4)
+				r.lazy = false
+				for _, l := range r.loads {
+					r.do(r.bring(l))
+				}
+				r.stop()
+				c = r.connect("c", "")
+				r.want(r.consume(c, 1, tq("IN"), 9), "3+1 4+1")
+				r.want(r.consume(c, 2, tq("OUT"), 9), "out")
+			})
+		}
+	}
+	// What another consumer has been given cannot be acknowledged: the transaction fails, and nothing of it happens.
+	r := newRig(t, moves())
+	r.send(r.connect("c", ""), r.msg(tq("IN"), "x"))
+	d := r.consume(1, 1, tq("IN"), 9)[0]
+	r.stop()
+	other := r.connect("other", "")
+	r.want(r.consume(other, 1, tq("IN"), 9), "x+1")
+	c := r.connect("c", "")
+	r.consume(c, 1, tq("IN"), 9)
+	r.do(&Begin{Conn: c, Tx: 4})
+	r.sendTx(c, 4, r.msg(tq("OUT"), "out"))
+	r.do(&Ack{Conn: c, Consumer: 1, Kind: Consumed, Last: d.Sequence, Single: true, Count: 1, Tx: 4, Again: true})
+	r.refused(TransactionRolledBack, &Commit{Conn: c, Ref: 7, Tx: 4}, 7)
+}

@@ -192,6 +192,11 @@ func (b *Broker) ackInTx(c *consumer, ev *Ack) {
 	}
 	entries, err := c.delivered(b.scratch.acked[:0], ev)
 	defer func() { b.scratch.acked = forget(entries) }()
+	if ev.Again && (err != nil || len(entries) < ev.Count) {
+		if early := b.early(c, ev); early != nil {
+			entries, err = early, nil
+		}
+	}
 	if err != nil {
 		tx.fail(err)
 		b.answer(ev.Conn, ev.Ref, err)

@@ -65,9 +65,10 @@ type Member struct {
 
 	mu       sync.Mutex
 	status   Status
-	engine   *engine.Engine // of an active one
-	handing  string         // to whom the engine is being handed over
-	yielding time.Time      // until when it does not try to lead, after it handed over
+	engine   *engine.Engine   // of an active one
+	handing  string           // to whom the engine is being handed over
+	yielding time.Time        // until when it does not try to lead, after it handed over
+	read     journal.Position // how far the log was read, by whichever core: what is read again is no news
 }
 
 // New makes a member. It does nothing before Run.
@@ -190,6 +191,11 @@ func (m *Member) life(ctx context.Context) error {
 func (m *Member) learn(f *jetstream.Follower) {
 	active, epoch := f.Leader()
 	m.mu.Lock()
+	if f.Tail() < m.read {
+		m.mu.Unlock()
+		return
+	}
+	m.read = f.Tail()
 	known := epoch == m.status.Epoch && active == m.status.Active
 	if !known {
 		m.status.Active, m.status.Epoch = active, epoch

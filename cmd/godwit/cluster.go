@@ -107,28 +107,25 @@ func (n *node) join() error {
 // leaving lets nobody in any more, because another instance is about to be active: who comes waits for it.
 func (n *node) leaving() {
 	n.core.set(nil, nil, "switching", "another instance is about to be active")
-	n.instance.directory.set(false, "", 0)
+	n.instance.directory.set(false, "", nil)
 }
-
-// finishWithin is how long an instance that has handed over may take to send its last clients away.
-const finishWithin = time.Second
 
 // roleChanged lets clients in, or sends them to the active instance.
 func (n *node) roleChanged(s cluster.Status, e *engine.Engine) {
 	d := n.instance.directory
 	if s.Role == cluster.Active {
 		n.core.set(e, n.deps(e), "ok", "this instance is active")
-		d.set(true, "", 0)
+		d.set(true, "", nil)
 		return
 	}
 	n.core.set(nil, nil, string(s.Role), s.Reason)
 	switch other := n.config().Cluster.Node(s.Active); {
 	case s.Active == s.Instance: // the log was handed over to this one, which is about to be active
-		d.set(false, "", finishWithin)
+		d.set(false, "", relay.ErrHandedOver)
 	case other != nil && other.Relay != "":
-		d.set(true, other.Relay, 0)
+		d.set(true, other.Relay, nil)
 	default:
-		d.set(false, "", 0)
+		d.set(false, "", nil)
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"sync"
-	"time"
 )
 
 // directory says which instance is active, for clients that came to one that is not. It implements relay.Directory.
@@ -12,29 +11,25 @@ type directory struct {
 	known   bool
 	address string          // of the active's relay; "" is this instance
 	term    context.Context // ends with what is said here
-	end     context.CancelFunc
+	end     context.CancelCauseFunc
 	change  chan struct{} // closed at the next set
 }
 
 func newDirectory() *directory { return &directory{change: make(chan struct{})} }
 
-// set says who is active now: nobody as far as is known, or the instance with that relay address, "" being this one. The one before may go on with the clients that it
-// has for so long.
-func (d *directory) set(known bool, address string, finish time.Duration) {
+// set says who is active now: nobody as far as is known, or the instance with that relay address, "" being this one. why is the cause of the end of the term before; nil
+// is no special one.
+func (d *directory) set(known bool, address string, why error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.known == known && d.address == address {
 		return
 	}
 	if d.end != nil {
-		if finish > 0 {
-			time.AfterFunc(finish, d.end)
-		} else {
-			d.end()
-		}
+		d.end(why)
 	}
 	d.known, d.address = known, address
-	d.term, d.end = context.WithCancel(context.Background())
+	d.term, d.end = context.WithCancelCause(context.Background())
 	close(d.change)
 	d.change = make(chan struct{})
 }

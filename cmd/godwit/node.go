@@ -487,7 +487,7 @@ func (n *node) stop() error {
 	if e, _ := n.core.now(); e != nil {
 		n.core.set(nil, nil, "stopping", "")
 		if n.instance != nil {
-			n.instance.directory.set(false, "", 0)
+			n.instance.directory.set(false, "", nil)
 		}
 		e.Leave(min(leaveWithin, n.config().Shutdown.Grace))
 	}

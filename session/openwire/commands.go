@@ -336,7 +336,8 @@ func (c *connection) acknowledge(v *wire.MessageAck) {
 	x := c.consumers.of(consumerKey(&v.ConsumerID))
 	// An acknowledgement of a consumer that is gone says nothing, nor does one that a failover client sends for what
 	// its consumer had from the broker before.
-	if x == nil || !c.own(v.ConsumerID.ConnectionID) || !x.begun.Load() || v.AckType == wire.AckUnmatched {
+	// In a transaction it does: the client has repeated what it sent and will not acknowledge it again.
+	if x == nil || !c.own(v.ConsumerID.ConnectionID) || !x.begun.Load() && v.TransactionID.Type == 0 || v.AckType == wire.AckUnmatched {
 		c.respond(v)
 		return
 	}

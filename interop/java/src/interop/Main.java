@@ -41,6 +41,7 @@ public final class Main {
       case "limits" -> Limits.addTo(suite);
       case "consumer-policies" -> Consumers.addPoliciesTo(suite);
       case "crash" -> Crash.addTo(suite);
+      case "moving" -> Moving.addTo(suite);
       default -> throw new IllegalArgumentException("no suite " + args[0]);
     }
     suite.run();
