@@ -268,6 +268,7 @@ func (m *Member) lead(ctx context.Context, e *engine.Engine, why jetstream.News)
 		reason = "another instance has taken over"
 	case err == nil && m.handing != "":
 		reason, err = "it has handed over to "+m.handing, nil
+		m.status.Active = m.handing // its log will say so, but clients wait
 		m.yielding = time.Now().Add(yieldFor)
 	}
 	m.handing = ""
