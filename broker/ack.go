@@ -18,6 +18,16 @@ func (b *Broker) ack(ev *Ack) {
 		return
 	}
 	from, to, err := c.span(ev)
+	if err != nil && ev.Again && ev.Kind == Consumed {
+		if found := b.early(c, ev); found != nil { // it is as true as one that came in time
+			for _, e := range found {
+				c.forget(e)
+			}
+			c.acked += uint64(len(found))
+			b.settleAll(found)
+			b.wake(c)
+		}
+	}
 	if err != nil && (ev.Again || ev.Kind == Redelivered || ev.Kind == Delivered || ev.Kind == Duplicate) {
 		b.answer(ev.Conn, ev.Ref, nil)
 		return

@@ -97,6 +97,11 @@ func (b *Broker) carryEntry(e *entry, room int64) (bytes int64) {
 	r.Lazy = true
 	b.emit(start, r)
 	b.carried = append(b.carried, c)
+	if m := s.message; m != nil && c.persistent && m.ID.Sequence >= 0 && q.id == 0 {
+		// Its sender may not have heard of it, and sends it again: what is logged is known by its record.
+		b.producers.set(m.ID, b.opt.MaxProducers, b.log.tail)
+		b.emitProducer(b.producers.byID[m.ID.Producer])
+	}
 	return bytes
 }
 

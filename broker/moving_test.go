@@ -422,3 +422,48 @@ func TestRepeatedAckInTransaction(t *testing.T) {
 	r.do(&Ack{Conn: c, Consumer: 1, Kind: Consumed, Last: d.Sequence, Single: true, Count: 1, Tx: 4, Again: true})
 	r.refused(TransactionRolledBack, &Commit{Conn: c, Ref: 7, Tx: 4}, 7)
 }
+
+// TestLateAck: an acknowledgement of what a client had before a switchover counts, whether or not it has been given the message again, but not if another has it.
+func TestLateAck(t *testing.T) {
+	r := newRig(t, moves())
+	r.connect("c", "")
+	for i := range 3 {
+		r.send(1, r.msg(tq("Q"), fmt.Sprint(i)))
+	}
+	d := r.want(r.consume(1, 1, tq("Q"), 9), "0 1 2")
+	late := func(a *Ack) { a.Again = true }
+	r.stop()
+	r.lazy = true
+	c := r.connect("c", "")
+	r.want(r.consume(c, 1, tq("Q"), 9), "")
+	r.ack(c, 1, Consumed, d[0], late)
+	r.lazy = false
+	for _, l := range r.loads {
+		r.want(r.do(r.bring(l)), "1+1 2+1")
+	}
+	r.ack(c, 1, Consumed, d[1], late)
+	r.stop()
+	r.want(r.consume(r.connect("other", ""), 1, tq("Q"), 9), "2+1")
+	c = r.connect("c", "")
+	r.consume(c, 1, tq("Q"), 9)
+	r.ack(c, 1, Consumed, d[2], late)
+	if v := r.look(tq("Q")); v.Size != 1 || v.InFlight != 1 {
+		t.Errorf("%d messages, %d at consumers, want the one at the other", v.Size, v.InFlight)
+	}
+}
+
+// TestCarriedIsNotSentTwice: a persistent reply that was carried over, but not confirmed to its sender, is known when it is sent again.
+func TestCarriedIsNotSentTwice(t *testing.T) {
+	r := newRig(t, moves())
+	temp := tempQueue("asks")
+	r.ok(&CreateDestination{Conn: r.connect("asks", ""), Ref: 5, Destination: temp}, 5)
+	answers := r.connect("answers", "")
+	reply := r.msg(temp, "reply")
+	r.do(&Send{Conn: answers, Ref: 1, Message: reply, Tracked: true})
+	r.stop()
+	answers = r.connect("answers", "")
+	r.ok(&Send{Conn: answers, Ref: 1, Message: reply, Tracked: true, Resent: true}, 1)
+	asks := r.connect("asks", "")
+	r.ok(&CreateDestination{Conn: asks, Ref: 5, Destination: temp}, 5)
+	r.want(r.consume(asks, 1, temp, 9), "reply")
+}

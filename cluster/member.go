@@ -263,6 +263,7 @@ func (m *Member) lead(ctx context.Context, e *engine.Engine, why jetstream.News)
 	err := e.Err()
 	reason = "its log has failed"
 	m.mu.Lock()
+	m.read = max(m.read, e.Log().Tail())
 	switch {
 	case errors.Is(err, journal.ErrDeposed):
 		reason = "another instance has taken over"

@@ -334,10 +334,9 @@ func (c *connection) pull(v *wire.MessagePull) {
 
 func (c *connection) acknowledge(v *wire.MessageAck) {
 	x := c.consumers.of(consumerKey(&v.ConsumerID))
-	// An acknowledgement of a consumer that is gone says nothing, nor does one that a failover client sends for what
-	// its consumer had from the broker before.
-	// In a transaction it does: the client has repeated what it sent and will not acknowledge it again.
-	if x == nil || !c.own(v.ConsumerID.ConnectionID) || !x.begun.Load() && v.TransactionID.Type == 0 || v.AckType == wire.AckUnmatched {
+	// An acknowledgement of a consumer that is gone says nothing, nor does one of a consumer that has been given nothing: a client that came back says it for what
+	// its consumer had from the broker before, unless the core can tell what that was.
+	if x == nil || !c.own(v.ConsumerID.ConnectionID) || !x.begun.Load() && !c.reader.again || v.AckType == wire.AckUnmatched {
 		c.respond(v)
 		return
 	}

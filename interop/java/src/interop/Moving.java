@@ -133,7 +133,7 @@ final class Moving {
 
   private void surface(String who, Exception e) {
     synchronized (surfaced) {
-      surfaced.add(who + ": " + e);
+      surfaced.add(who + (working.get() ? "" : ", at the end") + ": " + e);
     }
     e.printStackTrace();
   }
@@ -353,7 +353,8 @@ final class Moving {
       List<String> dead = new ArrayList<>();
       for (Message message = consumer.receive(2_000); message != null; message = consumer.receive(500)) {
         if (!String.valueOf(message).contains(Env.name("sent"))) { // those expire
-          dead.add(((TextMessage) message).getText() + " for " + message.getStringProperty("dlqDeliveryFailureCause"));
+          dead.add(((TextMessage) message).getText() + " (" + message.getJMSMessageID() + ", count " + message.getIntProperty("JMSXDeliveryCount") + ", sent "
+              + new java.util.Date(message.getJMSTimestamp()) + ") for " + message.getStringProperty("dlqDeliveryFailureCause"));
         }
       }
       Check.that(dead.size() + " dead letters: " + first(dead), dead.isEmpty());
