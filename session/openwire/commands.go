@@ -334,8 +334,8 @@ func (c *connection) pull(v *wire.MessagePull) {
 
 func (c *connection) acknowledge(v *wire.MessageAck) {
 	x := c.consumers.of(consumerKey(&v.ConsumerID))
-	// An acknowledgement of a consumer that is gone says nothing, nor does one of a consumer that has been given nothing: a client that came back says it for what
-	// its consumer had from the broker before, unless the core can tell what that was.
+	// An acknowledgement of a consumer that is gone says nothing, nor does one of a consumer that has been given nothing, but for a client that came back: that
+	// speaks of what it had before, which the core may know.
 	if x == nil || !c.own(v.ConsumerID.ConnectionID) || !x.begun.Load() && !c.reader.again || v.AckType == wire.AckUnmatched {
 		c.respond(v)
 		return

@@ -38,7 +38,6 @@ final class Moving {
   private final List<Thread> threads = new ArrayList<>();
   private final List<String> surfaced = new ArrayList<>();
   private final Map<String, Integer> seen = new ConcurrentHashMap<>(); // of "slow", by text
-  private final Map<String, Integer> moved = new ConcurrentHashMap<>(); // of the transactions' second queue
   private final Map<String, Long> longest = new ConcurrentHashMap<>(); // gap between two confirmed sends, ms, by sender
   private final AtomicLong replies = new AtomicLong();
   private final AtomicLong transactions = new AtomicLong();
