@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // ack settles deliveries as the kind says.
@@ -17,7 +18,17 @@ func (b *Broker) ack(ev *Ack) {
 		return
 	}
 	from, to, err := c.span(ev)
-	if ev.Kind == Redelivered && err != nil {
+	if err != nil && ev.Again && ev.Kind == Consumed {
+		if found := b.early(c, ev); found != nil { // it is as true as one that came in time
+			for _, e := range found {
+				c.forget(e)
+			}
+			c.acked += uint64(len(found))
+			b.settleAll(found)
+			b.wake(c)
+		}
+	}
+	if err != nil && (ev.Again || ev.Kind == Redelivered || ev.Kind == Delivered || ev.Kind == Duplicate) {
 		b.answer(ev.Conn, ev.Ref, nil)
 		return
 	}
@@ -35,6 +46,10 @@ func (b *Broker) ack(ev *Ack) {
 	case ev.Kind == Redelivered:
 		for _, e := range entries {
 			e.marks |= shown
+		}
+	case ev.Kind == Duplicate && !slices.ContainsFunc(entries, func(e *entry) bool { return e.redeliveries == 0 }):
+		for _, e := range entries {
+			c.see(e)
 		}
 	case c.about.Browser:
 		c.dispatched.cut(from, to)
@@ -109,6 +124,46 @@ func (c *consumer) delivered(to []*entry, ev *Ack) ([]*entry, *Error) {
 	return to, nil
 }
 
+// maxEarlyLooks bounds the entries that early looks at in each backlog: what comes again waits at its front.
+const maxEarlyLooks = 20_000
+
+// early finds what a transaction's acknowledgement is about that a client repeats after a failover, before its consumer has been given the messages again: those
+// of the named sequences, in the consumer's hands or waiting in its backlogs, if they may have been delivered before and are as many as it says. The client will not
+// acknowledge them once more, so what still waits is taken to the consumer without being shown to it. nil: they are not all there.
+func (b *Broker) early(c *consumer, ev *Ack) (found []*entry) {
+	first, count := ev.First, ev.Count
+	if ev.Single || first == 0 {
+		first, count = ev.Last, 1
+	}
+	named := func(e *entry) bool {
+		return e.stored.sequence >= first && e.stored.sequence <= ev.Last && e.redeliveries > 0
+	}
+	for _, e := range c.dispatched.all() {
+		if e.state == dispatched && named(e) {
+			found = append(found, e)
+		}
+	}
+	for _, q := range c.backlogs {
+		looks := maxEarlyLooks
+		for p := range q.lists {
+			for e := q.lists[p].head; e != nil && looks > 0; e = e.next {
+				if looks--; e.state == ready && e.group == 0 && named(e) { // what is in a pack was never given to anybody
+					found = append(found, e)
+				}
+			}
+		}
+	}
+	if len(found) != count {
+		return nil
+	}
+	for _, e := range found {
+		if e.state == ready {
+			b.hand(c, e)
+		}
+	}
+	return found
+}
+
 // appendDispatched appends entries that no transaction has acknowledged and that which wants (nil wants all), until there are so many.
 func appendDispatched(to, from []*entry, limit int, which func(*entry) bool) []*entry {
 	for _, e := range from {
@@ -151,7 +206,7 @@ func (b *Broker) ackNow(c *consumer, ev *Ack, from, to int, entries []*entry) {
 			}
 		}
 		b.settleAll(entries)
-	case Poison:
+	case Poison, Duplicate:
 		for _, e := range entries {
 			b.poison(e, ev.Cause)
 		}

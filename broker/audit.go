@@ -52,6 +52,7 @@ func (b *Broker) Audit(fn func(Held)) error {
 	a.memory()
 	a.space()
 	a.due()
+	a.awaiting()
 	if len(a.wrong) > 0 {
 		return fmt.Errorf("audit: %s", strings.Join(a.wrong, "; "))
 	}

@@ -82,6 +82,9 @@ func (e *entry) raise() {
 	}
 }
 
+// uncertain says that the entry may have been seen, by a delivery that has not come to an end.
+func (e *entry) uncertain() { e.redeliveries = max(e.redeliveries, 1) }
+
 // single is an entry with its stored in one piece of memory.
 type single struct {
 	entry  entry

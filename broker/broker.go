@@ -43,6 +43,11 @@ type Options struct {
 	MaxPrepared int
 	// MaxOutcomes bounds of how many connections, and of how many distributed transactions, commits are remembered for clients that ask again. 0 means 4096.
 	MaxOutcomes int
+	// TemporaryGrace is how long temporary destinations wait for an owner that is expected back. 0: none does.
+	TemporaryGrace time.Duration
+	// CarryBytes bounds the messages that a Stop writes to the log although nothing but a stop would have them survive: non-persistent ones, and those
+	// of temporary queues. 0: none are.
+	CarryBytes int64
 	// DrainAtOnce bounds how many messages one Step removes when a queue is purged or removed; the next Ticks do the rest. 0 means 2048.
 	DrainAtOnce int
 	Policies    Policies
@@ -144,12 +149,17 @@ type Broker struct {
 		due     []*entry   // for tick alone
 		run     []*entry   // for packList alone
 	}
-	actor             ConnID // on whose behalf destinations are made in this Step
-	advisories        int    // subscriptions to advisory topics
-	messageAdvisories bool   // whether a policy has any about messages
-	temporaries       int    // destinations
-	late              *load  // being filled: messages that advisories need
-	lateLoads         int    // that and those that were asked for
+	actor             ConnID                       // on whose behalf destinations are made in this Step
+	advisories        int                          // subscriptions to advisory topics
+	messageAdvisories bool                         // whether a policy has any about messages
+	temporaries       int                          // destinations
+	awaited           []*destination               // of those, the ones without an owner, in the order in which the time is over that they wait for one
+	awaitUntil        int64                        // ms since 1970: until when sends make temporary destinations whose owner may come back
+	notExpected       map[message.Destination]bool // of those, what has come to its end since the start
+	leaving           bool                         // nothing is delivered any more
+	carried           []*carriedEntry              // by the Stop that was the last Step
+	late              *load                        // being filled: messages that advisories need
+	lateLoads         int                          // that and those that were asked for
 
 	keys         []txKey // of a message that enters without its body in memory
 	routing      routing
@@ -205,6 +215,9 @@ func (b *Broker) Step(now int64, event Event, out *Effects) {
 	}
 	if b.patrolAt != 0 && b.patrolAt <= now {
 		b.patrol()
+	}
+	if len(b.awaited) > 0 {
+		b.endAwaiting()
 	}
 	b.dispatchDirty()
 	for b.flow.waiting > 0 && b.takeWaiting() {
@@ -270,7 +283,7 @@ func (b *Broker) do(event Event) {
 	case *Connect:
 		b.connect(ev)
 	case *Disconnect:
-		b.disconnect(ev.Conn)
+		b.disconnect(ev.Conn, ev.Returns)
 	case *CreateDestination:
 		b.createDestination(ev)
 	case *RemoveDestination:
@@ -307,6 +320,8 @@ func (b *Broker) do(event Event) {
 		b.distributed(ev)
 	case *Pressure:
 		b.pressure(ev)
+	case Leave:
+		b.leaving = true
 	case Stop:
 		b.stop()
 	case Tick:
@@ -350,6 +365,7 @@ func (b *Broker) stop() {
 			b.emitMark(q, 0, true)
 		}
 	}
+	b.carryOver()
 	start := b.begin(recordStop)
 	b.emit(start, Record{})
 }

@@ -168,6 +168,9 @@ func (w *checkpointer) definitions() {
 			}
 		}
 	}
+	for _, c := range b.carried {
+		w.record(c.home, b.writeCarried(c))
+	}
 	for _, t := range b.retries.batches {
 		for from := 0; from < len(t.items); {
 			start, n := b.writeRetry(t, from)

@@ -152,7 +152,9 @@ func (c *consumer) unsee(e *entry) {
 }
 
 // mayTake says whether the consumer may have messages of the destination: a temporary one is for its owner.
-func (c *consumer) mayTake(d *destination) bool { return d.owner == nil || d.owner == c.conn }
+func (c *consumer) mayTake(d *destination) bool {
+	return !d.name.Kind.IsTemporary() || d.owner == c.conn
+}
 
 func (c *consumer) wants(name message.Destination) bool { return fits(c.parts, name) }
 
@@ -414,7 +416,10 @@ func (b *Broker) removeConsumer(c *consumer, lastDelivered uint64) {
 		if e.state == settling { // its transaction decides
 			continue
 		}
-		if had || i <= last {
+		switch {
+		case c.conn.returns && !had:
+			e.uncertain()
+		case had || i <= last:
 			e.raise()
 		}
 		held = append(held, e)

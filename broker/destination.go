@@ -12,7 +12,8 @@ import (
 // destination is a queue or a topic.
 type destination struct {
 	name          message.Destination
-	owner         *connection // of a temporary one
+	owner         *connection // of a temporary one; nil while it waits for one
+	awaitedUntil  int64       // of a temporary one without owner, ms since 1970
 	creator       string      // name of the connection that made it, if that was since the start; for advisories
 	policy        *Policy
 	routes        *routes         // where else its messages go; nil: nowhere
@@ -44,6 +45,7 @@ type connection struct {
 	transactions map[TxID]*transaction
 	temporaries  []*destination
 	throttled    bool // by Throttle
+	returns      bool // it is being ended for the broker's sake
 	sweep        *sweep
 
 	// What waits for room; see flow.
@@ -56,7 +58,7 @@ type connection struct {
 func (b *Broker) connect(ev *Connect) {
 	if ev.Name != "" {
 		if old := b.names[ev.Name]; old != nil {
-			b.close(old, &Error{Code: InUse, Op: "connect", Detail: "connection " + ev.Name + " has come back from " + ev.Remote})
+			b.close(old, true, &Error{Code: InUse, Op: "connect", Detail: "connection " + ev.Name + " has come back from " + ev.Remote})
 		}
 	}
 	if ev.ClientID != "" {
@@ -65,7 +67,7 @@ func (b *Broker) connect(ev *Connect) {
 				b.answer(ev.Conn, ev.Ref, &Error{Code: InvalidClientID, Detail: fmt.Sprintf("Broker: %s - Client: %s already connected from %s", b.opt.Name, ev.ClientID, old.about.Remote)})
 				return
 			}
-			b.close(old, &Error{Code: InUse, Op: "connect", Detail: "client id " + ev.ClientID + " was taken over by " + ev.Remote})
+			b.close(old, false, &Error{Code: InUse, Op: "connect", Detail: "client id " + ev.ClientID + " was taken over by " + ev.Remote})
 		}
 	}
 	c := &connection{id: ev.Conn, about: *ev, since: b.now, consumers: map[ConsumerID]*consumer{}, producers: map[uint64]*sender{}, transactions: map[TxID]*transaction{}}
@@ -80,17 +82,18 @@ func (b *Broker) connect(ev *Connect) {
 	b.adviseConnection(c, false)
 }
 
-// close ends a connection from the broker's side.
-func (b *Broker) close(c *connection, why *Error) {
+// close ends a connection from the broker's side; returns is as in Disconnect.
+func (b *Broker) close(c *connection, returns bool, why *Error) {
 	b.tell(Effect{Conn: c.id, Kind: Closed, Err: why})
-	b.disconnect(c.id)
+	b.disconnect(c.id, returns)
 }
 
-func (b *Broker) disconnect(id ConnID) {
+func (b *Broker) disconnect(id ConnID, returns bool) {
 	c := b.connections[id]
 	if c == nil {
 		return
 	}
+	c.returns = returns
 	delete(b.connections, id)
 	b.endSweep(c)
 	if b.names[c.about.Name] == c {
@@ -111,7 +114,9 @@ func (b *Broker) disconnect(id ConnID) {
 		b.endProducer(c, id)
 	}
 	for _, d := range c.temporaries {
-		b.drop(d)
+		if !returns || !b.orphan(d) {
+			b.drop(d)
+		}
 	}
 	b.adviseConnection(c, true)
 }
@@ -145,16 +150,19 @@ func (b *Broker) lookup(name message.Destination, op string, mayCreate bool, use
 	return b.create(name, nil), nil
 }
 
-// create makes a destination that is not there.
+// create makes a destination that is not there. A temporary one has an owner, or the caller awaits one.
 func (b *Broker) create(name message.Destination, owner *connection) *destination {
 	d := &destination{name: name, owner: owner, producers: b.producing[name], wild: name.IsPattern()}
 	b.destinations[name] = d
 	if c := b.connections[b.actor]; c != nil && !c.internal() {
 		d.creator = c.about.Name
 	}
+	if name.Kind.IsTemporary() && owner == nil {
+		d.creator = ownerName(name)
+	}
 	if !name.Kind.IsTopic() {
 		d.queue = &backlog{destination: d, shares: true}
-		if owner == nil {
+		if !name.Kind.IsTemporary() {
 			b.nextID++
 			d.queue.id = b.nextID
 			b.backlogs[d.queue.id] = d.queue
@@ -162,9 +170,11 @@ func (b *Broker) create(name message.Destination, owner *connection) *destinatio
 		}
 	}
 	b.takePolicy(d)
+	if name.Kind.IsTemporary() {
+		b.temporaries++
+	}
 	if owner != nil {
 		owner.temporaries = append(owner.temporaries, d)
-		b.temporaries++
 	}
 	b.addRoutes(d)
 	b.joinPatterns(d)
@@ -208,6 +218,12 @@ func fits(parts []message.Destination, name message.Destination) bool {
 func (b *Broker) createDestination(ev *CreateDestination) {
 	b.actor = ev.Conn
 	op := "create " + ev.Destination.String()
+	if d := b.destinations[ev.Destination]; d != nil && d.awaitedUntil != 0 {
+		if c := b.connections[ev.Conn]; c != nil && !b.adopt(d, c) {
+			b.answer(ev.Conn, ev.Ref, &Error{Code: Denied, Op: op, Detail: "it belongs to another connection"})
+			return
+		}
+	}
 	if b.destinations[ev.Destination] == nil {
 		if strings.ContainsAny(ev.Destination.Name, ",?") || ev.Destination.IsPattern() {
 			b.answer(ev.Conn, ev.Ref, &Error{Code: InvalidDestination, Op: op, Detail: "a composite name or a pattern cannot be created"})
@@ -238,7 +254,7 @@ func (b *Broker) removeDestination(ev *RemoveDestination) {
 		return
 	}
 	op := "remove " + ev.Destination.String()
-	if d.owner != nil && d.owner.id != ev.Conn && ev.Conn != 0 {
+	if d.name.Kind.IsTemporary() && (d.owner == nil || d.owner.id != ev.Conn) && ev.Conn != 0 {
 		b.answer(ev.Conn, ev.Ref, &Error{Code: Denied, Op: op, Detail: "it belongs to another connection"})
 		return
 	}
@@ -262,8 +278,10 @@ func (b *Broker) removeDestination(ev *RemoveDestination) {
 // drop removes a destination with all that waits and all who consume.
 func (b *Broker) drop(d *destination) {
 	delete(b.destinations, d.name)
-	if d.owner != nil {
+	if d.name.Kind.IsTemporary() {
 		b.temporaries--
+		b.awaitNoMore(d)
+		b.expectNoMore(d.name)
 	}
 	if q := d.queue; q != nil {
 		for len(q.attached) > 0 {

@@ -128,6 +128,10 @@ func (b *Broker) resolve(to []*destination, name message.Destination, op string,
 		if p.IsPattern() {
 			return nil, &Error{Code: InvalidDestination, Op: op, Detail: "a message cannot be sent to a pattern; name one destination, or several with commas between them"}
 		}
+		if d := b.await(p, op); d != nil {
+			to = append(to, d)
+			continue
+		}
 		d, err := b.lookup(p, op, mayCreate, conn.about.User)
 		if err != nil {
 			return nil, err
@@ -249,7 +253,7 @@ func (b *Broker) enter(s *stored, group string) {
 
 // dispatch gives the ready entries of a backlog to consumers with credit.
 func (b *Broker) dispatch(q *backlog) {
-	if len(q.attached) == 0 || q.paused || q.gated {
+	if len(q.attached) == 0 || q.paused || q.gated || b.leaving {
 		return
 	}
 	if q.groups != nil {
@@ -327,17 +331,8 @@ func (b *Broker) give(c *consumer, e *entry) {
 	if b.messageAdvisories {
 		b.adviseGiven(c, e, m)
 	}
-	if e.group != 0 {
-		q.groups.sent(e)
-	}
-	q.remove(e)
-	b.clearEntryTimer(e)
-	e.dispatchedAt(b.now)
-	e.state = dispatched
-	e.consumer = c
-	c.dispatched.push(e)
+	b.hand(c, e)
 	c.total++
-	q.inFlight++
 	q.dispatchedTotal++
 	wait := b.now - m.Received
 	q.waits.add(wait)
@@ -359,6 +354,22 @@ func (b *Broker) give(c *consumer, e *entry) {
 		}
 		hold = hold || q.id != 0 && (q.markHome == 0 || q.markHome >= b.log.durable)
 	}
+	b.tell(Effect{Conn: c.conn.id, Kind: Delivery, Consumer: c.id, Message: m, Sequence: s.sequence, Redeliveries: int(e.redeliveries), hold: hold})
+}
+
+// hand makes a ready entry one of the consumer's.
+func (b *Broker) hand(c *consumer, e *entry) {
+	q, s := e.backlog, e.stored
+	if e.group != 0 {
+		q.groups.sent(e)
+	}
+	q.remove(e)
+	b.clearEntryTimer(e)
+	e.dispatchedAt(b.now)
+	e.state = dispatched
+	e.consumer = c
+	c.dispatched.push(e)
+	q.inFlight++
 	if s.first.sibling == nil {
 		if s.inLog() {
 			b.uncache(s) // it comes back from the log if it is not acknowledged
@@ -366,7 +377,6 @@ func (b *Broker) give(c *consumer, e *entry) {
 			b.holdAway(s)
 		}
 	}
-	b.tell(Effect{Conn: c.conn.id, Kind: Delivery, Consumer: c.id, Message: m, Sequence: s.sequence, Redeliveries: int(e.redeliveries), hold: hold})
 }
 
 // markAhead is by how many messages of the broker a mark runs ahead of the message that is dispatched.

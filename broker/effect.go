@@ -24,6 +24,9 @@ const (
 	// ends that. They are for the engine; sessions do not see them.
 	Hold
 	Resume
+	// Move asks a session to have its client leave, at a moment when nothing that it asked for is unanswered. It is the engine's (Engine.Leave), for
+	// sessions that have said that their client comes back by itself (Conn.Movable); the core never tells it.
+	Move
 )
 
 // Effect is what the broker tells one connection. It may be shown to the client as soon as the engine hands it out: what

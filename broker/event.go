@@ -39,6 +39,9 @@ type Connect struct {
 // go back, temporary destinations vanish. Nothing is sent to the connection any more. Unknown connections are ignored.
 type Disconnect struct {
 	Conn ConnID
+	// Returns says that the connection ends for the broker's sake, a stop or a switchover, and that its client is expected back: what it has was not
+	// delivered in vain, so it comes again flagged but with no higher count, and its temporary destinations wait for it.
+	Returns bool
 }
 
 // CreateDestination makes a destination if it is not there yet. A temporary one belongs to the connection.
@@ -132,6 +135,10 @@ const (
 	// Redelivered: the application has had it and gets it once more from its client. It stays where it is, but when it comes back it counts as
 	// redelivered, whatever Unsubscribe.LastDelivered says. What is not there is ignored.
 	Redelivered
+	// Duplicate: the client will not show it to the application, which has had it from this connection before. What may have been delivered before (it has
+	// the redelivered flag) stays where it is: the application may still be at it, and its acknowledgement come; else it goes to another consumer when this one ends. What was
+	// not is Poison. What is not there is ignored.
+	Duplicate
 )
 
 // Ack settles deliveries of a consumer: those from First to Last in the order of dispatch, or Last alone. Errors:
@@ -146,7 +153,8 @@ type Ack struct {
 	Single   bool   // only Last
 	Count    int    // of messages, for Delivered; else only checked if > 0
 	Tx       TxID   // Consumed only
-	Cause    string // of Poison, for people: shown with the dead letter
+	Cause    string // of Poison and Duplicate, for people: shown with the dead letter
+	Again    bool   // the client has come back and may speak of what it had before, and has not got again: then nothing matches and is no error, outside a transaction
 }
 
 // Send takes a message in. The answer comes when it is as safe as it asked to be: a persistent one is durable. Without Ref, an
@@ -230,8 +238,11 @@ type Loaded struct {
 	Err      error              // the log could not give them; the broker cannot go on
 }
 
+// Leave says that a Stop is near: nothing more is delivered, while clients that have been told to leave do.
+type Leave struct{}
+
 // Stop says that the broker is about to be closed in good order, after all connections. It leaves a mark in the log so that the next
-// start knows that nothing was in flight.
+// start knows that nothing was in flight, and what the log has not yet and is to survive a stop (carry.go).
 type Stop struct{}
 
 // Tick is the clock's event: something may be due (see Broker.Deadline).
@@ -257,5 +268,6 @@ func (*RemoveProducer) isEvent()     {}
 func (*Purge) isEvent()              {}
 func (*List) isEvent()               {}
 func (*Loaded) isEvent()             {}
+func (Leave) isEvent()               {}
 func (Stop) isEvent()                {}
 func (Tick) isEvent()                {}

@@ -141,6 +141,8 @@ var policyCases = []policyCase{
 	{field: "Options.MemoryBytes", value: int64(1), life: transientInMemory, without: "in memory", with: "in the log"},
 	{field: "Options.SegmentBytes", value: int64(4 << 10), life: churns, without: "all there", with: "trimmed"},
 	{field: "Options.PackFrom", value: 4, life: longBacklog, without: "entries", with: "packs"},
+	{field: "Options.TemporaryGrace", value: 30 * time.Second, life: repliesAfterStop, without: "invalid destination", with: "reply"},
+	{field: "Options.CarryBytes", value: int64(1 << 20), life: transientAcrossStop, without: "", with: "x"},
 	{field: "Options.DrainAtOnce", value: 4, life: purgesInPieces, without: "0", with: "6"},
 	{field: "Options.MaxDestinations", value: 5, life: manyQueues, without: "ok", with: "full"},
 	{field: "Options.MaxProducers", value: 1, life: sendsAgain, without: "1 1", with: "2 1"},

@@ -79,7 +79,7 @@ func (b *Broker) inactive(d *destination, used bool) bool {
 		used = used || q.size > 0 || q.reserved > 0 || len(q.attached) > 0 || q.paused
 	}
 	p := d.policy.Inactive
-	if used || !p.Remove || d.owner != nil || strings.HasPrefix(d.name.Name, advisoryPrefix) || slices.Contains(b.policies.Create, d.name) {
+	if used || !p.Remove || d.name.Kind.IsTemporary() || strings.HasPrefix(d.name.Name, advisoryPrefix) || slices.Contains(b.policies.Create, d.name) {
 		d.use.since = 0
 		return false
 	}

@@ -141,7 +141,7 @@ func (c *consumer) oldest(now int64) int64 {
 func (b *Broker) abort(c *consumer, why string) {
 	err := &Error{Code: IllegalState, Op: "consume from " + c.about.Destination.String(), Detail: "the consumer is too slow: " + why}
 	if c.policy.Slow.AbortConnection {
-		b.close(c.conn, err)
+		b.close(c.conn, false, err)
 		return
 	}
 	b.tell(Effect{Conn: c.conn.id, Kind: ConsumerClosed, Consumer: c.id, Err: err})

@@ -684,3 +684,20 @@ func purgesInPieces(r *rig) string {
 	r.do(&Purge{Conn: c, Ref: r.ref(), Destination: tq("Q")})
 	return fmt.Sprint(r.b.destinations[tq("Q")].queue.size)
 }
+
+func repliesAfterStop(r *rig) string {
+	r.send(r.connect("c", ""), r.msg(tq("Q"), "the log must have something"))
+	r.stop()
+	if err, _ := r.ask(&Send{Conn: r.connect("answers", ""), Ref: 1, Message: r.msg(tempQueue("asks"), "reply")}, 1); err != nil {
+		return err.Code.String()
+	}
+	asks := r.connect("asks", "")
+	r.ok(&CreateDestination{Conn: asks, Ref: 1, Destination: tempQueue("asks")}, 1)
+	return texts(r.consume(asks, 1, tempQueue("asks"), 9))
+}
+
+func transientAcrossStop(r *rig) string {
+	r.send(r.connect("c", ""), r.msg(tq("Q"), "x", transient))
+	r.stop()
+	return texts(r.consume(r.connect("c", ""), 1, tq("Q"), 9))
+}

@@ -37,6 +37,7 @@ const (
 	recordRetry        recordKind = 27 // batch, when, queue, place in the list plus 1 (0: it is over), pairs of backlog and sequence
 	recordSelectors    recordKind = 21 // backlog, selectors of its earlier consumers
 	recordTxKey        recordKind = 30 // transaction, index, backlog, key
+	recordCarried      recordKind = 32 // backlog or temporary queue, what is to be known of a message, position of its body or 0, body; until the next recordStart
 )
 
 // The flags of recordSubscription.

@@ -18,7 +18,9 @@ type replay struct {
 	group        string // of the message whose entries are being added
 	clean        bool   // the last record was recordStop
 	any          bool
-	restoring    *restoring // nil: no checkpoint was given
+	restoring    *restoring                             // nil: no checkpoint was given
+	carried      []*carriedEntry                        // by a stop, and no start has been since
+	temporaries  map[message.Destination]*replayBacklog // that have such messages
 }
 
 // replayBacklog finds the entries of a backlog by their sequence. They come in its order, but for those that were moved.
@@ -125,6 +127,12 @@ func Body(data []byte) ([]byte, error) {
 	switch recordKind(data[0]) {
 	case recordSpill:
 		return f.rest, nil
+	case recordCarried:
+		f.carried()
+		if f.failed {
+			return nil, errRecord
+		}
+		return f.rest, nil
 	case recordTxMessage:
 		f.number()
 		f.number()
@@ -209,6 +217,7 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 		b.replayRemoved(f.number())
 	case recordStart:
 		// Transactions of before are over unless they are prepared, which may be said behind this record, where cleaning has put it: Recovered looks.
+		b.replay.carried = nil // that start has taken it
 	case recordLastValue:
 		b.replayLastValue(position, &f)
 	case recordSelectors:
@@ -233,6 +242,8 @@ func (b *Broker) Replay(position uint64, data []byte) error {
 		if err := b.replayJob(&f); err != nil {
 			return err
 		}
+	case recordCarried:
+		b.replayCarried(position, &f)
 	case recordStop, recordSpill:
 	default:
 		return fmt.Errorf("record of unknown kind %d: the journal was written by a newer version", kind)
@@ -685,6 +696,10 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 		s.idleSince = now
 	}
 	b.recoverDestinations()
+	if b.replay.any {
+		b.awaitUntil = now + b.opt.TemporaryGrace.Milliseconds()
+	}
+	carried := b.recoverCarried()
 	b.recoverJobs()
 	b.wheel.start(now, b.entryTime)
 	for _, s := range b.wild {
@@ -695,7 +710,7 @@ func (b *Broker) Recovered(now int64, out *Effects) (orphans []message.Destinati
 		}
 	}
 	start := b.begin(recordStart)
-	b.emit(start, Record{Lazy: true})
+	b.emit(start, Record{Lazy: !carried}) // what was carried must not come twice
 	for _, id := range sortedKeys(b.backlogs) {
 		q := b.backlogs[id]
 		q.counters = counters{}

@@ -115,6 +115,9 @@ func (b *Broker) Deadline() int64 {
 	if b.patrolAt != 0 && (at == 0 || b.patrolAt < at) {
 		at = b.patrolAt
 	}
+	if len(b.awaited) > 0 && (at == 0 || b.awaited[0].awaitedUntil < at) {
+		at = b.awaited[0].awaitedUntil
+	}
 	if b.flow.waiting > 0 {
 		if due := b.flow.deadline(b.now); at == 0 || due < at {
 			at = due

@@ -194,6 +194,11 @@ func (b *Broker) ackInTx(c *consumer, ev *Ack) {
 	}
 	entries, err := c.delivered(b.scratch.acked[:0], ev)
 	defer func() { b.scratch.acked = forget(entries) }()
+	if ev.Again && (err != nil || len(entries) < ev.Count) {
+		if early := b.early(c, ev); early != nil {
+			entries, err = early, nil
+		}
+	}
 	if err != nil {
 		tx.fail(err)
 		b.answer(ev.Conn, ev.Ref, err)
@@ -375,20 +380,27 @@ func (b *Broker) undoFor(tx *transaction, by *connection) {
 		b.log.forget(tx.sends[i].stored)
 	}
 	var back []*entry
+	returns := tx.conn != nil && tx.conn.returns // then nobody has rolled back: the client will do it all again
 	for _, e := range tx.acks {
 		if e.state != settling {
 			continue
 		}
 		if c := e.consumer; c != nil && (by == nil || c.conn == by) {
 			e.state = dispatched
-			e.marks |= shown
+			if !returns {
+				e.marks |= shown
+			}
 			c.unsee(e)
 			continue
 		} else if c != nil {
 			c.forget(e)
 			b.wake(c)
 		}
-		e.raise()
+		if returns {
+			e.uncertain()
+		} else {
+			e.raise()
+		}
 		back = append(back, e)
 	}
 	b.giveBack(back)

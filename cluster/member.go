@@ -73,6 +73,8 @@ type Options struct {
 	Changed func(s Status, e *engine.Engine)
 	// Followed, if not nil, is shown the core of a standby each time it has followed the log up to a position, by the member's goroutine: for tests that look into it.
 	Followed func(core *broker.Broker, tail journal.Position)
+	// Leaving is called when a switchover begins, by the goroutine that asks for it: from then on no new clients are to be let in here. Changed follows. nil: nobody wants to know.
+	Leaving func()
 	// Logger gets what an operator should know. nil means slog.Default.
 	Logger *slog.Logger
 }
@@ -84,9 +86,10 @@ type Member struct {
 
 	mu       sync.Mutex
 	status   Status
-	engine   *engine.Engine // of an active one
-	handing  string         // to whom the engine is being handed over
-	yielding time.Time      // until when it does not try to lead, after it handed over
+	engine   *engine.Engine   // of an active one
+	handing  string           // to whom the engine is being handed over
+	yielding time.Time        // until when it does not try to lead, after it handed over
+	read     journal.Position // how far the log was read, by whichever core: what is read again is no news
 }
 
 // New makes a member. It does nothing before Run.
@@ -224,6 +227,11 @@ func (m *Member) life(ctx context.Context) error {
 func (m *Member) learn(f *jetstream.Follower) {
 	active, epoch := f.Leader()
 	m.mu.Lock()
+	if f.Tail() < m.read {
+		m.mu.Unlock()
+		return
+	}
+	m.read = f.Tail()
 	known := epoch == m.status.Epoch && active == m.status.Active
 	if epoch != m.status.Epoch {
 		m.yielding = time.Time{} // the other has it
@@ -293,11 +301,13 @@ func (m *Member) lead(ctx context.Context, e *engine.Engine, over TakeOver) erro
 	err := e.Err()
 	reason = "its log has failed"
 	m.mu.Lock()
+	m.read = max(m.read, e.Log().Tail())
 	switch {
 	case errors.Is(err, journal.ErrDeposed):
 		reason = "another instance has taken over"
 	case err == nil && m.handing != "":
 		reason, err = "it has handed over to "+m.handing, nil
+		m.status.Active = m.handing // its log will say so, but clients wait
 		m.yielding = time.Now().Add(yieldFor)
 	}
 	m.handing = ""
@@ -329,8 +339,13 @@ func (m *Member) close(e *engine.Engine) {
 	}
 }
 
-// SwitchOver makes another instance the active one, for good: what was begun here is settled as at a clean stop, the log is given to the other, which need not
-// wait, and clients are sent away to find it. It returns when the other has it, or ErrNotActive.
+// leaveWithin is how long clients that come back by themselves have to leave at a switchover: one that always waits for something leaves with the others, after the log
+// has been given away.
+const leaveWithin = 200 * time.Millisecond
+
+// SwitchOver makes another instance the active one, for good. Clients that come back by themselves leave first, each at a moment when it waits for nothing; what was
+// begun here is settled as at a clean stop, the log is given to the other, which need not wait, and the remaining clients are sent away to find it. It returns when the
+// other has the log, or ErrNotActive.
 func (m *Member) SwitchOver(ctx context.Context, to string) error {
 	m.mu.Lock()
 	e := m.engine
@@ -347,6 +362,10 @@ func (m *Member) SwitchOver(ctx context.Context, to string) error {
 	}
 	m.handing = to
 	m.mu.Unlock()
+	if m.opt.Leaving != nil {
+		m.opt.Leaving()
+	}
+	e.Leave(leaveWithin)
 	given := ErrNotActive // if the engine has ended for another reason before
 	err := e.HandOver(func(l journal.Log) error {
 		given = l.(*jetstream.Log).HandOver(ctx, to)
@@ -358,7 +377,11 @@ func (m *Member) SwitchOver(ctx context.Context, to string) error {
 	if err != nil {
 		m.mu.Lock()
 		m.handing = "" // the engine may have ended before it was asked, and nobody else would forget it
+		s := m.status
 		m.mu.Unlock()
+		if s.Role != Active { // and Changed may have been called before Leaving
+			m.opt.Changed(s, nil)
+		}
 		return fmt.Errorf("switch over to %s: %w", to, err)
 	}
 	return nil

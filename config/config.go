@@ -56,10 +56,11 @@ type Config struct {
 
 // Broker is the broker's identity.
 type Broker struct {
-	Name       string `yaml:"name" doc:"The name that clients see in BrokerInfo and people in the console: letters, digits, '.', '_' and '-'."`
-	Advisories bool   `yaml:"advisories" live:"yes" doc:"Whether there are advisories at all. Without them Java clients that use temporary destinations need watchTopicAdvisories=false."`
-	Statistics bool   `yaml:"statistics" live:"yes" doc:"Whether messages sent to ActiveMQ.Statistics.Broker, ActiveMQ.Statistics.Destination.NAME and ActiveMQ.Statistics.Subscription are answered."`
-	UserID     bool   `yaml:"userID" doc:"Whether receivers are told who sent a message, in JMSXUserID: the name under which the sender logged in. (ActiveMQ: populateJMSXUserID.)"`
+	Name           string        `yaml:"name" doc:"The name that clients see in BrokerInfo and people in the console: letters, digits, '.', '_' and '-'."`
+	Advisories     bool          `yaml:"advisories" live:"yes" doc:"Whether there are advisories at all. Without them Java clients that use temporary destinations need watchTopicAdvisories=false."`
+	Statistics     bool          `yaml:"statistics" live:"yes" doc:"Whether messages sent to ActiveMQ.Statistics.Broker, ActiveMQ.Statistics.Destination.NAME and ActiveMQ.Statistics.Subscription are answered."`
+	UserID         bool          `yaml:"userID" doc:"Whether receivers are told who sent a message, in JMSXUserID: the name under which the sender logged in. (ActiveMQ: populateJMSXUserID.)"`
+	TemporaryGrace time.Duration `yaml:"temporaryGrace" doc:"How long temporary queues wait for clients that come back by themselves after a switchover, a failover or a restart: who answers to one meanwhile is not told that it does not exist. 0: not at all."`
 }
 
 // Advisories say which advisories about messages there are.
@@ -240,10 +241,30 @@ type Cluster struct {
 
 // ClusterNode is one node of a cluster, as the others know it.
 type ClusterNode struct {
-	Name  string `yaml:"name" doc:"The node's cluster.name."`
-	Log   string `yaml:"log" doc:"HOST:PORT of its copy of the log: its cluster.listen."`
-	Relay string `yaml:"relay" doc:"HOST:PORT at which it takes the clients of standbys while it is active. Empty for a witness."`
-	API   string `yaml:"api" doc:"URL of its HTTP API, by which the others ask it how it is."`
+	Name    string   `yaml:"name" doc:"The node's cluster.name."`
+	Log     string   `yaml:"log" doc:"HOST:PORT of its copy of the log: its cluster.listen."`
+	Relay   string   `yaml:"relay" doc:"HOST:PORT at which it takes the clients of standbys while it is active. Empty for a witness."`
+	API     string   `yaml:"api" doc:"URL of its HTTP API, by which the others ask it how it is."`
+	Clients []string `yaml:"clients" doc:"URLs at which OpenWire clients with a failover: transport reach it, as tcp://HOST:PORT or ssl://HOST:PORT: they are told all of their kind when they connect (ActiveMQ: updateClusterClients). Only what every client can reach and resolve. Empty: they use the addresses that they know."`
+}
+
+// ClientURLs are those at which clients reach the brokers, by TLS or plain, those of the instance named first before the others.
+func (c *Cluster) ClientURLs(first string, secure bool) []string {
+	scheme := "tcp://"
+	if secure {
+		scheme = "ssl://"
+	}
+	var urls []string
+	for _, own := range []bool{true, false} {
+		for _, n := range c.Nodes {
+			for _, u := range n.Clients {
+				if (n.Name == first) == own && strings.HasPrefix(u, scheme) {
+					urls = append(urls, u)
+				}
+			}
+		}
+	}
+	return urls
 }
 
 // On says whether this is a node of a cluster.
@@ -265,6 +286,7 @@ func (c *Cluster) Node(name string) *ClusterNode {
 // Shutdown says how the broker stops.
 type Shutdown struct {
 	Grace time.Duration `yaml:"grace" live:"yes" doc:"Time that clients have to finish what they have begun."`
+	Carry Size          `yaml:"carry" doc:"At a stop in good order, or a switchover: how many bytes of messages that wait in memory only (non-persistent ones, and replies in temporary queues) are written to the journal for the next start, or the other instance. 0: none; they are lost then."`
 }
 
 // Log is the program's own log.
@@ -277,7 +299,7 @@ type Log struct {
 func Default() *Config {
 	return &Config{
 		Data:   "godwit-data",
-		Broker: Broker{Name: "godwit", Advisories: true, Statistics: true},
+		Broker: Broker{Name: "godwit", Advisories: true, Statistics: true, TemporaryGrace: 30 * time.Second},
 		Listeners: []Listener{
 			{Name: "openwire", Protocol: "openwire", URL: "tcp://127.0.0.1:61616"},
 			{Name: "openwire+ssl", Protocol: "openwire", URL: "tls://127.0.0.1:61617"},
@@ -308,7 +330,7 @@ func Default() *Config {
 		Flow:        defaultFlow(),
 		Journal:     Journal{SegmentSize: 16 << 20},
 		Cluster:     Cluster{Role: "broker", Relay: true, Hold: 2 * time.Second, Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond},
-		Shutdown:    Shutdown{Grace: 10 * time.Second},
+		Shutdown:    Shutdown{Grace: 10 * time.Second, Carry: 16 << 20},
 		Log:         Log{Level: "info", Format: "text"},
 
 		Inactive:      Inactive{After: time.Minute},

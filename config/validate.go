@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -34,6 +35,7 @@ func (c *Config) validate(problems *Problems) {
 	k.http()
 	k.credentials()
 	k.limits()
+	k.shutdown()
 	k.policies()
 	k.routes()
 	k.journal()
@@ -227,6 +229,11 @@ func (k checker) limits() {
 	k.check(l.DuplicateProducers >= 0, "limits.duplicateProducers", "%d is negative; expected 0 or more", l.DuplicateProducers)
 }
 
+func (k checker) shutdown() {
+	k.check(k.config.Shutdown.Carry >= 0, "shutdown.carry", "%s is negative; expected 0 or more", k.config.Shutdown.Carry)
+	k.check(k.config.Broker.TemporaryGrace >= 0, "broker.temporaryGrace", "%s is negative; expected 0 for none, or more", k.config.Broker.TemporaryGrace)
+}
+
 func (k checker) journal() {
 	j := k.config.Journal
 	k.check(j.SegmentSize >= 1<<20 && j.SegmentSize <= 1<<30, "journal.segmentSize", "%s is out of range; expected 1 MiB to 1 GiB", j.SegmentSize)
@@ -254,11 +261,27 @@ func (k checker) cluster() {
 		if n.Relay != "" {
 			k.nodeAddress(key+".relay", n.Relay, secure)
 		}
+		for j, text := range n.Clients {
+			err := checkClientURL(text)
+			k.check(err == nil, fmt.Sprintf("%s.clients[%d]", key, j), "%q %s", text, err)
+		}
 	}
 	k.nodeAddress("cluster.listen", c.Listen, secure)
 	k.check(secure == (c.Key != "") && secure == (c.CA != ""), "cluster.certificate", "is to be given together with cluster.key and cluster.ca, or none of them")
 	k.check(c.Heartbeat > 0 && c.Silence >= 3*c.Heartbeat, "cluster.silence", "%s is less than three times cluster.heartbeat, %s: a standby would take over for nothing", c.Silence, c.Heartbeat)
 	k.check(c.Hold >= 0, "cluster.hold", "%s is less than nothing", c.Hold)
+}
+
+// checkClientURL says what is wrong with a URL that clients are told.
+func checkClientURL(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "tcp" && u.Scheme != "ssl" || u.Hostname() == "" || u.Port() == "" || u.User != nil || strings.ContainsAny(text, ", "):
+		return errors.New("is no tcp://HOST:PORT or ssl://HOST:PORT")
+	case net.ParseIP(u.Hostname()).IsUnspecified():
+		return errors.New("is every address of a machine, and none that a client could reach")
+	}
+	return nil
 }
 
 // nodeAddress checks an address between nodes.

@@ -18,6 +18,8 @@ type Conn struct {
 	outbox []broker.Effect
 	closed bool // nothing will be put into the outbox any more
 	left   bool // Close was called
+	moves  bool // the client comes back by itself
+	ours   bool // the connection ends for the broker's sake
 	ready  chan struct{}
 
 	writer  atomic.Pointer[Writer] // of Serve; nil before
@@ -46,6 +48,21 @@ func (e *Engine) Connect() *Conn {
 		c.shut()
 	}
 	return c
+}
+
+// Movable says that the client comes back by itself, to this or another instance, and goes on where it was, when it is told to leave or its connection is lost.
+func (c *Conn) Movable() {
+	c.mu.Lock()
+	c.moves = true
+	c.mu.Unlock()
+}
+
+// Dismiss ends the connection because the broker stops: the client, who is told so, is expected back.
+func (c *Conn) Dismiss(detail string) {
+	c.mu.Lock()
+	c.ours = true
+	c.mu.Unlock()
+	c.Tell(broker.Effect{Conn: c.id, Kind: broker.Closed, Err: &broker.Error{Code: broker.Stopping, Detail: detail}})
 }
 
 // Cut ends a connection from the broker's side: it gets a Closed with the reason. It says whether there was such a connection.
@@ -197,13 +214,14 @@ func (c *Conn) Close() {
 	c.outbox = nil
 	c.written() // or never will be
 	c.dropped()
+	ours := c.ours
 	c.mu.Unlock()
 	if left {
 		return
 	}
 	c.signal()
 	// Also if it was closed already: a client that was cut off for not reading is still the core's. Twice does no harm.
-	c.engine.submit(false, 0, &broker.Disconnect{Conn: c.id})
+	c.engine.submit(false, 0, &broker.Disconnect{Conn: c.id, Returns: ours})
 	h := &c.engine.held
 	h.mu.Lock()
 	delete(h.conns, c.id)

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -223,6 +224,49 @@ func (e *Engine) Close() error { return e.endWith(nil) }
 // HandOver does as Close does, and gives the log to another writer just before it closes it: all that the core had to say is durable then. give is called once, by
 // the engine's goroutine; an error of it is only logged, because the log is closed in any case and another writer may take it.
 func (e *Engine) HandOver(give func(journal.Log) error) error { return e.endWith(give) }
+
+// Leave prepares an end in good order: nothing more is delivered, and clients that come back by themselves (Conn.Movable) leave, each when nothing that it
+// asked for is unanswered; what they say until then counts. It returns when they have gone, or after the time given. Nobody new should be let in meanwhile.
+func (e *Engine) Leave(within time.Duration) {
+	e.submit(false, 0, broker.Leave{})
+	var leaving []*Conn
+	e.held.mu.Lock()
+	for _, c := range e.held.conns {
+		leaving = append(leaving, c)
+	}
+	e.held.mu.Unlock()
+	leaving = slices.DeleteFunc(leaving, func(c *Conn) bool { return !c.move() })
+	for deadline := time.Now().Add(within); time.Now().Before(deadline) && e.Err() == nil; time.Sleep(leavePoll) {
+		leaving = slices.DeleteFunc(leaving, (*Conn).gone)
+		if len(leaving) == 0 {
+			return
+		}
+	}
+}
+
+// leavePoll is how often Leave looks who is still there.
+const leavePoll = time.Millisecond
+
+// move tells a client to leave that comes back by itself. false: this one does not.
+func (c *Conn) move() bool {
+	c.mu.Lock()
+	if !c.moves || c.closed {
+		c.mu.Unlock()
+		return false
+	}
+	c.ours = true
+	c.mu.Unlock()
+	c.Tell(broker.Effect{Conn: c.id, Kind: broker.Move})
+	return true
+}
+
+// gone says whether Close has been called and the core has been told.
+func (c *Conn) gone() bool {
+	h := &c.engine.held
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.conns[c.id] != c
+}
 
 // endWith stops the engine.
 func (e *Engine) endWith(give func(journal.Log) error) error {
@@ -740,7 +784,7 @@ func (e *Engine) stop() {
 	}
 	h.mu.Unlock()
 	for _, id := range ids {
-		e.step(&broker.Disconnect{Conn: id})
+		e.step(&broker.Disconnect{Conn: id, Returns: true})
 	}
 	e.step(broker.Stop{})
 	e.append()

@@ -45,6 +45,7 @@ type Broker struct {
 type Peer struct {
 	Listener    string // its name
 	Remote      netip.AddrPort
+	Secure      bool              // the client came by TLS
 	Certificate *x509.Certificate // of the client, verified; nil if it showed none
 	// About is what the listener knows of the client for the Roster, beside what is above.
 	About readiness.Facts

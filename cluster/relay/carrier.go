@@ -20,6 +20,10 @@ var (
 	// ErrRefused is what Serve fails with when the active refused the client itself, for a limit.
 	ErrRefused = errors.New("the active refused the client")
 
+	// ErrHandedOver is the cause (context.Cause) of the end of a term in which the active itself has given its role away: it sends its clients away in good order, and
+	// so is given a second for it.
+	ErrHandedOver = errors.New("the active has handed over")
+
 	errAgain = errors.New("a relayed connection is not relayed again")
 )
 
@@ -27,7 +31,7 @@ var (
 type Directory interface {
 	// Active waits until an instance is active, or until ctx ends. The address is that of its relay listener, empty if it is
 	// this instance. The term ends when that instance is no longer active, or no longer to be reached: connections to it are
-	// then cut.
+	// then cut, but see ErrHandedOver.
 	Active(ctx context.Context) (address string, term context.Context, err error)
 }
 
@@ -69,6 +73,8 @@ const (
 	maxPause   = 160 * time.Millisecond
 	// linger is how long one side may go on after the other has ended: to read what was sent to it, and end, too.
 	linger = 5 * time.Second
+	// finish is how long an active that has handed over may go on with the clients that it has.
+	finish = time.Second
 )
 
 // New makes a Carrier.

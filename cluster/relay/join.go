@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -27,7 +28,17 @@ func join(ctx, term context.Context, client, active net.Conn) error {
 	}
 	defer cut()
 	defer context.AfterFunc(ctx, cut)()
-	defer context.AfterFunc(term, cut)()
+	over := make(chan struct{})
+	defer close(over)
+	defer context.AfterFunc(term, func() {
+		if errors.Is(context.Cause(term), ErrHandedOver) {
+			select {
+			case <-over:
+			case <-time.After(finish):
+			}
+		}
+		cut()
+	})()
 	ends := make(chan error, 2)
 	flow := func(to, from net.Conn) {
 		err := pour(to, from)
@@ -49,7 +60,7 @@ func join(ctx, term context.Context, client, active net.Conn) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case term.Err() != nil:
+	case term.Err() != nil && first != nil:
 		return ErrNotActive
 	}
 	return first

@@ -23,15 +23,15 @@ type carried struct {
 	client net.Conn
 	tcp    *net.TCPConn // below client
 	there  served
-	cut    context.CancelFunc // ends the active's term
+	end    context.CancelCauseFunc // ends the active's term
 }
 
 func carry(t *testing.T, secure bool) *carried {
 	cluster, people := newAuthority(t, "cluster"), newAuthority(t, "people")
-	term, cut := context.WithCancel(t.Context())
-	t.Cleanup(cut)
+	term, end := context.WithCancelCause(t.Context())
+	t.Cleanup(func() { end(nil) })
 	a := newActive(t, ReceiverOptions{TLS: cluster.node("a")})
-	c := &carried{cut: cut}
+	c := &carried{end: end}
 	c.standby = newStandby(t, clientCertificates(t, people), Options{TLS: cluster.node("b"), Directory: &fixed{address: a.at.Address, term: term}})
 	e := listen.Endpoint{}
 	if secure {
@@ -88,7 +88,7 @@ func TestEnds(t *testing.T) {
 			}
 		}, errAny},
 		"term ends": {func(c *carried) {
-			c.cut()
+			c.end(nil)
 			wantEnd(c.tb, c.client)
 			wantEnd(c.tb, c.there.conn)
 		}, ErrNotActive},
@@ -104,7 +104,7 @@ func TestEnds(t *testing.T) {
 				writers.Go(func() { io.Copy(conn, zeros{}) })
 			}
 			writers.Wait()
-			c.cut()
+			c.end(nil)
 		}, ErrNotActive},
 	}
 	for name, tt := range tests {
@@ -133,6 +133,27 @@ var errAny = errors.New("an error of the network, if any")
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestHandedOver: an active that has given its role away ends its clients itself, and what it says until then arrives; one that does not is cut.
+func TestHandedOver(t *testing.T) {
+	c := carry(t, false)
+	c.end(ErrHandedOver)
+	write(t, c.there.conn, "goodbye")
+	wantRead(t, c.client, "goodbye")
+	c.client.Close()
+	wantEnd(t, c.there.conn)
+	close(c.there.end)
+	if err := c.ended(); err != nil {
+		t.Errorf("Serve = %v, want nil", err)
+	}
+	c = carry(t, false)
+	begin := time.Now()
+	c.end(ErrHandedOver)
+	wantEnd(t, c.client)
+	if err := c.ended(); !errors.Is(err, ErrNotActive) || time.Since(begin) < finish {
+		t.Errorf("Serve = %v after %v, want %v after %v", err, time.Since(begin), ErrNotActive, finish)
+	}
+}
 
 // TestLinger: one who never ends is cut some time after the other side has ended.
 func TestLinger(t *testing.T) {

@@ -80,7 +80,7 @@ func (n *node) join() error {
 		Node: in.log, Log: log, Logger: n.log,
 		Broker:  func() broker.Options { return n.brokerOptions() },
 		Engine:  engine.Options{MemoryLimit: int64(cfg.Limits.Process), OnShort: n.frames.Shut, Logger: n.log},
-		Changed: n.roleChanged,
+		Changed: n.roleChanged, Leaving: n.leaving,
 	})
 	in.member.Store(member)
 	if own := c.Node(c.Name); own.Relay != "" {
@@ -107,21 +107,30 @@ func (n *node) join() error {
 	return nil
 }
 
+// leaving lets nobody in any more, because another instance is about to be active: who comes waits for it.
+func (n *node) leaving() {
+	n.core.set(nil, nil, "switching", "another instance is about to be active")
+	n.instance.directory.set(false, "", nil)
+}
+
 // roleChanged lets clients in, or sends them to the active instance.
 func (n *node) roleChanged(s cluster.Status, e *engine.Engine) {
 	d := n.instance.directory
 	if s.Role == cluster.Active {
 		n.instance.took.Store(&api.TakeOver{At: s.Since, From: s.TakenOver.From, Reason: string(s.TakenOver.Why), Millis: s.TakenOver.Took.Milliseconds()})
 		n.core.set(e, n.deps(e), "ok", "this instance is active")
-		d.set(true, "")
+		d.set(true, "", nil)
 		return
 	}
 	n.core.set(nil, nil, string(s.Role), s.Reason)
-	if other := n.config().Cluster.Node(s.Active); other != nil && s.Active != s.Instance && other.Relay != "" {
-		d.set(true, other.Relay)
-		return
+	switch other := n.config().Cluster.Node(s.Active); {
+	case s.Active == s.Instance: // the log was handed over to this one, which is about to be active
+		d.set(false, "", relay.ErrHandedOver)
+	case other != nil && other.Relay != "":
+		d.set(true, other.Relay, nil)
+	default:
+		d.set(false, "", nil)
 	}
-	d.set(false, "")
 }
 
 // nodesTLS reads what nodes show each other; nil where they only talk on loopback.

@@ -80,7 +80,13 @@ func parseNodes(specs []string) ([]nodeSpec, error) {
 }
 
 func (n nodeSpec) at(port int) string { return net.JoinHostPort(n.host, fmt.Sprint(port+n.number)) }
-func (n nodeSpec) api() string        { return "http://" + n.at(apiPort) }
+
+// client is the address of the broker's i-th listener for clients.
+func (n nodeSpec) client(i int) string {
+	return net.JoinHostPort(n.host, fmt.Sprint(clientPort+i+10*n.number))
+}
+
+func (n nodeSpec) api() string { return "http://" + n.at(apiPort) }
 
 // loopback says whether only its own machine reaches the node.
 func (n nodeSpec) loopback() bool {
@@ -93,6 +99,8 @@ const (
 	logPort   = 7410
 	relayPort = 7420
 	apiPort   = 8161
+	// clientPort is the first of four.
+	clientPort = 61614
 )
 
 func writeCluster(dir string, all []nodeSpec) error {
@@ -133,7 +141,7 @@ func (n nodeSpec) config(all []nodeSpec) string {
 	if !n.witness {
 		b.WriteString("listeners:\n")
 		for i, l := range []struct{ protocol, scheme string }{{"stomp", "tcp"}, {"stomp", "tls"}, {"openwire", "tcp"}, {"openwire", "tls"}} {
-			fmt.Fprintf(&b, "  - {protocol: %s, url: %q}\n", l.protocol, l.scheme+"://"+net.JoinHostPort(n.host, fmt.Sprint(61614+i+10*n.number)))
+			fmt.Fprintf(&b, "  - {protocol: %s, url: %q}\n", l.protocol, l.scheme+"://"+n.client(i))
 		}
 	}
 	role := "broker"
@@ -142,11 +150,11 @@ func (n nodeSpec) config(all []nodeSpec) string {
 	}
 	fmt.Fprintf(&b, "cluster:\n  name: %s\n  role: %s\n  listen: %s\n  certificate: %s.pem\n  key: %s-key.pem\n  ca: %s\n  nodes:\n", n.name, role, n.at(logPort), n.name, n.name, cluster.AuthorityFile)
 	for _, other := range all {
-		relay := ""
+		fmt.Fprintf(&b, "    - {name: %s, log: %q, api: %q", other.name, other.at(logPort), other.api())
 		if !other.witness {
-			relay = other.at(relayPort)
+			fmt.Fprintf(&b, ", relay: %q, clients: [%q, %q]", other.at(relayPort), "tcp://"+other.client(2), "ssl://"+other.client(3))
 		}
-		fmt.Fprintf(&b, "    - {name: %s, log: %q, relay: %q, api: %q}\n", other.name, other.at(logPort), relay, other.api())
+		b.WriteString("}\n")
 	}
 	return b.String()
 }

@@ -42,8 +42,14 @@ func TestClusterInit(t *testing.T) {
 				if !n.witness {
 					taken = append(taken, cfg.Cluster.Node(n.name).Relay)
 					for _, l := range cfg.Listeners {
-						_, address := l.Transport()
+						transport, address := l.Transport()
 						taken = append(taken, address)
+						if l.Protocol == "openwire" {
+							scheme := map[string]string{"tcp": "tcp", "tls": "ssl"}[transport]
+							if got := cfg.Cluster.ClientURLs(n.name, transport == "tls"); len(got) != 2 || got[0] != scheme+"://"+address {
+								t.Errorf("%s.yaml tells clients of %q; its own address is %s", n.name, got, address)
+							}
+						}
 					}
 				}
 				for _, a := range taken {

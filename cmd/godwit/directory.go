@@ -11,24 +11,25 @@ type directory struct {
 	known   bool
 	address string          // of the active's relay; "" is this instance
 	term    context.Context // ends with what is said here
-	end     context.CancelFunc
+	end     context.CancelCauseFunc
 	change  chan struct{} // closed at the next set
 }
 
 func newDirectory() *directory { return &directory{change: make(chan struct{})} }
 
-// set says who is active now: nobody as far as is known, or the instance with that relay address, "" being this one.
-func (d *directory) set(known bool, address string) {
+// set says who is active now: nobody as far as is known, or the instance with that relay address, "" being this one. why is the cause of the end of the term before; nil
+// is no special one.
+func (d *directory) set(known bool, address string, why error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.known == known && d.address == address {
 		return
 	}
 	if d.end != nil {
-		d.end()
+		d.end(why)
 	}
 	d.known, d.address = known, address
-	d.term, d.end = context.WithCancel(context.Background())
+	d.term, d.end = context.WithCancelCause(context.Background())
 	close(d.change)
 	d.change = make(chan struct{})
 }

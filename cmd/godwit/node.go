@@ -196,6 +196,7 @@ func brokerOptions(cfg *config.Config) broker.Options {
 	return broker.Options{
 		Name: cfg.Broker.Name, CacheBytes: int64(cfg.Limits.Cache), MemoryBytes: int64(cfg.Limits.Memory), SegmentBytes: int64(cfg.Journal.SegmentSize), MaxDestinations: cfg.Limits.Destinations,
 		MaxProducers: cfg.Limits.DuplicateProducers, MaxTransaction: cfg.Limits.Transaction,
+		TemporaryGrace: cfg.Broker.TemporaryGrace, CarryBytes: int64(cfg.Shutdown.Carry),
 		Policies: brokerPolicies(cfg), Location: location,
 	}
 }
@@ -498,10 +499,20 @@ func writeListenStats(e *metrics.Exposition, listeners *listen.Server) {
 	}
 }
 
+// leaveWithin is how long clients that come back by themselves have to leave at a moment when they wait for nothing.
+const leaveWithin = 200 * time.Millisecond
+
 // stop ends everything in good order: no new clients, time for those that are here, then the journal.
 func (n *node) stop() error {
 	ctx, cancel := within(n.config().Shutdown.Grace)
 	defer cancel()
+	if e, _ := n.core.now(); e != nil {
+		n.core.set(nil, nil, "stopping", "")
+		if n.instance != nil {
+			n.instance.directory.set(false, "", nil)
+		}
+		e.Leave(min(leaveWithin, n.config().Shutdown.Grace))
+	}
 	if n.listeners != nil {
 		if err := n.listeners.Shutdown(ctx); err != nil {
 			n.log.Warn("some clients did not end in time and were cut off", "error", err)

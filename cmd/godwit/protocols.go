@@ -38,7 +38,10 @@ func (n *node) handlers() map[listen.Protocol]listen.Handler {
 	limit, userID := int(n.config().Limits.FrameSize), n.config().Broker.UserID
 	return map[listen.Protocol]listen.Handler{
 		listen.OpenWire: n.handler("openwire", func(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.Deps) error {
-			return openwire.Serve(ctx, conn, peer, deps, openwire.Options{MaxFrameSize: limit, UserID: userID})
+			return openwire.Serve(ctx, conn, peer, deps, openwire.Options{MaxFrameSize: limit, UserID: userID, URIs: func() []string {
+				c := &n.config().Cluster
+				return c.ClientURLs(c.Name, peer.Secure)
+			}})
 		}),
 		listen.STOMP: n.handler("stomp", func(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.Deps) error {
 			return stomp.Serve(ctx, conn, peer, deps, stomp.Options{MaxFrameSize: limit, UserID: userID})
@@ -73,7 +76,7 @@ func (n *node) handler(protocol string, serve func(context.Context, net.Conn, se
 		if deps == nil {
 			return
 		}
-		peer := session.Peer{Listener: info.Listener, Remote: info.Remote, About: n.about(info), LoggedIn: info.LoggedIn}
+		peer := session.Peer{Listener: info.Listener, Remote: info.Remote, Secure: info.TLS != nil, About: n.about(info), LoggedIn: info.LoggedIn}
 		if info.TLS != nil && len(info.TLS.Peer) > 0 {
 			peer.Certificate = info.TLS.Peer[0]
 		}

@@ -3,6 +3,7 @@ package openwire
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
@@ -335,13 +336,13 @@ func (c *connection) pull(v *wire.MessagePull) {
 
 func (c *connection) acknowledge(v *wire.MessageAck) {
 	x := c.consumers.of(consumerKey(&v.ConsumerID))
-	// An acknowledgement of a consumer that is gone says nothing, nor does one that a failover client sends for what
-	// its consumer had from the broker before.
-	if x == nil || !c.own(v.ConsumerID.ConnectionID) || !x.begun.Load() || v.AckType == wire.AckUnmatched {
+	// An acknowledgement of a consumer that is gone says nothing, nor does one of a consumer that has been given nothing, but for a client that came back: that
+	// speaks of what it had before, which the core may know.
+	if x == nil || !c.own(v.ConsumerID.ConnectionID) || !x.begun.Load() && !c.reader.again || v.AckType == wire.AckUnmatched {
 		c.respond(v)
 		return
 	}
-	event := &broker.Ack{Conn: c.core.ID(), Ref: ref(v), Consumer: x.id, Count: int(v.MessageCount)}
+	event := &broker.Ack{Conn: c.core.ID(), Ref: ref(v), Consumer: x.id, Count: int(v.MessageCount), Again: c.reader.again}
 	switch v.AckType {
 	case wire.AckDelivered:
 		event.Kind = broker.Delivered
@@ -349,7 +350,9 @@ func (c *connection) acknowledge(v *wire.MessageAck) {
 		event.Kind = broker.Redelivered
 	case wire.AckPoison:
 		event.Kind = broker.Poison
-		event.Cause = poisonCause(v.PoisonCause)
+		if event.Cause = poisonCause(v.PoisonCause); strings.HasPrefix(event.Cause, duplicateCause) {
+			event.Kind = broker.Duplicate
+		}
 	case wire.AckStandard:
 		event.Kind = broker.Consumed
 	case wire.AckIndividual:
@@ -368,7 +371,7 @@ func (c *connection) acknowledge(v *wire.MessageAck) {
 			return
 		}
 		event.Tx = tx
-	} else if event.Kind != broker.Delivered && event.Kind != broker.Redelivered {
+	} else if event.Kind != broker.Delivered && event.Kind != broker.Redelivered && event.Kind != broker.Duplicate {
 		first := event.First
 		if event.Single {
 			first = event.Last
@@ -377,6 +380,10 @@ func (c *connection) acknowledge(v *wire.MessageAck) {
 	}
 	c.add(event)
 }
+
+// duplicateCause begins what Java's clients say of a message that they have had on the same connection before. They mean no harm: a message that was
+// being worked on, or whose acknowledgement was lost, when its connection was.
+const duplicateCause = "Suppressing duplicate delivery on connection"
 
 // poisonCause is what a dead letter says of its death. Its property begins with the class that clients name, so only another is told.
 func poisonCause(t *wire.Throwable) string {

@@ -20,6 +20,8 @@ type writer struct {
 	pooled   *[]byte // whose memory buf has; nil while there is nothing to write
 	buf      []byte
 	ended    bool  // the socket is to be closed when buf is written
+	moving   bool  // the client is to leave when nothing is unanswered
+	left     bool  // it has been told so: nothing more is written
 	failed   error // of a write
 	now      int64 // ms since 1970, of the burst
 	spoke    bool  // buf holds more than keep-alives
@@ -67,6 +69,9 @@ func (c *connection) write(effects []broker.Effect, mayWait bool) (rest bool) {
 		w.ended = w.ended || ended
 		return true
 	}
+	if w.moving && !w.left && !ended && c.unanswered.Load() <= 0 {
+		c.sayGoodbye()
+	}
 	if cap(w.buf) <= keptBuffer {
 		*w.pooled = w.buf[:0]
 		buffers.Put(w.pooled)
@@ -100,6 +105,10 @@ func (c *connection) flush() {
 // put encodes one command.
 func (c *connection) put(command wire.DataStructure) {
 	w := &c.writer
+	switch command.(type) {
+	case *wire.Response, *wire.ExceptionResponse, *wire.IntegerResponse, *wire.DataArrayResponse:
+		c.unanswered.Add(-1)
+	}
 	var err error
 	if w.buf, err = w.encoder.Append(w.buf, command); err != nil {
 		c.log.Error("a command cannot be sent", "error", err)
@@ -107,9 +116,24 @@ func (c *connection) put(command wire.DataStructure) {
 	w.spoke = true
 }
 
+// sayGoodbye ends what we say, all of which the client has got. A client that uses failover takes that as a loss of the connection and goes to another
+// address; what it has said until it noticed is still read. It is not told by ConnectionControl.reconnectTo: Java's clients, told so, move without giving up what
+// they have prefetched, and take what they are then given again for duplicates, which they refuse as poison.
+func (c *connection) sayGoodbye() {
+	c.writer.left = true
+	if half, ok := c.conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		c.conn.Close()
+	}
+}
+
 // encode appends what an effect says; true means that the connection ends with it.
 func (c *connection) encode(e *broker.Effect) (ended bool) {
+	if c.writer.left {
+		return e.Kind == broker.Closed
+	}
 	switch e.Kind {
+	case broker.Move:
+		c.writer.moving = true
 	case broker.Delivery:
 		c.deliver(e)
 	case broker.Answer:

@@ -135,6 +135,9 @@ func (c *connection) login(v *wire.ConnectionInfo) error {
 	}
 	r.who, r.name, r.clientID, r.again = who, v.ConnectionID.Value, v.ClientID, v.FailoverReconnect
 	r.tolerant = v.FaultTolerant || v.FailoverReconnect
+	if r.tolerant {
+		c.core.Movable()
+	}
 	r.unwatch = session.Watch(who, c.core)
 	r.sessions = map[int64]struct{}{}
 	r.producers = map[objectKey]*producer{}

@@ -96,6 +96,8 @@ type connection struct {
 	reader    reader
 	consumers consumers
 	writer    writer
+	// unanswered counts what the client waits for.
+	unanswered atomic.Int64
 }
 
 // reader is what only the reading goroutine uses.
@@ -142,9 +144,7 @@ func Serve(ctx context.Context, conn net.Conn, peer session.Peer, deps *session.
 		c.reader.frames.SetMemory(share)
 		defer c.reader.frames.Release()
 	}
-	stop := context.AfterFunc(ctx, func() {
-		c.core.Tell(broker.Effect{Kind: broker.Closed, Err: &broker.Error{Code: broker.Stopping, Detail: "the broker is stopping"}})
-	})
+	stop := context.AfterFunc(ctx, func() { c.core.Dismiss("the broker is stopping") })
 	defer stop()
 	c.tell(c.introduction())
 	var writing sync.WaitGroup
@@ -279,6 +279,9 @@ func (c *connection) take(frame []byte) error {
 	command, err := c.reader.decoder.Decode(frame)
 	if err != nil {
 		return &broker.Error{Code: broker.Malformed, Detail: err.Error(), Err: err}
+	}
+	if _, alive := command.(*wire.KeepAliveInfo); command.NeedsResponse() && !alive {
+		c.unanswered.Add(1)
 	}
 	c.reader.asked = c.reader.asked || command.NeedsResponse() || command.Code() == wire.CodeMessagePull
 	return c.translate(command)

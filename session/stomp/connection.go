@@ -294,7 +294,7 @@ func (c *connection) shutDown() {
 	core := c.core
 	c.mu.Unlock()
 	if core != nil {
-		core.Tell(broker.Effect{Kind: broker.Closed, Err: &broker.Error{Code: broker.Stopping, Detail: "The broker is shutting down"}})
+		core.Dismiss("The broker is shutting down")
 	}
 	c.conn.SetWriteDeadline(time.Now().Add(c.opt.Linger)) // or a client that does not read would hold us up
 	c.conn.SetReadDeadline(time.Now())

@@ -42,6 +42,7 @@ public final class Main {
       case "consumer-policies" -> Consumers.addPoliciesTo(suite);
       case "crash" -> Crash.addTo(suite);
       case "followers" -> Followers.addTo(suite);
+      case "moving" -> Moving.addTo(suite);
       default -> throw new IllegalArgumentException("no suite " + args[0]);
     }
     suite.run();
