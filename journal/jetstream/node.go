@@ -282,6 +282,15 @@ func (n *Node) Connected() int {
 	return n.server.NumRoutes()
 }
 
+// Replica says of this node's copy of a log whether it leads the others, and whether it has all that they have, as far as this node knows. Both are false if it has none.
+func (n *Node) Replica(log string, shard int) (leads, current bool) {
+	if n.server == nil {
+		return false, false
+	}
+	name := streamName(log, shard)
+	return n.server.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, name), n.server.JetStreamIsStreamCurrent(server.DEFAULT_GLOBAL_ACCOUNT, name)
+}
+
 // Close ends the connection and the embedded server. Logs on it break.
 func (n *Node) Close() {
 	if n.conn != nil {

@@ -38,10 +38,12 @@ const (
 // errNoMessage means that there is no message with the sequence, or none that the server can read.
 var errNoMessage = errors.New("no such message")
 
+func streamName(log string, shard int) string { return fmt.Sprintf("GODWIT_%s_%d", log, shard) }
+
 func newStream(node *Node, name string, shard, replicas int) *stream {
 	s := &stream{
 		node:     node,
-		name:     fmt.Sprintf("GODWIT_%s_%d", name, shard),
+		name:     streamName(name, shard),
 		subject:  fmt.Sprintf("godwit.log.%s.%d", name, shard),
 		replicas: replicas,
 	}

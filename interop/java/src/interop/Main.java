@@ -40,7 +40,8 @@ public final class Main {
       case "consumers" -> Consumers.addTo(suite);
       case "limits" -> Limits.addTo(suite);
       case "consumer-policies" -> Consumers.addPoliciesTo(suite);
-      case "crash" -> Crash.addTo(suite);
+      case "crash" -> Crash.addTo(suite, false);
+      case "chaos" -> Crash.addTo(suite, true);
       default -> throw new IllegalArgumentException("no suite " + args[0]);
     }
     suite.run();
