@@ -318,7 +318,7 @@ func (l *Log) recover() {
 		case err == nil:
 			l.fail(l.judge(oldest, stored))
 			continue
-		case time.Since(begun) > l.opt.GiveUp || l.s.node.conn.IsClosed():
+		case time.Since(begun) > l.opt.GiveUp || l.s.conn.IsClosed():
 			l.fail(fmt.Errorf("stream %s: %w: whether message %d is stored is unknown since %v (%w; last refusal: %v)",
 				l.s.name, journal.ErrBroken, oldest.seq, time.Since(begun).Round(time.Millisecond), err, why))
 			continue

@@ -55,7 +55,7 @@ func (o *Options) complete(node *Node) error {
 	}
 	if o.Replicas == 0 {
 		o.Replicas = 3
-		if node.server != nil && node.server.ClusterName() == "" {
+		if srv, _ := node.now(); srv != nil && srv.ClusterName() == "" {
 			o.Replicas = 1
 		}
 	}
@@ -198,6 +198,9 @@ func (s *stream) state(ctx context.Context) (*server.StreamState, error) {
 		if err == nil {
 			return &info.State, nil
 		}
+		if s.conn.IsClosed() {
+			return nil, err
+		}
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %w", ctx.Err(), err)
@@ -262,7 +265,7 @@ func (f *Follower) Next(ctx context.Context, fn func(journal.Record) error) (New
 			return 0, owner.error
 		case err != nil && ctx.Err() != nil:
 			return 0, ctx.Err()
-		case err != nil && (isFinal(err) || f.s.node.conn.IsClosed()):
+		case err != nil && (isFinal(err) || f.s.conn.IsClosed()):
 			return 0, err
 		case err != nil:
 			f.opt.Logger.Debug("the log could not be read just now", "log", f.opt.Name, "error", err)
@@ -466,6 +469,8 @@ func (s *stream) append(ctx context.Context, seq uint64, data []byte) (last uint
 			return seq, nil
 		case gerr == nil:
 			return seq, fmt.Errorf("%w: message %d of stream %s is another's", journal.ErrDeposed, seq, s.name)
+		case s.conn.IsClosed():
+			return 0, fmt.Errorf("%w: message %d of stream %s: whether it is stored is unknown: %w (%v)", journal.ErrBroken, seq, s.name, gerr, reason)
 		}
 		select {
 		case <-ctx.Done():

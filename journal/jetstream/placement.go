@@ -54,7 +54,7 @@ func (l *Log) idle() bool {
 
 // yieldLeader moves the stream's leader away from this node, if it is here.
 func (l *Log) yieldLeader() error {
-	srv := l.s.node.server
+	srv := l.s.server
 	if srv == nil || l.s.replicas == 1 || l.s.rescues.Load() > 0 || !srv.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, l.s.name) {
 		return nil
 	}

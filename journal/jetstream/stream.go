@@ -19,7 +19,9 @@ import (
 // stream is the one stream of a log, and what is asked of its servers. Whatever they answer is only believed as far as the batches prove it.
 type stream struct {
 	node     *Node
-	name     string // of the stream
+	server   *server.Server // the node's; nil: none is embedded
+	conn     *nats.Conn     // closed for good when the node ends or starts its server again; then a new stream is to be made
+	name     string         // of the stream
 	subject  string
 	replicas int
 
@@ -41,8 +43,11 @@ var errNoMessage = errors.New("no such message")
 func streamName(log string, shard int) string { return fmt.Sprintf("GODWIT_%s_%d", log, shard) }
 
 func newStream(node *Node, name string, shard, replicas int) *stream {
+	srv, conn := node.now()
 	s := &stream{
 		node:     node,
+		server:   srv,
+		conn:     conn,
 		name:     streamName(name, shard),
 		subject:  fmt.Sprintf("godwit.log.%s.%d", name, shard),
 		replicas: replicas,
@@ -63,7 +68,7 @@ func (s *stream) ask(ctx context.Context, subject string, request, answer any) e
 			return err
 		}
 	}
-	m, err := s.node.conn.RequestWithContext(ctx, subject, body)
+	m, err := s.conn.RequestWithContext(ctx, subject, body)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", subject, err)
 	}
@@ -116,6 +121,9 @@ func (s *stream) ensure(ctx context.Context) error {
 		}
 		if errors.As(err, &refused) && refused.ErrCode == uint16(server.JSStreamInvalidConfigF) {
 			return err // else it will become better when enough nodes are there
+		}
+		if s.conn.IsClosed() {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -189,7 +197,7 @@ func (s *stream) leaderGet(ctx context.Context, seq uint64) ([]byte, error) {
 func (s *stream) localGet(ctx context.Context, seq uint64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	m, err := s.node.conn.RequestWithContext(ctx, s.directSubject, []byte(`{"seq":`+strconv.FormatUint(seq, 10)+`}`))
+	m, err := s.conn.RequestWithContext(ctx, s.directSubject, []byte(`{"seq":`+strconv.FormatUint(seq, 10)+`}`))
 	if err != nil {
 		return nil, fmt.Errorf("read message %d of stream %s: %w", seq, s.name, err)
 	}
@@ -280,7 +288,7 @@ func (s *stream) find(ctx context.Context, seq uint64) ([]byte, error) {
 			}
 			return data, err
 		}
-		if err == nil || s.node.conn.IsClosed() {
+		if err == nil || s.conn.IsClosed() {
 			return data, err
 		}
 		select {
@@ -302,7 +310,7 @@ type fetcher struct {
 func (s *stream) fetcher() (*fetcher, error) {
 	f := &fetcher{s: s, inbox: nats.NewInbox()}
 	var err error
-	if f.sub, err = s.node.conn.SubscribeSync(f.inbox + ".*"); err != nil {
+	if f.sub, err = s.conn.SubscribeSync(f.inbox + ".*"); err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", s.name, err)
 	}
 	return f, f.sub.SetPendingLimits(-1, -1)
@@ -318,7 +326,7 @@ func (f *fetcher) fetch(ctx context.Context, from uint64, fn func(seq uint64, da
 	f.asked++
 	inbox := f.inbox + "." + strconv.FormatUint(f.asked, 10)
 	request := fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, from, fetchCount, fetchBytes)
-	if err := f.s.node.conn.PublishRequest(f.s.directSubject, inbox, request); err != nil {
+	if err := f.s.conn.PublishRequest(f.s.directSubject, inbox, request); err != nil {
 		return 0, 0, fmt.Errorf("read stream %s from message %d: %w", f.s.name, from, err)
 	}
 	for {
@@ -368,7 +376,7 @@ type verdict struct {
 func (s *stream) publisher(answered func(token uint64, v verdict)) (*publisher, error) {
 	p := &publisher{s: s, inbox: nats.NewInbox() + "."}
 	var err error
-	p.sub, err = s.node.conn.Subscribe(p.inbox+"*", func(m *nats.Msg) {
+	p.sub, err = s.conn.Subscribe(p.inbox+"*", func(m *nats.Msg) {
 		token, err := strconv.ParseUint(m.Subject[len(p.inbox):], 10, 64)
 		if err != nil {
 			return
@@ -407,7 +415,7 @@ func (p *publisher) publish(token, last uint64, data []byte) error {
 	m := messages.Get().(*nats.Msg)
 	m.Subject, m.Reply, m.Data = p.s.subject, p.inbox+strconv.FormatUint(token, 10), data
 	m.Header[server.JSExpectedLastSeq][0] = strconv.FormatUint(last, 10)
-	err := p.s.node.conn.PublishMsg(m)
+	err := p.s.conn.PublishMsg(m)
 	m.Data = nil
 	messages.Put(m)
 	return err
