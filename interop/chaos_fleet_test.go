@@ -93,7 +93,7 @@ func startFleet(t *testing.T) *fleet {
 		f.lives = append(f.lives, life{name, f.nodes[name].cmd.Process.Pid})
 	}
 	t.Cleanup(func() {
-		if t.Failed() {
+		if t.Failed() || os.Getenv("GODWIT_CHAOS_KEEP") != "" {
 			f.keep(t)
 		}
 	})

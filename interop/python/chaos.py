@@ -58,7 +58,8 @@ class Link(stomp.ConnectionListener):
         self.connection = stomp.Connection12(ADDRESSES, reconnect_attempts_max=1, timeout=10, heartbeats=(4000, 4000), auto_decode=False)
         self.connection.set_listener("chaos", self)
         try:
-            self.connection.connect(os.environ.get("INTEROP_USER"), os.environ.get("INTEROP_PASSWORD"), wait=True)
+            self.connection.connect(os.environ.get("INTEROP_USER"), os.environ.get("INTEROP_PASSWORD"))
+            self.answer(10)  # with wait=True connect would wait for ever if the socket ends first
         except Exception as failure:  # stomp.py has several, all of which mean: try again
             self.end()
             raise Lost from failure
@@ -66,9 +67,12 @@ class Link(stomp.ConnectionListener):
     def end(self):
         try:
             self.connection.remove_listener("chaos")
-            self.connection.transport.stop()
+            self.connection.transport.disconnect_socket()
         except Exception:  # it was not open
             pass
+
+    def on_connected(self, frame):
+        self.answers.put("connected")
 
     def on_disconnected(self):
         self.answers.put(None)

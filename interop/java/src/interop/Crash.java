@@ -8,6 +8,7 @@ import jakarta.jms.Message;
 import jakarta.jms.MessageConsumer;
 import jakarta.jms.MessageProducer;
 import jakarta.jms.Queue;
+import jakarta.jms.ResourceAllocationException;
 import jakarta.jms.Session;
 import jakarta.jms.TemporaryQueue;
 import jakarta.jms.Topic;
@@ -216,7 +217,12 @@ final class Crash {
         Message message = message(client, name + ":" + number++);
         message.setJMSReplyTo(replies);
         long begun = History.now();
-        producer.send(message);
+        try {
+          producer.send(message);
+        } catch (ResourceAllocationException e) { // a disk is full
+          Thread.sleep(10 * PAUSE_MILLIS);
+          continue;
+        }
         book.confirm(List.of(message.getStringProperty("key")));
         History.ack(name, begun, link);
         since = since == 0 ? System.nanoTime() : since;
@@ -286,11 +292,15 @@ final class Crash {
           book.confirm(keys);
           History.ack(name, begun, link);
         } catch (JMSException e) { // the commit was on its way when the broker died: it may or may not have happened
-          if (!transacted) {
+          if (!transacted && !(chaos && e instanceof ResourceAllocationException)) {
             throw e;
           }
           book.doubt(keys);
-          client.session.rollback();
+          if (transacted) {
+            client.session.rollback();
+          } else { // a disk is full
+            Thread.sleep(10 * PAUSE_MILLIS);
+          }
         }
       }
     }

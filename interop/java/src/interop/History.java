@@ -1,5 +1,6 @@
 package interop;
 
+import jakarta.jms.JMSException;
 import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -25,8 +26,11 @@ final class History {
   static final class Link extends DefaultTransportListener {
     private volatile String now = "? 0";
 
-    Link(ActiveMQConnection connection) {
+    Link(ActiveMQConnection connection) throws JMSException {
       connection.addTransportListener(this);
+      if (connection.getBrokerInfo() != null && now.startsWith("?")) { // it has told before
+        onCommand(connection.getBrokerInfo());
+      }
     }
 
     @Override
