@@ -297,7 +297,7 @@ func (l *Log) recover() {
 		l.mu.Unlock()
 		stored, err := l.s.localGet(l.ctx, oldest.seq)
 		if err != nil && l.refused() {
-			// Something stands there that the nearest replica does not have yet. Without a refusal the leader is not asked: there may be none.
+			// Something stands there that the replica that was asked does not have yet. Without a refusal the leader is not asked: there may be none.
 			stored, err = l.s.leaderGet(l.ctx, oldest.seq)
 		}
 		if l.ctx.Err() != nil {

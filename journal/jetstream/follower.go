@@ -303,7 +303,7 @@ func (f *Follower) read(ctx context.Context, fn func(journal.Record) error) (n i
 	if n > 0 || err != nil {
 		return n, err
 	}
-	// What the nearest replica does not have, or cannot read, the stream's leader may have.
+	// What the replica that was asked does not have, or cannot read, the stream's leader may have.
 	if f.chain.seq <= f.known {
 		if err = f.s.takeLeaders(ctx, &f.chain, f.index, take); err == nil {
 			n = 1

@@ -32,6 +32,7 @@ type stream struct {
 
 const (
 	askTimeout  = 500 * time.Millisecond // for one answer; then it is asked again
+	firstAnswer = 50 * time.Millisecond  // for a replica's first answer; then perhaps another is asked
 	makeTimeout = 30 * time.Second       // for a stream to be made, which needs most of the nodes
 	fetchCount  = 512                    // messages asked for at once, at most
 	fetchBytes  = 2 << 20
@@ -193,24 +194,32 @@ func (s *stream) leaderGet(ctx context.Context, seq uint64) ([]byte, error) {
 	return answer.Message.Data, nil
 }
 
-// localGet reads one message from the nearest replica, which may not have all of the log yet.
+// localGet reads one message from some replica, which may not have all of the log yet. The server picks the replica, this node's no more often than another, and may pick one
+// that hangs; so another try is begun soon.
 func (s *stream) localGet(ctx context.Context, seq uint64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	m, err := s.conn.RequestWithContext(ctx, s.directSubject, []byte(`{"seq":`+strconv.FormatUint(seq, 10)+`}`))
-	if err != nil {
-		return nil, fmt.Errorf("read message %d of stream %s: %w", seq, s.name, err)
-	}
-	if status := m.Header.Get("Status"); status != "" {
-		if status == "404" {
-			return nil, errNoMessage
+	for {
+		short, cancel := context.WithTimeout(ctx, firstAnswer)
+		m, err := s.conn.RequestWithContext(short, s.directSubject, []byte(`{"seq":`+strconv.FormatUint(seq, 10)+`}`))
+		cancel()
+		switch {
+		case err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("read message %d of stream %s: %w", seq, s.name, err)
 		}
-		return nil, fmt.Errorf("read message %d of stream %s: %s %s", seq, s.name, status, m.Header.Get("Description"))
+		if status := m.Header.Get("Status"); status != "" {
+			if status == "404" {
+				return nil, errNoMessage
+			}
+			return nil, fmt.Errorf("read message %d of stream %s: %s %s", seq, s.name, status, m.Header.Get("Description"))
+		}
+		if got := m.Header.Get(server.JSSequence); got != strconv.FormatUint(seq, 10) {
+			return nil, fmt.Errorf("stream %s: message %d was asked for, %s came", s.name, seq, got)
+		}
+		return m.Data, nil
 	}
-	if got := m.Header.Get(server.JSSequence); got != strconv.FormatUint(seq, 10) {
-		return nil, fmt.Errorf("stream %s: message %d was asked for, %s came", s.name, seq, got)
-	}
-	return m.Data, nil
 }
 
 // get reads one message from where it can be had.
@@ -318,21 +327,33 @@ func (s *stream) fetcher() (*fetcher, error) {
 
 func (f *fetcher) close() { f.sub.Unsubscribe() }
 
-// fetch gives fn what the nearest replica has from a sequence on, up to a limit, and returns how many messages that were and how many more the replica has.
-// After an error of fn nothing is given any more.
+// fetch gives fn what some replica has from a sequence on, up to a limit, and returns how many messages that were and how many more the replica has.
+// After an error of fn nothing is given any more. As for localGet, a replica that does not answer soon is given up for another.
 func (f *fetcher) fetch(ctx context.Context, from uint64, fn func(seq uint64, data []byte) error) (n int, more uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*askTimeout)
 	defer cancel()
-	f.asked++
-	inbox := f.inbox + "." + strconv.FormatUint(f.asked, 10)
-	request := fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, from, fetchCount, fetchBytes)
-	if err := f.s.conn.PublishRequest(f.s.directSubject, inbox, request); err != nil {
-		return 0, 0, fmt.Errorf("read stream %s from message %d: %w", f.s.name, from, err)
-	}
-	for {
-		m, err := f.sub.NextMsgWithContext(ctx)
-		if err != nil {
+	var inbox string
+	for patience := firstAnswer; ; {
+		if inbox == "" {
+			f.asked++
+			inbox = f.inbox + "." + strconv.FormatUint(f.asked, 10)
+			request := fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, from, fetchCount, fetchBytes)
+			if err := f.s.conn.PublishRequest(f.s.directSubject, inbox, request); err != nil {
+				return 0, 0, fmt.Errorf("read stream %s from message %d: %w", f.s.name, from, err)
+			}
+		}
+		short, cancel := context.WithTimeout(ctx, patience)
+		m, err := f.sub.NextMsgWithContext(short)
+		cancel()
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
 			return n, 0, fmt.Errorf("read stream %s from message %d: %w", f.s.name, from, err)
+		case n > 0: // it has come to a stop; the rest can be asked for again
+			return n, 0, nil
+		default:
+			inbox, patience = "", 2*patience
+			continue
 		}
 		if m.Subject != inbox {
 			continue // of a request that was given up
@@ -351,7 +372,7 @@ func (f *fetcher) fetch(ctx context.Context, from uint64, fn func(seq uint64, da
 		if err != nil {
 			return n, 0, fmt.Errorf("read stream %s from message %d: a message without sequence", f.s.name, from)
 		}
-		n++
+		n, patience = n+1, askTimeout
 		if err := fn(seq, m.Data); err != nil {
 			return n, 0, err
 		}
