@@ -25,7 +25,8 @@ DRAIN_LIMIT = 60
 history = open(os.environ["INTEROP_HISTORY"], "w", encoding="utf-8") if "INTEROP_HISTORY" in os.environ else None
 confirmed = {}
 doubtful = set()
-seen = {}
+seen = set()
+fresh = set()  # given without the redelivered flag
 unflagged = []
 disordered = []
 repeated = 0
@@ -149,16 +150,19 @@ def consume():
                 continue
             key = frame.body.decode()
             number = int(key.rsplit(":", 1)[1])
+            flagged = frame.headers.get("redelivered") == "true"
             if key in seen:
                 repeated += 1
-                if frame.headers.get("redelivered") != "true":
+                if not flagged and key in fresh:  # one that is not flagged may come after one that is: see Crash.java
                     unflagged.append(key)
                     say(f"unflagged {key} {micros()}")
             else:
                 if number < highest:
                     disordered.append(f"{key} after {highest}")
                 highest = max(highest, number)
-            seen[key] = time.monotonic()
+            seen.add(key)
+            if not flagged:
+                fresh.add(key)
             link.connection.ack(frame.headers["ack"])
 
     again("consumer", use)
