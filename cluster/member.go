@@ -261,6 +261,8 @@ func (m *Member) lead(ctx context.Context, e *engine.Engine, why jetstream.News)
 	case err == nil && m.handing != "":
 		reason, err = "it has handed over to "+m.handing, nil
 		m.yielding = time.Now().Add(yieldFor)
+	case ctx.Err() != nil:
+		reason = "it is stopping"
 	}
 	m.handing = ""
 	m.mu.Unlock()
