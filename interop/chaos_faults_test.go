@@ -85,7 +85,11 @@ var faults = []fault{
 	}},
 	{"damage a file", func(t *testing.T, f *fleet, s state, r *rand.Rand) string {
 		name := choose(r, f.names, 1)[0]
-		return s.called(name) + f.damaged(t, r, name)
+		return s.called(name) + f.damaged(t, r, name, "/streams/GODWIT_")
+	}},
+	{"damage a file of the engine", func(t *testing.T, f *fleet, s state, r *rand.Rand) string {
+		name := choose(r, f.names, 1)[0]
+		return s.called(name) + f.damaged(t, r, name, "/$SYS/_js_/") // the logs by which the replicas agree
 	}},
 	{"restart one after the other", func(t *testing.T, f *fleet, s state, r *rand.Rand) string {
 		all := choose(r, f.names, 3)
@@ -218,11 +222,11 @@ func (f *fleet) slowed(t *testing.T, r *rand.Rand, name string) string {
 }
 
 // damaged kills a node and flips bits in a file of its copy of the log before it starts again.
-func (f *fleet) damaged(t *testing.T, r *rand.Rand, name string) string {
+func (f *fleet) damaged(t *testing.T, r *rand.Rand, name, where string) string {
 	f.nodes[name].kill(t)
 	var files []string
 	err := filepath.WalkDir(filepath.Join(f.data(name), "log"), func(path string, entry os.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".blk") && strings.Contains(path, "/streams/GODWIT_") {
+		if err == nil && strings.HasSuffix(path, ".blk") && strings.Contains(path, where) {
 			files = append(files, path)
 		}
 		return err
@@ -246,7 +250,7 @@ func (f *fleet) damaged(t *testing.T, r *rand.Rand, name string) string {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		what = fmt.Sprintf("%d bits of %s, %d bytes", flips, filepath.Base(file), len(content))
+		what = fmt.Sprintf("%d bits of %s, %d bytes", flips, strings.TrimPrefix(file, f.data(name)), len(content))
 	}
 	f.restart(t, name)
 	return what

@@ -106,7 +106,7 @@ type chaos struct {
 type happened struct {
 	kind            string
 	begun, whole    time.Time
-	stall           time.Duration
+	stall, one      time.Duration // longest time between acknowledged sends of clients with two addresses, and of one with one
 	lost, unflagged int
 }
 
@@ -166,8 +166,9 @@ func (c *chaos) load(t *testing.T, jms, stompy program) {
 	recent := c.done[first:]
 	for i := range recent {
 		var whose string
-		recent[i].stall, whose = h.stall(recent[i].begun, recent[i].whole)
-		t.Logf("%s: stall %v of %s", recent[i].kind, recent[i].stall.Round(time.Millisecond), whose)
+		recent[i].stall, whose = h.stall(recent[i].begun, recent[i].whole, func(producer string) bool { return producer != oneAddress })
+		recent[i].one, _ = h.stall(recent[i].begun, recent[i].whole, func(producer string) bool { return producer == oneAddress })
+		t.Logf("%s: stall %v of %s, %v of the client with one address", recent[i].kind, recent[i].stall.Round(time.Millisecond), whose, recent[i].one.Round(time.Millisecond))
 	}
 	for _, m := range h.mishaps {
 		t.Errorf("%s: %s at %v", m.kind, m.key, time.UnixMicro(m.at).Format(time.TimeOnly+".000"))
@@ -188,20 +189,20 @@ func (c *chaos) load(t *testing.T, jms, stompy program) {
 // table is what there is to print at the end.
 func (c *chaos) table() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-36s %5s  %-24s  %-24s  %4s  %s\n", "fault", "times", "stall: median, max", "whole after: median, max", "lost", "unflagged")
+	fmt.Fprintf(&b, "%-36s %5s  %-24s  %-24s  %-24s  %4s  %s\n", "fault", "times", "stall: median, max", "with one address", "whole after: median, max", "lost", "unflagged")
 	for _, kind := range c.kinds {
-		var stalls, wholes []time.Duration
+		var stalls, ones, wholes []time.Duration
 		lost, unflagged := 0, 0
 		for _, d := range c.done {
 			if d.kind == kind.kind {
-				stalls, wholes = append(stalls, d.stall), append(wholes, d.whole.Sub(d.begun))
+				stalls, ones, wholes = append(stalls, d.stall), append(ones, d.one), append(wholes, d.whole.Sub(d.begun))
 				lost, unflagged = lost+d.lost, unflagged+d.unflagged
 			}
 		}
 		if len(stalls) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "%-36s %5d  %-24s  %-24s  %4d  %d\n", kind.kind, len(stalls), middle(stalls), middle(wholes), lost, unflagged)
+		fmt.Fprintf(&b, "%-36s %5d  %-24s  %-24s  %-24s  %4d  %d\n", kind.kind, len(stalls), middle(stalls), middle(ones), middle(wholes), lost, unflagged)
 	}
 	return b.String()
 }
