@@ -30,7 +30,7 @@ import (
 // instance is this node's part in a cluster.
 type instance struct {
 	node   *node
-	log    atomic.Pointer[jetstream.Node]    // nil: not started yet
+	log    atomic.Pointer[jetstream.Node] // nil: not started yet
 	member atomic.Pointer[cluster.Member] // nil: a witness, or not started yet
 	// directory knows the active instance, carrier brings clients there; nil: standbys refuse them.
 	directory *directory
