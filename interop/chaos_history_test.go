@@ -150,25 +150,47 @@ func (f *fleet) epochOf(terms []term, a acknowledged) (uint64, error) {
 	return epoch, nil
 }
 
-// oneRegister checks that the epochs are those of one register that only grows: there is an order of all answered sends, and of the beginnings of the epochs, that
-// respects which ended before another began, and in which epochs never go back. That is so unless one that ended earlier has a higher epoch: then two instances were
-// active whose answers both counted.
+// span is something that happened between two moments, microseconds since 1970, in an epoch.
+type span struct {
+	begun, ended int64
+	epoch        uint64
+	what         string
+}
+
+// backwards finds a span that began after one of a higher epoch had ended. If there is none, all are operations of one register that only grows: ordered by epoch, and within it
+// by beginning, they respect which ended before another began.
+func backwards(spans []span) (late, before span, found bool) {
+	ended := slices.Clone(spans)
+	slices.SortFunc(ended, func(a, b span) int { return cmp.Compare(a.ended, b.ended) })
+	begun := slices.Clone(spans)
+	slices.SortFunc(begun, func(a, b span) int { return cmp.Compare(a.begun, b.begun) })
+	for _, s := range begun {
+		for len(ended) > 0 && ended[0].ended < s.begun {
+			if ended[0].epoch > before.epoch {
+				before = ended[0]
+			}
+			ended = ended[1:]
+		}
+		if before.epoch > s.epoch {
+			return s, before, true
+		}
+	}
+	return span{}, span{}, false
+}
+
+// oneRegister checks that never two instances were active whose answers both counted.
 func (f *fleet) oneRegister(t *testing.T, acks []acknowledged) {
 	t.Helper()
-	type op struct {
-		begun, ended int64
-		epoch        uint64
-		what         string
-	}
-	var ops []op
 	terms := f.terms(t)
-	byEpoch := map[uint64]term{}
+	var spans []span
+	begun := map[uint64]term{}
 	for _, term := range terms {
-		if other, ok := byEpoch[term.epoch]; ok {
+		if other, ok := begun[term.epoch]; ok {
 			t.Errorf("epoch %d began twice: %+v and %+v", term.epoch, other, term)
 		}
-		byEpoch[term.epoch] = term
-		ops = append(ops, op{math.MinInt64, term.begun + 1000, term.epoch, fmt.Sprintf("the beginning of epoch %d on %s", term.epoch, term.node)})
+		begun[term.epoch] = term
+		// It began before it was logged, nobody knows when.
+		spans = append(spans, span{math.MinInt64, term.begun + 1000, term.epoch, fmt.Sprintf("the beginning of epoch %d on %s", term.epoch, term.node)})
 	}
 	known := 0
 	for _, a := range acks {
@@ -181,23 +203,33 @@ func (f *fleet) oneRegister(t *testing.T, acks []acknowledged) {
 			return
 		}
 		known++
-		ops = append(ops, op{a.begun, a.answered, epoch, fmt.Sprintf("a send of %s in epoch %d", a.producer, epoch)})
+		spans = append(spans, span{a.begun, a.answered, epoch, fmt.Sprintf("a send of %s in epoch %d", a.producer, epoch)})
 	}
-	ended := slices.Clone(ops)
-	slices.SortFunc(ended, func(a, b op) int { return cmp.Compare(a.ended, b.ended) })
-	slices.SortFunc(ops, func(a, b op) int { return cmp.Compare(a.begun, b.begun) })
-	var highest op
-	for _, o := range ops {
-		for len(ended) > 0 && ended[0].ended < o.begun {
-			if ended[0].epoch > highest.epoch {
-				highest = ended[0]
-			}
-			ended = ended[1:]
-		}
-		if highest.epoch > o.epoch {
-			t.Errorf("two actives: %s, from %d to %d, after %s, which ended at %d", o.what, o.begun, o.ended, highest.what, highest.ended)
-			return
-		}
+	if late, before, found := backwards(spans); found {
+		t.Errorf("two actives: %s, from %d to %d, after %s, which ended at %d", late.what, late.begun, late.ended, before.what, before.ended)
 	}
 	t.Logf("one register: %d answered sends in %d epochs", known, len(terms))
+}
+
+func TestBackwards(t *testing.T) {
+	tests := map[string]struct {
+		spans []span
+		want  bool
+	}{
+		"nothing":                       {nil, false},
+		"one after the other":           {[]span{{1, 2, 1, ""}, {3, 4, 2, ""}, {5, 6, 2, ""}}, false},
+		"back":                          {[]span{{1, 2, 1, ""}, {3, 4, 2, ""}, {5, 6, 1, ""}}, true},
+		"begun before, answered after":  {[]span{{1, 9, 1, ""}, {3, 4, 2, ""}, {5, 6, 2, ""}}, false},
+		"two that overlap":              {[]span{{1, 3, 2, ""}, {2, 4, 1, ""}}, false},
+		"back after a long one":         {[]span{{1, 20, 2, ""}, {2, 4, 3, ""}, {5, 6, 2, ""}}, true},
+		"an epoch that was logged late": {[]span{{math.MinInt64, 10, 2, ""}, {5, 9, 1, ""}}, false},
+		"after it was logged":           {[]span{{math.MinInt64, 10, 2, ""}, {11, 12, 1, ""}}, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if late, before, found := backwards(tt.spans); found != tt.want {
+				t.Errorf("backwards(%v) = %v after %v, %v; want %v", tt.spans, late, before, found, tt.want)
+			}
+		})
+	}
 }
