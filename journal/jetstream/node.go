@@ -116,8 +116,9 @@ func (n *Node) now() (*server.Server, *nats.Conn) {
 }
 
 const (
-	// watchEvery is how often it is looked whether the server still works.
+	// watchEvery is how often it is looked whether the server still has its store, askEvery how often it is asked how it is, after so many looks.
 	watchEvery = time.Second
+	askEvery   = 10
 	// restartEvery is how often it is started again when it does not.
 	restartEvery = 2 * time.Second
 	// restartFree is how much the disk must have for that, in bytes.
@@ -127,14 +128,14 @@ const (
 // watch is the goroutine that starts the server again when it has given up its store. It does so when a write has failed, for want of space or for another reason, and would
 // stay so until the end of the process. What it has on the disk is then read as after a crash, and the rest comes from the other nodes.
 func (n *Node) watch() {
-	for {
+	for looks := 1; ; looks++ {
 		select {
 		case <-n.stop:
 			return
 		case <-time.After(watchEvery):
 		}
 		srv, conn := n.now()
-		why := givenUp(srv)
+		why := givenUp(srv, looks%askEvery == 0)
 		if why == "" {
 			continue
 		}
@@ -160,13 +161,15 @@ func (n *Node) watch() {
 	}
 }
 
-// givenUp is why a server does not store any more and will not by itself; "" if it does.
-func givenUp(srv *server.Server) string {
+// givenUp is why a server does not store any more and will not by itself; "" if it does. Only if asked, it says so of a write that failed for another reason than a full disk.
+func givenUp(srv *server.Server, ask bool) string {
 	if !srv.JetStreamEnabled() {
 		return "the server has switched its store off, as it does when the disk is full"
 	}
-	if h := srv.Healthz(&server.HealthzOptions{}); strings.Contains(h.Error, "write error") {
-		return h.Error
+	if ask {
+		if h := srv.Healthz(&server.HealthzOptions{}); strings.Contains(h.Error, "write error") {
+			return h.Error
+		}
 	}
 	return ""
 }
@@ -403,8 +406,14 @@ func (n *Node) Close() {
 type serverLog struct{ log *slog.Logger }
 
 func (l serverLog) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l serverLog) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
 func (l serverLog) Errorf(format string, v ...any)  { l.log.Warn(fmt.Sprintf(format, v...)) } // such as each attempt to reach a node that is down
 func (l serverLog) Fatalf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
 func (l serverLog) Debugf(string, ...any)           {}
 func (l serverLog) Tracef(string, ...any)           {}
+func (l serverLog) Warnf(format string, v ...any) {
+	level := slog.LevelWarn
+	if strings.Contains(format, "health check") || strings.Contains(format, "is not current") {
+		level = slog.LevelDebug // it says so when it is asked, and copies lag for moments
+	}
+	l.log.Log(context.Background(), level, fmt.Sprintf(format, v...))
+}
