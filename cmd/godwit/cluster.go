@@ -68,7 +68,7 @@ func (n *node) join() error {
 	if c.Relay {
 		in.carrier = relay.New(relay.Options{Directory: in.directory, TLS: secure, Hold: c.Hold})
 	}
-	options := jetstream.Options{Name: cfg.Broker.Name, Instance: c.Name, MaxBytes: int64(cfg.Journal.MaxSize), Heartbeat: c.Heartbeat, Silence: c.Silence, Logger: n.log}
+	options := jetstream.Options{Name: cfg.Broker.Name, Instance: c.Name, MaxBytes: int64(cfg.Journal.MaxSize), Heartbeat: c.Heartbeat, Silence: c.Silence, GiveUp: c.GiveUp, Logger: n.log}
 	for _, other := range c.Nodes {
 		if other.Name != c.Name {
 			options.LeaderOn = append(options.LeaderOn, other.Name)
