@@ -120,8 +120,9 @@ func choose(r *rand.Rand, list []string, n int) []string {
 	return list[:n]
 }
 
-// between is a duration of any order of magnitude between two.
-func between(r *rand.Rand, low, high time.Duration) time.Duration {
+// between is a duration of any order of magnitude between two, or up to the longest that is wanted of a fault.
+func (f *fleet) between(r *rand.Rand, low, high time.Duration) time.Duration {
+	high = min(high, f.longest)
 	return time.Duration(float64(low) * math.Pow(float64(high)/float64(low), r.Float64())).Round(time.Millisecond)
 }
 
@@ -150,11 +151,11 @@ func (f *fleet) killed(t *testing.T, r *rand.Rand, names ...string) string {
 	for _, name := range names {
 		f.nodes[name].kill(t)
 	}
-	down := between(r, 100*time.Millisecond, 8*time.Second)
+	down := f.between(r, 100*time.Millisecond, 8*time.Second)
 	time.Sleep(down)
 	for i, name := range names {
 		if i > 0 {
-			time.Sleep(between(r, 10*time.Millisecond, 3*time.Second))
+			time.Sleep(f.between(r, 10*time.Millisecond, 3*time.Second))
 		}
 		f.restart(t, name)
 	}
@@ -162,7 +163,7 @@ func (f *fleet) killed(t *testing.T, r *rand.Rand, names ...string) string {
 }
 
 func (f *fleet) stopped(t *testing.T, r *rand.Rand, name string) string {
-	long := between(r, 100*time.Millisecond, 30*time.Second)
+	long := f.between(r, 100*time.Millisecond, 30*time.Second)
 	process := f.nodes[name].cmd.Process
 	if err := process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -176,7 +177,7 @@ func (f *fleet) stopped(t *testing.T, r *rand.Rand, name string) string {
 
 // apart cuts cables, each in one direction, and mends them after a while.
 func (f *fleet) apart(t *testing.T, r *rand.Rand, cuts ...[2]string) string {
-	long := between(r, 200*time.Millisecond, 20*time.Second)
+	long := f.between(r, 200*time.Millisecond, 20*time.Second)
 	var what []string
 	for _, c := range cuts {
 		f.cable(t, c[0], c[1], true)
@@ -191,7 +192,7 @@ func (f *fleet) apart(t *testing.T, r *rand.Rand, cuts ...[2]string) string {
 
 // filled leaves a node no space on its disk for a while.
 func (f *fleet) filled(t *testing.T, r *rand.Rand, name string) string {
-	long := between(r, time.Second, 15*time.Second)
+	long := f.between(r, time.Second, 15*time.Second)
 	fill := filepath.Join(f.data(name), "fill")
 	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		// Most of it at once and without writing, which would slow the other nodes' disks down too; then to the last byte, what the node frees meanwhile included.
@@ -206,7 +207,7 @@ for bs in 64K 1K; do dd if=/dev/zero of="$1" bs=$bs oflag=append conv=notrunc st
 
 // slowed lets a node's disk do a few writes a second, for a while.
 func (f *fleet) slowed(t *testing.T, r *rand.Rand, name string) string {
-	long, writes := between(r, 2*time.Second, 15*time.Second), 5+r.IntN(60)
+	long, writes := f.between(r, 2*time.Second, 15*time.Second), 5+r.IntN(60)
 	if f.loop[name] == "" {
 		t.Fatal("the disk cannot be slowed down")
 	}

@@ -24,6 +24,7 @@ type fleet struct {
 	holders map[string]int    // the process whose network namespace is the node's
 	loop    map[string]string // major:minor of the node's disk; "" if it cannot be slowed
 	lives   []life
+	longest time.Duration // of what is done to a node on purpose
 }
 
 // life is one process of a node.
@@ -213,25 +214,27 @@ func (f *fleet) cable(t *testing.T, from, to string, cut bool) {
 type state struct {
 	role    map[string]string
 	lag     map[string]uint64
+	epoch   map[string]uint64
 	current map[string]bool
 	leader  string // the node that leads the log's stream
+	leaders int    // how many take themselves for it, as one that was cut off may
 }
 
 func (f *fleet) look() state {
-	s := state{role: map[string]string{}, lag: map[string]uint64{}, current: map[string]bool{}}
+	s := state{role: map[string]string{}, lag: map[string]uint64{}, epoch: map[string]uint64{}, current: map[string]bool{}}
 	for _, name := range f.names {
 		var is struct {
-			Role string
-			Lag  uint64
+			Role       string
+			Lag, Epoch uint64
 		}
 		if _, answer, err := f.ask(time.Second, name, http.MethodGet, "/api/v1/instance", ""); err != nil || json.Unmarshal(answer, &is) != nil {
 			continue
 		}
-		s.role[name], s.lag[name] = is.Role, is.Lag
+		s.role[name], s.lag[name], s.epoch[name] = is.Role, is.Lag, is.Epoch
 		if _, answer, err := f.ask(time.Second, name, http.MethodGet, "/metrics", ""); err == nil {
 			s.current[name] = bytes.Contains(answer, []byte("\ngodwit_log_current 1"))
 			if bytes.Contains(answer, []byte("\ngodwit_log_leader 1")) {
-				s.leader = name
+				s.leader, s.leaders = name, s.leaders+1
 			}
 		}
 	}
@@ -249,8 +252,8 @@ func (s state) with(role string) string {
 }
 
 func (s state) whole() bool {
-	standby := s.with("standby")
-	return s.with("active") != "" && standby != "" && s.lag[standby] <= 8 && s.leader != "" && s.current["a"] && s.current["b"] && s.current["w"]
+	active, standby := s.with("active"), s.with("standby")
+	return active != "" && standby != "" && s.epoch[active] == s.epoch[standby] && s.lag[standby] <= 8 && s.leaders == 1 && s.current["a"] && s.current["b"] && s.current["w"]
 }
 
 // whole waits until all nodes are as they should be, and fails the test if they are not in time, or if a process has ended by itself.

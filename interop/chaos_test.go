@@ -26,7 +26,7 @@ const (
 )
 
 // TestChaos breaks a pair and its witness in every way that is known here, under the load of clients with books: see chaos_faults_test.go. GODWIT_CHAOS is the number of
-// faults, of which each kind comes once before any comes again; without it there are four. GODWIT_CHAOS_SEED repeats a run in kind: the order of faults, their moments, lengths
+// faults, of which each kind comes once before any comes again; without it there are four, of three seconds at most. GODWIT_CHAOS_SEED repeats a run in kind: the order of faults, their moments, lengths
 // and victims. GODWIT_CHAOS_KINDS names kinds, comma-separated, for others not to come.
 func TestChaos(t *testing.T) {
 	needSomething(t)
@@ -38,13 +38,13 @@ func TestChaos(t *testing.T) {
 		enterChaos(t)
 		return
 	}
-	rounds, kinds := 4, briefly
+	rounds, kinds, longest := 4, briefly, 3*time.Second
 	if text := os.Getenv("GODWIT_CHAOS"); text != "" {
 		var err error
 		if rounds, err = strconv.Atoi(text); err != nil || rounds < 1 {
 			t.Fatalf("GODWIT_CHAOS is %q; expected a number of faults", text)
 		}
-		kinds = os.Getenv("GODWIT_CHAOS_KINDS")
+		kinds, longest = os.Getenv("GODWIT_CHAOS_KINDS"), time.Minute
 	}
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("GODWIT_CHAOS_SEED"); text != "" {
@@ -54,6 +54,7 @@ func TestChaos(t *testing.T) {
 		}
 	}
 	c := &chaos{rounds: rounds, random: rand.New(rand.NewPCG(seed, 0)), fleet: startFleet(t)}
+	c.fleet.longest = longest
 	for _, one := range faults {
 		if (kinds == "" || slices.Contains(strings.Split(kinds, ","), one.kind)) && (one.kind != "slow a disk down" || c.fleet.loop["a"] != "") {
 			c.kinds = append(c.kinds, one)
@@ -144,7 +145,7 @@ func (c *chaos) load(t *testing.T, jms, stompy program) {
 	underLoad(t, cancel, func(gaveUp <-chan struct{}) {
 		for range min(faultsALoad, c.rounds-first) {
 			select {
-			case <-time.After(between(c.random, 500*time.Millisecond, 4*time.Second)):
+			case <-time.After(f.between(c.random, 500*time.Millisecond, 4*time.Second)):
 			case <-gaveUp:
 				t.Errorf("clients ended after %d faults", len(c.done))
 				return

@@ -214,6 +214,9 @@ func serverOptions(opt NodeOptions) (*server.Options, error) {
 		Port:        port,
 		NoAdvertise: true, // the peers are static
 		PoolSize:    1,
+		// A connection whose other end is not heard is made anew: TCP alone would try again less and less often, so that a cut of 20 s could last 40.
+		PingInterval: time.Second,
+		MaxPingsOut:  3,
 	}
 	if opt.TLS != nil {
 		so.Cluster.TLSConfig = opt.TLS.Clone()
