@@ -309,6 +309,8 @@ func (m *Member) lead(ctx context.Context, e *engine.Engine, over TakeOver) erro
 		reason, err = "it has handed over to "+m.handing, nil
 		m.status.Active = m.handing // its log will say so, but clients wait
 		m.yielding = time.Now().Add(yieldFor)
+	case ctx.Err() != nil:
+		reason = "it is stopping"
 	}
 	m.handing = ""
 	m.mu.Unlock()

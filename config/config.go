@@ -237,6 +237,7 @@ type Cluster struct {
 	Hold        time.Duration `yaml:"hold" doc:"How long a client that comes while no instance is active waits before it is refused."`
 	Heartbeat   time.Duration `yaml:"heartbeat" doc:"How often the active instance says in the log that it is there, if it has nothing else to say."`
 	Silence     time.Duration `yaml:"silence" doc:"How long the log is silent before a standby takes over."`
+	GiveUp      time.Duration `yaml:"giveUp" doc:"How long an active instance tries to reach most of the nodes before it sends its clients away and stands by: cut off from the others, it would only keep its clients from the next active one."`
 }
 
 // ClusterNode is one node of a cluster, as the others know it.
@@ -329,7 +330,7 @@ func Default() *Config {
 		Slow:        defaultSlow(),
 		Flow:        defaultFlow(),
 		Journal:     Journal{SegmentSize: 16 << 20},
-		Cluster:     Cluster{Role: "broker", Relay: true, Hold: 2 * time.Second, Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond},
+		Cluster:     Cluster{Role: "broker", Relay: true, Hold: 2 * time.Second, Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond, GiveUp: 5 * time.Second},
 		Shutdown:    Shutdown{Grace: 10 * time.Second, Carry: 16 << 20},
 		Log:         Log{Level: "info", Format: "text"},
 

@@ -17,10 +17,12 @@ func TestParseProblems(t *testing.T) {
 		file string
 		want []string // each must be a line of the error
 	}{
-		"unknown key, near":     {"dat: x\n", []string{`g.yaml:1:1: unknown key "dat"; did you mean "data"?`}},
-		"unknown key, far":      {"shutdown:\n  wobble: 1\n", []string{`g.yaml:2:3: shutdown: unknown key "wobble"; expected grace`}},
-		"wrong case":            {"limits:\n  framesize: 1 MiB\n", []string{`g.yaml:2:3: limits: unknown key "framesize"; did you mean "frameSize"?`}},
-		"in a list":             {"listeners:\n  - protocol: stomp\n    uri: tcp://127.0.0.1:1\n", []string{`g.yaml:3:5: listeners[0]: unknown key "uri"; did you mean "url"?`, `g.yaml:2:5: listeners[0].url: is missing; expected for example tcp://127.0.0.1:61616`}},
+		"unknown key, near": {"dat: x\n", []string{`g.yaml:1:1: unknown key "dat"; did you mean "data"?`}},
+		"unknown key, far":  {"shutdown:\n  wobble: 1\n", []string{`g.yaml:2:3: shutdown: unknown key "wobble"; expected grace`}},
+		"wrong case":        {"limits:\n  framesize: 1 MiB\n", []string{`g.yaml:2:3: limits: unknown key "framesize"; did you mean "frameSize"?`}},
+		"in a list":         {"listeners:\n  - protocol: stomp\n    uri: tcp://127.0.0.1:1\n", []string{`g.yaml:3:5: listeners[0]: unknown key "uri"; did you mean "url"?`, `g.yaml:2:5: listeners[0].url: is missing; expected for example tcp://127.0.0.1:61616`}},
+		"a pair's times": {"cluster:\n  name: a\n  listen: '127.0.0.1:1'\n  nodes: [{name: a, log: '127.0.0.1:1'}, {name: b, log: '127.0.0.1:2'}, {name: w, log: '127.0.0.1:3'}]\n  giveUp: 1s\n  silence: 100ms\n",
+			[]string{`g.yaml:5:3: cluster.giveUp: 1s is too short`, `g.yaml:6:3: cluster.silence: 100ms is less than three times cluster.heartbeat`}},
 		"text for number":       {"limits:\n  connections: many\n", []string{`g.yaml:2:16: limits.connections: "many" is text; expected a whole number`}},
 		"number for text":       {"broker:\n  name: 7\n", []string{`g.yaml:2:9: broker.name: is a number, which is not text without quotes; expected text`}},
 		"number without unit":   {"shutdown:\n  grace: 30\n", []string{`g.yaml:2:10: shutdown.grace: is a number; expected a duration with a unit, for example 30s`}},

@@ -130,7 +130,7 @@ func TestClients(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 	defer cancel()
 	returning(t, p.nodes["a"].stomp, "web")
-	underLoad(t, program.command(ctx, both, run{suite: "followers"}), cancel, func(<-chan struct{}) {
+	underLoad(t, cancel, func(<-chan struct{}) {
 		active, standby := p.await(t, "active"), p.await(t, "standby")
 		t.Run("list", func(t *testing.T) { listClients(t, p, both, active, standby) })
 		t.Run("nodes", func(t *testing.T) { lookAtNodes(t, p, active, standby) })
@@ -142,7 +142,7 @@ func TestClients(t *testing.T) {
 		t.Run("reboot one", func(t *testing.T) { rebootActive(t, p, active) })
 		t.Run("reboot interrupted", func(t *testing.T) { rebootInterrupted(t, p) })
 		t.Run("reboot while not well", func(t *testing.T) { rebootUnwell(t, p) })
-	})
+	}, program.command(ctx, both, run{suite: "followers"}))
 }
 
 func listClients(t *testing.T, p *pair, both *broker, active, standby string) {

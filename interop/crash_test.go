@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 )
@@ -28,50 +29,63 @@ func TestCrash(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), crashWithin)
 	defer cancel()
 	cmd := program.command(ctx, b, run{suite: "crash"})
-	underLoad(t, cmd, cancel, func(gaveUp <-chan struct{}) { killRepeatedly(t, b, gaveUp) })
+	underLoad(t, cancel, func(gaveUp <-chan struct{}) { killRepeatedly(t, b, gaveUp) }, cmd)
 }
 
-// underLoad runs the clients of Crash.java, does to their broker what is to be done once they are at work, and lets them judge. gaveUp is closed when they have ended
-// by themselves; cancel ends them.
-func underLoad(t *testing.T, cmd *exec.Cmd, cancel func(), do func(gaveUp <-chan struct{})) {
+// underLoad runs client programs such as Crash.java, does to their broker what is to be done once all are at work, and lets them judge. gaveUp is closed when one has
+// ended by itself; cancel ends them.
+func underLoad(t *testing.T, cancel func(), do func(gaveUp <-chan struct{}), programs ...*exec.Cmd) {
 	t.Helper()
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	finish := startProgram(t, cmd)
-	loaded := make(chan struct{})
-	reported := make(chan struct{})
-	go func() {
-		defer close(reported)
-		report(t, stdout, func(text string) {
-			if text == "loaded" {
-				close(loaded)
-			}
+	var loaded, reported sync.WaitGroup
+	var orders []io.Writer
+	gaveUp := make(chan struct{})
+	endGaveUp := sync.OnceFunc(func() { close(gaveUp) })
+	for _, cmd := range programs {
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		orders = append(orders, stdin)
+		defer startProgram(t, cmd)()
+		loaded.Add(1)
+		is := sync.OnceFunc(loaded.Done)
+		reported.Go(func() {
+			defer endGaveUp()
+			defer is()
+			report(t, stdout, func(text string) {
+				if text == "loaded" {
+					is()
+				}
+			})
 		})
-	}()
+	}
 	told := false
 	defer func() {
 		if !told { // the broker did not come back, so the clients would wait for ever
 			cancel()
 		}
-		<-reported
-		finish()
+		reported.Wait()
+	}()
+	all := make(chan struct{})
+	go func() {
+		loaded.Wait()
+		close(all)
 	}()
 	select {
-	case <-loaded:
-		do(reported)
-	case <-reported:
+	case <-all:
+		do(gaveUp)
 	case <-time.After(loadedWithin):
 		t.Errorf("no load after %v", loadedWithin)
 	}
 	told = true
-	if _, err := io.WriteString(stdin, "stop\n"); err != nil {
-		t.Errorf("tell the clients to stop: %v", err)
+	for _, stdin := range orders {
+		if _, err := io.WriteString(stdin, "stop\n"); err != nil {
+			t.Errorf("tell the clients to stop: %v", err)
+		}
 	}
 }
 

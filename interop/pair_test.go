@@ -26,6 +26,7 @@ const (
 type pair struct {
 	nodes map[string]*broker // a, b, w
 	apis  map[string]string
+	login bool // the API demands credentials: user and password
 }
 
 // startPair starts the three and waits until one is active and the other stands by.
@@ -80,20 +81,35 @@ func startPair(t *testing.T) *pair {
 	return p
 }
 
-// roles asks the nodes how they are; "" is one that does not answer.
+// ask calls a node's API.
+func (p *pair) ask(within time.Duration, name, method, path, body string) (status int, answer []byte, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, p.apis[name]+path, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	if p.login {
+		request.SetBasicAuth(user, password)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	answer, err = io.ReadAll(response.Body)
+	return response.StatusCode, answer, err
+}
+
+// roles asks the nodes how they are; those that do not answer are left out.
 func (p *pair) roles() map[string]string {
 	roles := map[string]string{}
-	client := http.Client{Timeout: 2 * time.Second}
-	for name, url := range p.apis {
-		response, err := client.Get(url + "/api/v1/instance")
-		if err != nil {
-			continue
-		}
+	for name := range p.apis {
 		var is struct{ Role string }
-		if json.NewDecoder(response.Body).Decode(&is) == nil {
+		if _, answer, err := p.ask(2*time.Second, name, http.MethodGet, "/api/v1/instance", ""); err == nil && json.Unmarshal(answer, &is) == nil {
 			roles[name] = is.Role
 		}
-		response.Body.Close()
 	}
 	return roles
 }
@@ -123,7 +139,7 @@ func TestPairCrash(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), pairWithin)
 	defer cancel()
 	cmd := program.command(ctx, both, run{suite: "crash"})
-	underLoad(t, cmd, cancel, func(gaveUp <-chan struct{}) {
+	underLoad(t, cancel, func(gaveUp <-chan struct{}) {
 		var gaps, moves time.Duration
 		for i := range pairKills + pairSwitchovers {
 			select {
@@ -147,19 +163,18 @@ func TestPairCrash(t *testing.T) {
 		}
 		t.Logf("killed %d times, %v on average until another was active (1s of that is silence); switched over %d times, %v on average",
 			pairKills, (gaps / pairKills).Round(time.Millisecond), pairSwitchovers, (moves / pairSwitchovers).Round(time.Millisecond))
-	})
+	}, cmd)
 }
 
 // switchOver asks any node for it, and sees that it is so.
 func (p *pair) switchOver(t *testing.T, from string) {
 	t.Helper()
-	response, err := http.Post(p.apis[from]+"/api/v1/switchover", "application/json", strings.NewReader("{}"))
+	status, answer, err := p.ask(becomesWithin, from, http.MethodPost, "/api/v1/switchover", "{}")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	if answer, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK {
-		t.Fatalf("switchover from %s: %s %s", from, response.Status, answer)
+	if status != http.StatusOK {
+		t.Fatalf("switchover from %s: %d %s", from, status, answer)
 	}
 	if active := p.await(t, "active"); active == from {
 		t.Errorf("after a switchover from %s it is active", from)

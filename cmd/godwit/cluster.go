@@ -32,7 +32,7 @@ import (
 // instance is this node's part in a cluster.
 type instance struct {
 	node   *node
-	log    *jetstream.Node
+	log    atomic.Pointer[jetstream.Node] // nil: not started yet
 	member atomic.Pointer[cluster.Member] // nil: a witness, or not started yet
 	took   atomic.Pointer[api.TakeOver]   // nil: it has not been active since the start
 	// directory knows the active instance, carrier brings clients there; nil: standbys refuse them.
@@ -53,31 +53,32 @@ func (n *node) join() error {
 		peers[i] = other.Log
 	}
 	in := n.instance
-	in.log, err = jetstream.StartNode(jetstream.NodeOptions{
+	log, err := jetstream.StartNode(jetstream.NodeOptions{
 		Name: c.Name, Dir: filepath.Join(cfg.Data, "log"), Cluster: cfg.Broker.Name, Listen: c.Listen, Peers: peers, TLS: secure, Logger: n.log,
 	})
 	if err != nil {
 		return fmt.Errorf("start this node's copy of the log: %w", err)
 	}
+	in.log.Store(log)
 	if c.Witness() {
 		n.core.set(nil, nil, "witness", "this node keeps a copy of the log and serves no clients")
 		n.running.Go(func() {
 			<-n.background.Done()
-			in.log.Close()
+			log.Close()
 		})
 		return nil
 	}
 	if c.Relay {
 		in.carrier = relay.New(relay.Options{Name: c.Name, Directory: in.directory, TLS: secure, Hold: c.Hold})
 	}
-	log := jetstream.Options{Name: cfg.Broker.Name, Instance: c.Name, MaxBytes: int64(cfg.Journal.MaxSize), Heartbeat: c.Heartbeat, Silence: c.Silence, Logger: n.log}
+	options := jetstream.Options{Name: cfg.Broker.Name, Instance: c.Name, MaxBytes: int64(cfg.Journal.MaxSize), Heartbeat: c.Heartbeat, Silence: c.Silence, GiveUp: c.GiveUp, Logger: n.log}
 	for _, other := range c.Nodes {
 		if other.Name != c.Name {
-			log.LeaderOn = append(log.LeaderOn, other.Name)
+			options.LeaderOn = append(options.LeaderOn, other.Name)
 		}
 	}
 	member := cluster.New(cluster.Options{
-		Node: in.log, Log: log, Logger: n.log,
+		Node: log, Log: options, Logger: n.log,
 		Broker:  func() broker.Options { return n.brokerOptions() },
 		Engine:  engine.Options{MemoryLimit: int64(cfg.Limits.Process), OnShort: n.frames.Shut, Logger: n.log},
 		Changed: n.roleChanged, Leaving: n.leaving,
@@ -92,14 +93,14 @@ func (n *node) join() error {
 			},
 		})
 		if err != nil {
-			in.log.Close()
+			log.Close()
 			return fmt.Errorf("take the clients of standbys: %w", err)
 		}
 	}
 	n.core.set(nil, nil, "standby", "the log is being read")
 	n.running.Go(func() {
 		err := member.Run(n.background)
-		in.log.Close()
+		log.Close()
 		if err != nil {
 			n.failed <- err
 		}
@@ -254,17 +255,26 @@ func (in *instance) Restart(ctx context.Context, name string, as http.Header) er
 
 // writeMetrics tells of this node's part in the cluster.
 func (in *instance) writeMetrics(e *metrics.Exposition) {
+	yes := func(name, help string, is bool) {
+		value := 0.0
+		if is {
+			value = 1
+		}
+		e.One(name, metrics.Gauge, help, value)
+	}
+	leads, current := false, false
+	if log := in.log.Load(); log != nil {
+		leads, current = log.Replica(in.node.config().Broker.Name, 0)
+	}
+	yes("godwit_log_leader", "1 while this node's copy of the log leads the others: all appends go through it.", leads)
+	yes("godwit_log_current", "1 while this node's copy of the log has all that the others have. With a node at 0, the loss of another may stop the broker.", current)
 	member := in.member.Load()
 	if member == nil {
 		return // a witness
 	}
 	s := member.Status()
 	for _, role := range []cluster.Role{cluster.Starting, cluster.Standby, cluster.Active} {
-		is := 0.0
-		if s.Role == role {
-			is = 1
-		}
-		e.One("godwit_instance_"+string(role), metrics.Gauge, "1 while this instance is "+string(role)+".", is)
+		yes("godwit_instance_"+string(role), "1 while this instance is "+string(role)+".", s.Role == role)
 	}
 	e.One("godwit_instance_epoch", metrics.Gauge, "Epoch of the log, as far as this instance has read it. It grows with each change of the active instance.", float64(s.Epoch))
 	e.One("godwit_instance_lag", metrics.Gauge, "Entries of the log that this standby had not read when it last looked.", float64(s.Lag))

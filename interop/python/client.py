@@ -10,7 +10,7 @@ from suite import equal
 
 SOON = 10
 NOTHING = 0.25
-HOST, PORT = os.environ["INTEROP_STOMP"].rsplit(":", 1)
+HOST, PORT = os.environ["INTEROP_STOMP"].split(",")[0].rsplit(":", 1)
 ADDRESS = (HOST, int(PORT))
 RUN = os.environ["INTEROP_RUN"]
 VERSIONS = {"1.0": stomp.StompConnection10, "1.1": stomp.StompConnection11, "1.2": stomp.StompConnection12}

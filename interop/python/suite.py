@@ -9,12 +9,12 @@ import traceback
 LIMIT_SECONDS = 30
 
 
-def run(scenarios):
+def run(scenarios, limit=LIMIT_SECONDS):
     only = os.environ.get("INTEROP_ONLY")  # to look into one scenario by hand
     for name, scenario in scenarios:
         if only in (None, name):
             start = time.monotonic()
-            reason = attempt(scenario)
+            reason = attempt(scenario, limit)
             millis = int((time.monotonic() - start) * 1000)
             print(f"ok {name} {millis}ms" if reason is None else f"FAIL {name} {reason}", flush=True)
     print("done", flush=True)
@@ -22,7 +22,7 @@ def run(scenarios):
     os._exit(0)  # threads of a scenario that hung must not keep the process
 
 
-def attempt(scenario):
+def attempt(scenario, limit):
     outcome = []
 
     def body():
@@ -35,8 +35,8 @@ def attempt(scenario):
 
     thread = threading.Thread(target=body, daemon=True)
     thread.start()
-    thread.join(LIMIT_SECONDS)
-    return outcome[0] if outcome else f"not done after {LIMIT_SECONDS} s"
+    thread.join(limit)
+    return outcome[0] if outcome else f"not done after {limit} s"
 
 
 def equal(what, got, want):

@@ -298,7 +298,7 @@ func (l *Log) recover() {
 		stored, err := l.s.LocalGet(l.ctx, oldest.seq)
 		passed := false
 		if err != nil && l.refused() {
-			// Something stands there that the nearest replica does not have yet. Without a refusal the leader is not asked: there may be none.
+			// Something stands there that the replica that was asked does not have yet. Without a refusal the leader is not asked: there may be none.
 			stored, err = l.s.LeaderGet(l.ctx, oldest.seq)
 			passed = errors.Is(err, ErrNoMessage) && l.s.passed(l.ctx, oldest.seq)
 		}

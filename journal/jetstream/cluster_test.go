@@ -75,7 +75,7 @@ func (c *cluster) stop(i int) {
 
 // leader is the index of the node that leads a log's stream, or -1.
 func (c *cluster) leader(opt Options) int {
-	name := fmt.Sprintf("GODWIT_%s_%d", opt.Name, opt.Shard)
+	name := streamName(opt.Name, opt.Shard)
 	for i, n := range c.nodes {
 		if n != nil && n.server.JetStreamIsStreamLeader("$G", name) {
 			return i

@@ -368,3 +368,32 @@ func TestFull(t *testing.T) {
 	eventually(t, "there is room again", func() bool { return o.log.Space().Free > 1<<20 })
 	o.must(1)
 }
+
+// TestStoreGivenUp has a server switch its store off, as it does when the disk is full. The writer on that node ends, and the node opens its copy again by itself.
+func TestStoreGivenUp(t *testing.T) {
+	c := newCluster(t, nil)
+	opt := options()
+	o := open(t, c.nodes[0], opt)
+	o.must(100)
+	was, _ := c.nodes[0].now()
+	if err := was.ShutdownJetStream(); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.waitBroken(); !errors.Is(err, journal.ErrBroken) {
+		t.Errorf("the writer whose node has no store any more ends with %v, want ErrBroken", err)
+	}
+	second := open(t, c.nodes[1], opt)
+	second.must(100)
+	eventually(t, "the node's copy is in use and has all again", func() bool {
+		_, current := c.nodes[0].Replica(opt.Name, 0)
+		return current
+	})
+	var seen []kept
+	f := follower(t, c.nodes[0], opt)
+	for f.Tail() < second.log.Tail() {
+		if _, err := f.Next(patience(t), collect(&seen)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "read on the node that opened its copy again", seen, append(o.appended, second.appended...))
+}

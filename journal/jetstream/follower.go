@@ -55,7 +55,7 @@ func (o *Options) complete(node *Node) error {
 	}
 	if o.Replicas == 0 {
 		o.Replicas = 3
-		if node.server != nil && node.server.ClusterName() == "" {
+		if srv, _ := node.now(); srv != nil && srv.ClusterName() == "" {
 			o.Replicas = 1
 		}
 	}
@@ -199,6 +199,9 @@ func (s *stream) state(ctx context.Context) (*server.StreamState, error) {
 		if err == nil {
 			return &info.State, nil
 		}
+		if s.Closed() {
+			return nil, err
+		}
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %w", ctx.Err(), err)
@@ -301,7 +304,7 @@ func (f *Follower) read(ctx context.Context, fn func(journal.Record) error) (n i
 	if n > 0 || err != nil {
 		return n, err
 	}
-	// What the nearest replica does not have, or cannot read, the stream's leader may have.
+	// What the replica that was asked does not have, or cannot read, the stream's leader may have.
 	if f.chain.seq <= f.known {
 		if err = f.s.takeLeaders(ctx, &f.chain, f.index, take); err == nil {
 			n = 1
@@ -476,6 +479,8 @@ func (s *stream) append(ctx context.Context, seq uint64, data []byte) (last uint
 			return seq, fmt.Errorf("%w: message %d of stream %s is another's", journal.ErrDeposed, seq, s.name)
 		case errors.Is(gerr, ErrNoMessage) && s.passed(ctx, seq):
 			return seq, fmt.Errorf("%w: message %d of stream %s was another's, and is trimmed", journal.ErrDeposed, seq, s.name)
+		case s.Closed():
+			return 0, fmt.Errorf("%w: message %d of stream %s: whether it is stored is unknown: %w (%v)", journal.ErrBroken, seq, s.name, gerr, reason)
 		}
 		select {
 		case <-ctx.Done():

@@ -195,14 +195,14 @@ type freeSpace struct {
 
 // diskFree is how much this node's disk has left. Other nodes' disks are not known; if one of them is full, the log goes on with the others.
 func (l *Log) diskFree() int64 {
-	if l.s.node.server == nil {
+	if l.s.node.opt.Dir == "" {
 		return math.MaxInt64 / 4
 	}
 	f := &l.free
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now := time.Now(); now.Sub(f.asked) > time.Second {
-		free, err := vfs.OS{}.DiskFree(l.s.node.server.StoreDir())
+		free, err := vfs.OS{}.DiskFree(l.s.node.opt.Dir)
 		if err != nil {
 			l.log.Warn("free disk space is unknown, taken as none", "error", err)
 			free = 0

@@ -121,24 +121,31 @@ func (s *natsStream) LeaderGet(ctx context.Context, seq uint64) ([]byte, error) 
 	return answer.Message.Data, nil
 }
 
-// LocalGet implements Remote.
+// LocalGet implements Remote. The server picks the replica, this node's no more often than another, and may pick one that hangs; so another try is begun soon.
 func (s *natsStream) LocalGet(ctx context.Context, seq uint64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	m, err := s.conn.RequestWithContext(ctx, s.directSubject, []byte(`{"seq":`+strconv.FormatUint(seq, 10)+`}`))
-	if err != nil {
-		return nil, fmt.Errorf("read message %d of stream %s: %w", seq, s.name, err)
-	}
-	if status := m.Header.Get("Status"); status != "" {
-		if status == "404" {
-			return nil, ErrNoMessage
+	for {
+		short, cancel := context.WithTimeout(ctx, firstAnswer)
+		m, err := s.conn.RequestWithContext(short, s.directSubject, []byte(`{"seq":`+strconv.FormatUint(seq, 10)+`}`))
+		cancel()
+		switch {
+		case err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("read message %d of stream %s: %w", seq, s.name, err)
 		}
-		return nil, fmt.Errorf("read message %d of stream %s: %s %s", seq, s.name, status, m.Header.Get("Description"))
+		if status := m.Header.Get("Status"); status != "" {
+			if status == "404" {
+				return nil, ErrNoMessage
+			}
+			return nil, fmt.Errorf("read message %d of stream %s: %s %s", seq, s.name, status, m.Header.Get("Description"))
+		}
+		if got := m.Header.Get(server.JSSequence); got != strconv.FormatUint(seq, 10) {
+			return nil, fmt.Errorf("stream %s: message %d was asked for, %s came", s.name, seq, got)
+		}
+		return m.Data, nil
 	}
-	if got := m.Header.Get(server.JSSequence); got != strconv.FormatUint(seq, 10) {
-		return nil, fmt.Errorf("stream %s: message %d was asked for, %s came", s.name, seq, got)
-	}
-	return m.Data, nil
 }
 
 // natsFetcher has one inbox for all its requests.
@@ -162,20 +169,32 @@ func (s *natsStream) Fetcher() (Fetcher, error) {
 // Close implements Fetcher.
 func (f *natsFetcher) Close() { f.sub.Unsubscribe() }
 
-// Fetch implements Fetcher.
+// Fetch implements Fetcher. As for LocalGet, a replica that does not answer soon is given up for another.
 func (f *natsFetcher) Fetch(ctx context.Context, from uint64, fn func(seq uint64, data []byte) error) (n int, more uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*askTimeout)
 	defer cancel()
-	f.asked++
-	inbox := f.inbox + "." + strconv.FormatUint(f.asked, 10)
-	request := fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, from, fetchCount, fetchBytes)
-	if err := f.s.conn.PublishRequest(f.s.directSubject, inbox, request); err != nil {
-		return 0, 0, fmt.Errorf("read stream %s from message %d: %w", f.s.name, from, err)
-	}
-	for {
-		m, err := f.sub.NextMsgWithContext(ctx)
-		if err != nil {
+	var inbox string
+	for patience := firstAnswer; ; {
+		if inbox == "" {
+			f.asked++
+			inbox = f.inbox + "." + strconv.FormatUint(f.asked, 10)
+			request := fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, from, fetchCount, fetchBytes)
+			if err := f.s.conn.PublishRequest(f.s.directSubject, inbox, request); err != nil {
+				return 0, 0, fmt.Errorf("read stream %s from message %d: %w", f.s.name, from, err)
+			}
+		}
+		short, cancel := context.WithTimeout(ctx, patience)
+		m, err := f.sub.NextMsgWithContext(short)
+		cancel()
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
 			return n, 0, fmt.Errorf("read stream %s from message %d: %w", f.s.name, from, err)
+		case n > 0: // it has come to a stop; the rest can be asked for again
+			return n, 0, nil
+		default:
+			inbox, patience = "", 2*patience
+			continue
 		}
 		if m.Subject != inbox {
 			continue // of a request that was given up
@@ -194,7 +213,7 @@ func (f *natsFetcher) Fetch(ctx context.Context, from uint64, fn func(seq uint64
 		if err != nil {
 			return n, 0, fmt.Errorf("read stream %s from message %d: a message without sequence", f.s.name, from)
 		}
-		n++
+		n, patience = n+1, askTimeout
 		if err := fn(seq, m.Data); err != nil {
 			return n, 0, err
 		}

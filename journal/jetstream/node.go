@@ -10,10 +10,14 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/godwitmq/godwit/vfs"
 )
 
 // NodeOptions of an embedded server.
@@ -43,45 +47,129 @@ const (
 
 // Node is a way to a replicated log's servers: one embedded in this process, which is one of them, or a connection to others.
 type Node struct {
-	name    string         // of the embedded server; "" if there is none
-	server  *server.Server // embedded, or nil
-	servers Servers
-	log     *slog.Logger
+	name string      // of the embedded server; "" if there is none
+	opt  NodeOptions // of it
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	servers Servers        // others than before when an embedded server was started again: then a new stream is to be made
+	server  *server.Server // nil: none is embedded
+	stop    chan struct{}  // closed by Close
+	done    sync.WaitGroup
 }
 
 // StartNode starts an embedded server and connects to it. It does not wait for the other nodes. It refuses to run if the server does not sync before it
-// acknowledges.
+// acknowledges. A server that gives up its store later, as it does when the disk is full, is started again.
 func StartNode(opt NodeOptions) (*Node, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.Default()
 	}
-	fail := func(err error) (*Node, error) { return nil, fmt.Errorf("start log node %s: %w", opt.Name, err) }
-	so, err := serverOptions(opt)
+	n := &Node{name: opt.Name, opt: opt, log: opt.Logger, stop: make(chan struct{})}
+	if err := n.start(); err != nil {
+		return nil, fmt.Errorf("start log node %s: %w", opt.Name, err)
+	}
+	n.done.Go(n.watch)
+	return n, nil
+}
+
+// start starts the server and connects to it.
+func (n *Node) start() error {
+	so, err := serverOptions(n.opt)
 	if err != nil {
-		return fail(err)
+		return err
 	}
 	shortenTimers()
 	srv, err := server.NewServer(so)
 	if err != nil {
-		return fail(err)
+		return err
 	}
-	srv.SetLoggerV2(serverLog{opt.Logger.With("node", opt.Name)}, false, false, false)
+	srv.SetLoggerV2(serverLog{n.log.With("node", n.name)}, false, false, false)
 	srv.Start()
-	way := &natsServers{server: srv}
-	n := &Node{name: opt.Name, server: srv, servers: way, log: opt.Logger}
+	conn, err := usable(srv)
+	if err != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		return err
+	}
+	n.mu.Lock()
+	n.server, n.servers = srv, &natsServers{conn: conn, server: srv}
+	n.mu.Unlock()
+	return nil
+}
+
+// usable connects to a server that has been started, if it does what a log needs.
+func usable(srv *server.Server) (*nats.Conn, error) {
 	if !srv.ReadyForConnections(startTimeout) {
-		n.Close()
-		return fail(fmt.Errorf("the server was not ready in %v", startTimeout))
+		return nil, fmt.Errorf("the server was not ready in %v", startTimeout)
 	}
 	if cfg := srv.JetStreamConfig(); cfg == nil || !cfg.SyncAlways {
-		n.Close()
-		return fail(fmt.Errorf("the store of %s does not sync before it acknowledges (JetStream's configuration: %+v)", opt.Dir, cfg))
+		return nil, fmt.Errorf("the server has no store, or one that does not sync before it acknowledges (JetStream's configuration: %+v)", cfg)
 	}
-	if way.conn, err = connect("", nats.InProcessServer(srv), nats.IgnoreDiscoveredServers(), nats.Name(opt.Name)); err != nil {
-		n.Close()
-		return fail(err)
+	return connect("", nats.InProcessServer(srv), nats.IgnoreDiscoveredServers(), nats.Name(srv.Name()))
+}
+
+// now is the embedded server, nil if there is none, and the way to all of them.
+func (n *Node) now() (*server.Server, Servers) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.server, n.servers
+}
+
+const (
+	// watchEvery is how often it is looked whether the server still has its store, askEvery how often it is asked how it is, after so many looks.
+	watchEvery = time.Second
+	askEvery   = 10
+	// restartEvery is how often it is started again when it does not.
+	restartEvery = 2 * time.Second
+	// restartFree is how much the disk must have for that, in bytes.
+	restartFree = 16 << 20
+)
+
+// watch is the goroutine that starts the server again when it has given up its store. It does so when a write has failed, for want of space or for another reason, and would
+// stay so until the end of the process. What it has on the disk is then read as after a crash, and the rest comes from the other nodes.
+func (n *Node) watch() {
+	for looks := 1; ; looks++ {
+		select {
+		case <-n.stop:
+			return
+		case <-time.After(watchEvery):
+		}
+		srv, servers := n.now()
+		why := givenUp(srv, looks%askEvery == 0)
+		if why == "" {
+			continue
+		}
+		n.log.Error("this node's copy of the log is out of use; it is opened again when the disk has room", "node", n.name, "reason", why)
+		servers.Close()
+		for {
+			free, err := vfs.OS{}.DiskFree(n.opt.Dir)
+			if err == nil && free < restartFree {
+				err = fmt.Errorf("the disk has %d bytes left, %d are needed", free, restartFree)
+			} else if err = n.start(); err == nil {
+				break
+			}
+			n.log.Warn("this node's copy of the log cannot be opened; trying again", "node", n.name, "error", err, "in", restartEvery)
+			select {
+			case <-n.stop:
+				return
+			case <-time.After(restartEvery):
+			}
+		}
+		n.log.Info("this node's copy of the log is in use again", "node", n.name)
 	}
-	return n, nil
+}
+
+// givenUp is why a server does not store any more and will not by itself; "" if it does. Only if asked, it says so of a write that failed for another reason than a full disk.
+func givenUp(srv *server.Server, ask bool) string {
+	if !srv.JetStreamEnabled() {
+		return "the server has switched its store off, as it does when the disk is full"
+	}
+	if ask {
+		if h := srv.Healthz(&server.HealthzOptions{}); strings.Contains(h.Error, "write error") {
+			return h.Error
+		}
+	}
+	return ""
 }
 
 func serverOptions(opt NodeOptions) (*server.Options, error) {
@@ -124,6 +212,9 @@ func serverOptions(opt NodeOptions) (*server.Options, error) {
 		Port:        port,
 		NoAdvertise: true, // the peers are static
 		PoolSize:    1,
+		// A connection whose other end is not heard is made anew: TCP alone would try again less and less often, so that a cut of 20 s could last 40.
+		PingInterval: time.Second,
+		MaxPingsOut:  3,
 	}
 	if opt.TLS != nil {
 		so.Cluster.TLSConfig = opt.TLS.Clone()
@@ -214,7 +305,7 @@ func Dial(ctx context.Context, e External) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", e.URL, err)
 	}
-	return &Node{servers: &natsServers{conn: conn}, log: e.Logger}, nil
+	return &Node{servers: &natsServers{conn: conn}, log: e.Logger, stop: make(chan struct{})}, nil
 }
 
 // checkSync asks all servers how they store. Those that do not answer in a second are not known.
@@ -277,21 +368,49 @@ func (n *Node) Name() string { return n.name }
 
 // Connected says with how many other nodes this one is in contact.
 func (n *Node) Connected() int {
-	if n.server == nil {
+	srv, _ := n.now()
+	if srv == nil {
 		return 0
 	}
-	return n.server.NumRoutes()
+	return srv.NumRoutes()
 }
 
-// Close ends the connection and the embedded server. Logs on it break.
-func (n *Node) Close() { n.servers.Close() }
+// Replica says of this node's copy of a log whether it leads the others, and whether it has all that they have, as far as this node knows. Both are false if it has none.
+func (n *Node) Replica(log string, shard int) (leads, current bool) {
+	srv, _ := n.now()
+	if srv == nil {
+		return false, false
+	}
+	name := streamName(log, shard)
+	return srv.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, name), srv.JetStreamIsStreamCurrent(server.DEFAULT_GLOBAL_ACCOUNT, name)
+}
+
+// Close ends the connection and the embedded server. Logs on it break. It may be called again.
+func (n *Node) Close() {
+	n.mu.Lock()
+	select {
+	case <-n.stop:
+	default:
+		close(n.stop)
+	}
+	n.mu.Unlock()
+	n.done.Wait()
+	_, servers := n.now()
+	servers.Close()
+}
 
 // serverLog passes on what the server says. Its notices are of no interest to who runs a broker.
 type serverLog struct{ log *slog.Logger }
 
 func (l serverLog) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l serverLog) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
 func (l serverLog) Errorf(format string, v ...any)  { l.log.Warn(fmt.Sprintf(format, v...)) } // such as each attempt to reach a node that is down
 func (l serverLog) Fatalf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
 func (l serverLog) Debugf(string, ...any)           {}
 func (l serverLog) Tracef(string, ...any)           {}
+func (l serverLog) Warnf(format string, v ...any) {
+	level := slog.LevelWarn
+	if strings.Contains(format, "health check") || strings.Contains(format, "is not current") {
+		level = slog.LevelDebug // it says so when it is asked, and copies lag for moments
+	}
+	l.log.Log(context.Background(), level, fmt.Sprintf(format, v...))
+}

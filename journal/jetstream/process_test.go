@@ -239,3 +239,38 @@ func TestProcesses(t *testing.T) {
 		}
 	}
 }
+
+// TestStoppedReplica reads while one of three replicas hangs with its sockets open. The server sends one request in three to it.
+func TestStoppedReplica(t *testing.T) {
+	dir, peers := t.TempDir(), freeAddresses(t, 3)
+	first := startProcess(t, "witness", "a", dir+"/a", peers[0], peers)
+	second := startProcess(t, "witness", "c", dir+"/c", peers[2], peers)
+	node, err := StartNode(NodeOptions{Name: "b", Dir: dir + "/b", Listen: peers[1], Peers: peers, Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	first.line(t)
+	second.line(t)
+	o := open(t, node, Options{Name: "processes", Logger: quiet()})
+	o.must(10)
+	eventually(t, "all replicas answer", func() bool {
+		info, err := o.log.s.Info(patience(t))
+		return err == nil && len(info.Cluster.Replicas) == 2 && info.Cluster.Replicas[0].Current && info.Cluster.Replicas[1].Current
+	})
+	time.Sleep(3 * time.Second) // only now and then does a replica look whether it may answer
+	if err := second.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer second.cmd.Process.Signal(syscall.SIGCONT)
+	const reads = 20
+	answered := 0
+	for range reads {
+		if _, err := o.log.s.LocalGet(patience(t), 1); err == nil {
+			answered++
+		}
+	}
+	if answered < reads-2 {
+		t.Errorf("%d of %d reads were answered while one replica hangs", answered, reads)
+	}
+}

@@ -33,7 +33,7 @@ func (s *stream) pass(c *chain, x *index, seq uint64, data []byte, take func(*la
 	return nil
 }
 
-// advance takes what the nearest replica has from the chain's next message on, up to a limit. What that replica has lost or damaged is read from the stream's
+// advance takes what some replica has from the chain's next message on, up to a limit. What that replica has lost or damaged is read from the stream's
 // leader. It returns how many messages were taken and how many more there are.
 func (s *stream) advance(ctx context.Context, f Fetcher, c *chain, x *index, take func(*layout.Header, []byte) error, log *slog.Logger) (n int, more uint64, err error) {
 	_, more, err = f.Fetch(ctx, c.seq, func(seq uint64, data []byte) error {
@@ -63,7 +63,7 @@ func (s *stream) advance(ctx context.Context, f Fetcher, c *chain, x *index, tak
 	return n, more, err
 }
 
-// takeLeaders takes the chain's next message, which the nearest replica does not give, from the stream's leader, or from whichever replica has it.
+// takeLeaders takes the chain's next message, which the replica that was asked does not give, from the stream's leader, or from whichever replica has it.
 func (s *stream) takeLeaders(ctx context.Context, c *chain, x *index, take func(*layout.Header, []byte) error) error {
 	data, err := s.LeaderGet(ctx, c.seq)
 	if errors.Is(err, ErrNoMessage) {
@@ -147,7 +147,7 @@ func beginning(data []byte) (base journal.Position, wrong string) {
 	return h.Base, wrong
 }
 
-// Read implements journal.Log. It reads from the nearest replica, and verifies.
+// Read implements journal.Log. It reads from some replica, and verifies.
 func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 	tail, head := l.Tail(), l.Head()
 	if from == 0 {
@@ -197,7 +197,7 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 			begun = time.Now()
 		}
 		if n == 0 && err == nil {
-			// The nearest replica is behind, or cannot read what it has.
+			// The replica that was asked is behind, or cannot read what it has.
 			err = l.s.takeLeaders(ctx, &c, l.index, take)
 		}
 		var owner ownerError
@@ -264,7 +264,7 @@ func (r *recent) put(m loaded) {
 	r.list[0] = m
 }
 
-// ReadAt implements journal.Log. The message in which the record lies is read from the nearest replica, or from the stream's leader if that one does not have it whole.
+// ReadAt implements journal.Log. The message in which the record lies is read from some replica, or from the stream's leader if that one does not have it whole.
 func (l *Log) ReadAt(at journal.Position, dst []byte) ([]byte, error) {
 	if tail := l.Tail(); at+journal.FrameSize > tail {
 		return nil, fmt.Errorf("read stream %s at position %d: the durable tail is %d", l.s.name, at, tail)

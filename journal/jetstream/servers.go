@@ -30,21 +30,21 @@ type Remote interface {
 	StepDown(ctx context.Context, preferred string) error
 	// LeaderGet reads one message from the stream's leader: what it does not have (ErrNoMessage) is not in the log, unless that leader is deposed and does not know it.
 	LeaderGet(ctx context.Context, seq uint64) ([]byte, error)
-	// LocalGet reads one message from the nearest replica, which may not have all of the log yet (ErrNoMessage).
+	// LocalGet reads one message from some replica, which may not have all of the log yet (ErrNoMessage).
 	LocalGet(ctx context.Context, seq uint64) ([]byte, error)
-	// Fetcher reads runs of messages from the nearest replica.
+	// Fetcher reads runs of messages from some replica.
 	Fetcher() (Fetcher, error)
 	// Publisher sends messages. answered is called from one goroutine, with the token that Publish was given.
 	Publisher(answered func(token uint64, v Verdict)) (Publisher, error)
 	// LedHere says whether this node's own server leads the stream, as far as it knows. It asks nobody else.
 	LedHere() bool
-	// Closed says that the connection was closed, so that nothing will be answered any more.
+	// Closed says that the connection was closed for good, because the node ends or starts its server again: nothing will be answered any more.
 	Closed() bool
 }
 
 // Fetcher reads runs of messages. One goroutine uses it.
 type Fetcher interface {
-	// Fetch gives fn what the nearest replica has from a sequence on, up to a limit, and returns how many messages that were and how many more the replica has.
+	// Fetch gives fn what some replica has from a sequence on, up to a limit, and returns how many messages that were and how many more the replica has.
 	// After an error of fn nothing is given any more. It waits twice as long as other calls.
 	Fetch(ctx context.Context, from uint64, fn func(seq uint64, data []byte) error) (n int, more uint64, err error)
 	Close()
@@ -69,5 +69,5 @@ var ErrNoMessage = errors.New("no such message")
 
 // NodeOver is a node whose servers are others than NATS.
 func NodeOver(name string, s Servers, log *slog.Logger) *Node {
-	return &Node{name: name, servers: s, log: log}
+	return &Node{name: name, servers: s, log: log, stop: make(chan struct{})}
 }

@@ -25,19 +25,23 @@ type stream struct {
 
 const (
 	askTimeout  = 500 * time.Millisecond // for one answer; then it is asked again
+	firstAnswer = 50 * time.Millisecond  // for a replica's first answer; then perhaps another is asked
 	makeTimeout = 30 * time.Second       // for a stream to be made, which needs most of the nodes
 	fetchCount  = 512                    // messages asked for at once, at most
 	fetchBytes  = 2 << 20
 )
 
+func streamName(log string, shard int) string { return fmt.Sprintf("GODWIT_%s_%d", log, shard) }
+
 func newStream(node *Node, name string, shard, replicas int) *stream {
+	_, servers := node.now()
 	s := &stream{
 		node:     node,
-		name:     fmt.Sprintf("GODWIT_%s_%d", name, shard),
+		name:     streamName(name, shard),
 		subject:  fmt.Sprintf("godwit.log.%s.%d", name, shard),
 		replicas: replicas,
 	}
-	s.Remote = node.servers.Remote(s.name, s.subject)
+	s.Remote = servers.Remote(s.name, s.subject)
 	return s
 }
 
@@ -77,6 +81,9 @@ func (s *stream) ensure(ctx context.Context) error {
 		}
 		if errors.As(err, &refused) && refused.ErrCode == uint16(server.JSStreamInvalidConfigF) {
 			return err // else it will become better when enough nodes are there
+		}
+		if s.Closed() {
+			return err
 		}
 		select {
 		case <-ctx.Done():

@@ -43,6 +43,8 @@ public final class Main {
       case "crash" -> Crash.addTo(suite);
       case "followers" -> Followers.addTo(suite);
       case "moving" -> Moving.addTo(suite);
+      case "crash" -> Crash.addTo(suite, false);
+      case "chaos" -> Crash.addTo(suite, true);
       default -> throw new IllegalArgumentException("no suite " + args[0]);
     }
     suite.run();
