@@ -309,7 +309,6 @@ func (c *Copy) finish(ctx context.Context, source reader, complete func() bool) 
 		return fmt.Errorf("the copy differs from its source: %d records with the hash %s were read, %d with %s are in the copy",
 			c.sent.records, c.sent.sum(), c.proved.records, c.proved.sum())
 	}
-	c.tell()
 	return nil
 }
 
@@ -321,7 +320,7 @@ type Copied struct {
 	Hash    string `json:"hash"` // SHA-256 of its records, each with its length before it
 }
 
-func (c *Copy) copied(id uint64) Copied {
+func (c *Copy) summary(id uint64) Copied {
 	return Copied{ID: id, Records: c.proved.records, Bytes: c.proved.bytes, Hash: c.proved.sum()}
 }
 
@@ -371,8 +370,11 @@ func (j *Joining) Finish(ctx context.Context, source journal.Log) (*Joined, erro
 	j.log = nil
 	follow := j.follow
 	j.follow = nil
-	return &Joined{Copied: j.copied(j.id), follow: follow, core: j.core}, nil
+	return &Joined{Copied: j.summary(j.id), follow: follow, core: j.core}, nil
 }
+
+// Copied names the copy, once Finish has returned.
+func (j *Joining) Copied() Copied { return j.summary(j.id) }
 
 // Close gives up a copy that was not finished. The nodes' log stays without a broker.
 func (j *Joining) Close() {
@@ -485,7 +487,7 @@ func (l *Leaving) rehearse(ctx context.Context, log *jetstream.Log, ready func(C
 	if err := l.finish(ctx, l.source, func() bool { return l.follow.Tail() >= tail }); err != nil {
 		return err
 	}
-	return ready(l.copied(l.id))
+	return ready(l.summary(l.id))
 }
 
 // Close ends the copy. It does not end what Finish has done.
@@ -506,4 +508,15 @@ func (m *Member) left(id uint64) {
 		l.decide(true)
 		m.leaving = nil
 	}
+}
+
+// Whose says in which state the nodes' log is, and which copy it is filled with or was left for. It waits until most of the nodes answer.
+func Whose(ctx context.Context, node *jetstream.Node, log jetstream.Options) (jetstream.State, uint64, error) {
+	f, err := jetstream.Follow(ctx, node, log, 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer f.Close()
+	state, id := f.State()
+	return state, id, nil
 }

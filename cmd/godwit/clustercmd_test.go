@@ -23,7 +23,7 @@ func TestClusterInit(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := t.TempDir()
-			if err := writeCluster(dir, all); err != nil {
+			if err := writeCluster(dir, all, nil); err != nil {
 				t.Fatal(err)
 			}
 			addresses := map[string]string{}
