@@ -81,9 +81,9 @@ func (n *node) convert(ctx context.Context, ask api.Convert, as http.Header, tel
 }
 
 // at tells tests of a step.
-func (n *node) at(step string) {
-	if n.steps != nil {
-		n.steps(step)
+func (c *conversion) at(step string) {
+	if c.n.steps != nil {
+		c.n.steps(c.ask.To + " " + step)
 	}
 }
 
@@ -220,7 +220,7 @@ func (c *conversion) toPair(ctx context.Context) error {
 		return err
 	}
 	defer joining.Close()
-	n.at("copied")
+	c.at("copied")
 	c.tell(api.Converting{Phase: "handing over"})
 	result := make(chan error, 1)
 	hand := func(now *engine.Engine) *engine.Engine {
@@ -270,7 +270,7 @@ func (c *conversion) join(ctx context.Context, in *instance, e *engine.Engine) (
 		if err != nil {
 			return nil, err
 		}
-		c.n.at("begun")
+		c.at("begun")
 		if err = joining.CatchUp(ctx); err == nil {
 			return joining, nil
 		}
@@ -298,14 +298,14 @@ func (c *conversion) handOver(in *instance, e *engine.Engine, joining *cluster.J
 	n := c.n
 	n.core.set(nil, nil, "converting", "the broker becomes an instance of a cluster")
 	err := e.Close()
-	n.at("stopped")
+	c.at("stopped")
 	var joined *cluster.Joined
 	if err == nil {
 		joined, err = c.finish(joining)
 	}
 	own := &belongs{}
 	if err == nil {
-		n.at("verified")
+		c.at("verified")
 		n.since = time.Now().UTC()
 		own = &belongs{Instance: c.cfg.Cluster.Name, Config: absolute(c.ask.Config), Since: n.since, Copy: &joined.Copied, Aside: asideName(n.since)}
 		err = c.decide(own)
@@ -317,11 +317,11 @@ func (c *conversion) handOver(in *instance, e *engine.Engine, joining *cluster.J
 		}
 		return e, fmt.Errorf("the broker stays alone: %w", err)
 	}
-	n.at("decided")
+	c.at("decided")
 	if err := putAside(c.cfg, own); err != nil {
 		n.log.Error("the journal of before cannot be renamed; it is not served any more", "error", err)
 	}
-	n.at("put aside")
+	c.at("put aside")
 	c.take()
 	n.instance.Store(in)
 	n.core.set(nil, nil, "standby", "the log is being taken over")
@@ -392,7 +392,7 @@ func (c *conversion) toSingle(ctx context.Context) error {
 			return err
 		}
 		if out, err = member.Leave(ctx, id, target, c.copyOptions(try)); err == nil {
-			n.at("begun")
+			c.at("begun")
 			err = out.CatchUp(ctx)
 		}
 		if err == nil {
@@ -409,20 +409,20 @@ func (c *conversion) toSingle(ctx context.Context) error {
 		}
 	}
 	defer out.Close()
-	n.at("copied")
+	c.at("copied")
 	c.tell(api.Converting{Phase: "handing over"})
 	in.leaving.Store(id)
 	begun := time.Now()
 	closed := false
 	var copied cluster.Copied
 	core, err := out.Finish(n.background, handOverWithin, func(made cluster.Copied) error {
-		n.at("verified")
+		c.at("verified")
 		closed, copied = true, made
 		if err := target.Close(); err != nil {
 			return err
 		}
 		err := writeNote(c.cfg.Data, leavingFile, leaving{Config: absolute(c.ask.Config), Copy: made})
-		n.at("ready")
+		c.at("ready")
 		return err
 	})
 	if err != nil {
@@ -435,7 +435,7 @@ func (c *conversion) toSingle(ctx context.Context) error {
 		}
 		return fmt.Errorf("the broker stays an instance of its cluster: %w", err)
 	}
-	n.at("left")
+	c.at("left")
 	c.goAlone(in, core)
 	if err := c.serves(); err != nil {
 		return err
@@ -458,7 +458,7 @@ func (c *conversion) goAlone(in *instance, core *broker.Broker) {
 		n.failed <- fmt.Errorf("the broker has left its cluster: %w; start it again with --config %s", err, absolute(c.ask.Config))
 		return
 	}
-	n.at("in place")
+	c.at("in place")
 	c.take()
 	n.instance.Store(nil)
 	if in.relayed != "" {
