@@ -416,8 +416,11 @@ func (f *Follower) begin(ctx context.Context, notify journal.Notify, state State
 		return nil, fmt.Errorf("lead log %s: %w", f.opt.Name, journal.ErrClosed)
 	}
 	c := control{kind: controlOpen, state: state, head: f.head, nonce: rand.Uint64(), name: f.opt.Instance}
-	if !f.chain.link.Known || state == Filling { // what was before is not of this log any more
+	switch {
+	case !f.chain.link.Known:
 		c.head = f.chain.at + journal.Position(len(c.encode()))
+	case state == Filling: // what was before is not of this log any more; this control stays, because it says so
+		c.head = f.chain.at
 	}
 	data := c.encode()
 	h := layout.Header{
