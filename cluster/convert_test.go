@@ -348,7 +348,6 @@ func TestConvert(t *testing.T) {
 	if told.Load() == 0 {
 		t.Error("no progress was told")
 	}
-	begun := time.Now()
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +374,6 @@ func TestConvert(t *testing.T) {
 		t.Fatalf("b serves a copy that is not whole: %v", e)
 	case <-time.After(2 * time.Second):
 	}
-	t.Logf("from the end of one engine to a whole copy: %v", time.Since(begun))
 }
 
 // TestConvertBack makes a pair of a broker alone and a broker alone of the pair, under load, and compares the books.
@@ -500,7 +498,9 @@ type spoiled struct {
 	spoil func(b *journal.Batch) *journal.Batch
 }
 
-func (s *spoiled) Append(b *journal.Batch, urgent bool) error { return s.Log.Append(s.spoil(b), urgent) }
+func (s *spoiled) Append(b *journal.Batch, urgent bool) error {
+	return s.Log.Append(s.spoil(b), urgent)
+}
 
 // A copy that is not the same as its source is found, whatever the difference.
 func TestCopyDiffers(t *testing.T) {

@@ -474,3 +474,54 @@ func (r *convertRig) switchTo(name string) {
 	}
 	r.t.Fatalf("%s does not become active: %v", name, err)
 }
+
+// TestConvertPlan looks at what stands in the way of a conversion, and sees that nothing is changed.
+func TestConvertPlan(t *testing.T) {
+	r := newConvertRig(t)
+	if why := r.begin(r.single, ""); why != "" {
+		t.Fatal(why)
+	}
+	r.send(t.Context())
+	text, err := os.ReadFile(r.pair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	variant := func(name string, changes ...string) string {
+		path := filepath.Join(r.dir, name+".yaml")
+		if err := os.WriteFile(path, []byte(strings.NewReplacer(changes...).Replace(string(text))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	taken := r.remote["a"].URL()
+	for name, tt := range map[string]struct{ to, file, want string }{
+		"no such file":        {toPair, filepath.Join(r.dir, "none.yaml"), "the new configuration can be used"},
+		"of a broker alone":   {toPair, r.single, "it is that of an instance of a cluster"},
+		"already alone":       {toSingle, r.single, "it is an instance of a cluster"},
+		"other data folder":   {toPair, variant("data", "a-data", "other-data"), "all else in it is as now"},
+		"other credentials":   {toPair, variant("credentials", "cluster:\n", "credentials: {mode: mandatory}\ncluster:\n"), "all else in it is as now"},
+		"a port that is used": {toPair, variant("port", "  listen: \"", "  listen: \""+strings.TrimPrefix(taken, "http://")+"\" # \""), "cluster.listen is free"},
+		"a node that is not":  {toPair, variant("node", r.remote["b"].URL(), "http://127.0.0.1:1"), "the node b answers"},
+		"a node's wrong name": {toPair, variant("name", r.remote["b"].URL(), r.remote["w"].URL()), "the node b waits"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			last, err := r.convert(tt.to, tt.file)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || last.Phase != "checked" || last.Done {
+				t.Errorf("convert is answered with %+v, %v; want it refused because not: %s", last, err, tt.want)
+			}
+		})
+	}
+	if _, err := r.convert("triple", r.pair); err == nil || !strings.Contains(err.Error(), toPair) {
+		t.Errorf("convert to triple is answered with %v", err)
+	}
+	done := false
+	if err := r.remote["a"].Convert(t.Context(), api.Convert{To: toPair, Config: r.pair, Plan: true}, func(line api.Converting) { done = line.Done && line.Phase == "checked" && len(line.Checks) > 8 }); err != nil || !done {
+		t.Errorf("the plan is answered with %v, and is done: %v", err, done)
+	}
+	if exists(filepath.Join(r.dir, "a-data", "log")) || exists(filepath.Join(r.dir, "a-data", belongsFile)) {
+		t.Error("a plan has changed the data folder")
+	}
+	r.verify("a")
+	r.mustConvert(toPair, r.pair)
+	r.verify("a")
+}
