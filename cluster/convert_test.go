@@ -492,6 +492,40 @@ func TestLeaveGivenUp(t *testing.T) {
 	b.drain(t, <-active)
 }
 
+// TestLeaveTooLate lets another instance take the log just before it is left: it goes on there.
+func TestLeaveTooLate(t *testing.T) {
+	nodes := threeNodes(t)
+	m, active, _ := newMember(t, nodes[0], func(o *Options) { o.Await = false })
+	<-active
+	target := openFiles(t, filepath.Join(t.TempDir(), "files"), journal.Notify{})
+	out, err := m.Leave(t.Context(), 5, target, CopyOptions{Rate: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if err := out.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var other *jetstream.Log
+	_, err = out.Finish(t.Context(), time.Minute, func(Copied) (err error) {
+		other, err = jetstream.Open(t.Context(), nodes[1], logOptions("b"), journal.Notify{})
+		return err
+	})
+	if !errors.Is(err, ErrKept) {
+		t.Errorf("leaving gives %v, want ErrKept", err)
+	}
+	if other == nil {
+		t.Fatal("the other instance has not taken the log")
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-active // it is vacant again
+	if state, _, err := Whose(t.Context(), nodes[2], logOptions("c")); state != jetstream.Live || err != nil {
+		t.Errorf("the nodes' log is %v, %v; want live", state, err)
+	}
+}
+
 // spoiled changes what is written to a log.
 type spoiled struct {
 	journal.Log

@@ -47,6 +47,8 @@ type conversion struct {
 	tell func(api.Converting)
 	cfg  *config.Config // that holds afterwards
 	load func() (*config.Config, error)
+
+	stopped, copied time.Duration // how long the engine took to stop, and what followed until the copy was whole
 }
 
 func (c *conversion) refuse(format string, args ...any) error {
@@ -74,10 +76,18 @@ func (n *node) convert(ctx context.Context, ask api.Convert, as http.Header, tel
 		return c.refuse("it cannot be done yet; nothing was changed")
 	case ask.Plan:
 		return nil
-	case ask.To == toPair:
-		return c.toPair(ctx)
 	}
-	return c.toSingle(ctx)
+	do := c.toSingle
+	if ask.To == toPair {
+		do = c.toPair
+	}
+	err := do(ctx)
+	var known *api.Error
+	if err != nil && !errors.As(err, &known) {
+		n.log.Warn("a conversion was given up", "to", ask.To, "error", err)
+		err = c.refuse("%v", err) // an administrator may know all
+	}
+	return err
 }
 
 // at tells tests of a step.
@@ -248,7 +258,7 @@ func (c *conversion) toPair(ctx context.Context) error {
 		return err
 	}
 	took := time.Since(begun)
-	n.log.Info("this broker is an instance of a cluster now", "instance", c.cfg.Cluster.Name, "records", joining.Copied().Records, "took", took)
+	n.log.Info("this broker is an instance of a cluster now", "instance", c.cfg.Cluster.Name, "records", joining.Copied().Records, "took", took, "stopped", c.stopped, "copied", c.copied)
 	c.tell(c.last(joining.Copied(), took, fmt.Sprintf("the broker is the active instance %s; start it with --config %s from now on. The journal of before is kept as %s",
 		c.cfg.Cluster.Name, absolute(c.ask.Config), filepath.Join(c.cfg.Data, asideName(n.since)))))
 	return nil
@@ -297,11 +307,14 @@ func (c *conversion) serves() error {
 func (c *conversion) handOver(in *instance, e *engine.Engine, joining *cluster.Joining) (*engine.Engine, error) {
 	n := c.n
 	n.core.set(nil, nil, "converting", "the broker becomes an instance of a cluster")
+	begun := time.Now()
 	err := e.Close()
+	c.stopped = time.Since(begun)
 	c.at("stopped")
 	var joined *cluster.Joined
 	if err == nil {
 		joined, err = c.finish(joining)
+		c.copied = time.Since(begun) - c.stopped
 	}
 	own := &belongs{}
 	if err == nil {
@@ -415,6 +428,7 @@ func (c *conversion) toSingle(ctx context.Context) error {
 	begun := time.Now()
 	closed := false
 	var copied cluster.Copied
+	resume := c.suspend(in)
 	core, err := out.Finish(n.background, handOverWithin, func(made cluster.Copied) error {
 		c.at("verified")
 		closed, copied = true, made
@@ -427,6 +441,7 @@ func (c *conversion) toSingle(ctx context.Context) error {
 	})
 	if err != nil {
 		in.leaving.Store(0)
+		resume()
 		if !closed {
 			target.Close()
 		}
@@ -445,6 +460,27 @@ func (c *conversion) toSingle(ctx context.Context) error {
 	n.log.Info("this broker runs alone now", "records", copied.Records, "took", took)
 	c.tell(c.last(copied, took, fmt.Sprintf("the broker runs alone; start it with --config %s from now on. The other nodes serve nobody any more and can be stopped", absolute(c.ask.Config))))
 	return nil
+}
+
+// suspend lets nobody in any more while the engine ends. resume is for when it does not.
+func (c *conversion) suspend(in *instance) (resume func()) {
+	in.changing.Lock()
+	defer in.changing.Unlock()
+	const status = "converting"
+	e, was := c.n.core.now()
+	c.n.core.set(nil, nil, status, "the broker leaves its cluster")
+	return func() {
+		in.changing.Lock()
+		defer in.changing.Unlock()
+		if _, health := c.n.core.now(); health.Status != status || e == nil {
+			return // it has a new role
+		}
+		select {
+		case <-e.Done(): // it will have one
+		default:
+			c.n.core.set(e, c.n.deps(e), was.Status, was.Detail)
+		}
+	}
 }
 
 // goAlone serves from the files that were made of the nodes' log, which was left.

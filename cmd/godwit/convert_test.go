@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -72,6 +75,7 @@ type convertRig struct {
 	dir          string
 	single, pair string
 	remote       map[string]*client.Client
+	others       map[string]*node // b and w, by their files
 	a            *exec.Cmd
 	lines        *bufio.Scanner
 	stdin        io.Closer
@@ -129,23 +133,33 @@ func newConvertRig(t *testing.T) *convertRig {
 	r.pair = write("a.yaml", "a", "broker", true)
 	others := []string{write("b.yaml", "b", "broker", true), write("w.yaml", "w", "witness", true)}
 	t.Cleanup(func() { r.end() })
+	r.others = map[string]*node{}
 	for _, file := range others {
-		load := func() (*config.Config, error) { return config.Load(file, nil) }
-		cfg, err := load()
-		if err != nil {
-			t.Fatal(err)
-		}
-		n, err := start(cfg, load, slog.New(slog.DiscardHandler), &slog.LevelVar{}, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
+		r.others[file] = r.here(file)
+	}
+	t.Cleanup(func() {
+		for _, n := range r.others {
 			if err := n.stop(); err != nil {
 				t.Error(err)
 			}
-		})
-	}
+		}
+	})
 	return r
+}
+
+// here starts a node in this process.
+func (r *convertRig) here(file string) *node {
+	r.t.Helper()
+	load := func() (*config.Config, error) { return config.Load(file, nil) }
+	cfg, err := load()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	n, err := start(cfg, load, slog.New(slog.DiscardHandler), &slog.LevelVar{}, time.Now())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return n
 }
 
 // begin starts a with a configuration, to die at a step. refused says why it does not run.
@@ -524,4 +538,105 @@ func TestConvertPlan(t *testing.T) {
 	r.verify("a")
 	r.mustConvert(toPair, r.pair)
 	r.verify("a")
+}
+
+// stopOthers stops b and w, and returns what starts them again.
+func (r *convertRig) stopOthers() (again func()) {
+	files := slices.Collect(maps.Keys(r.others))
+	for file, n := range r.others {
+		if err := n.stop(); err != nil {
+			r.t.Error(err)
+		}
+		delete(r.others, file)
+	}
+	return func() {
+		for _, file := range files {
+			r.others[file] = r.here(file)
+		}
+	}
+}
+
+// TestConvertWithoutNodes takes the other nodes away at the last moment. To a pair: the broker stays alone, and serves. To a broker alone: it is not known whether the log was left, so nobody
+// serves until the others are back, and then one side does.
+func TestConvertWithoutNodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for what does not come")
+	}
+	r := newConvertRig(t)
+	a := r.here(r.single)
+	stopped := false
+	defer func() {
+		if !stopped {
+			_ = a.stop()
+		}
+	}()
+	var at atomic.Value // the step at which the others go
+	at.Store("")
+	gone := make(chan func(), 1)
+	a.steps = func(step string) {
+		if step == at.Load() {
+			gone <- r.stopOthers()
+		}
+	}
+	r.send(t.Context())
+	at.Store(toPair + " stopped")
+	r.load(func() {
+		if last, err := r.convert(toPair, r.pair); err == nil || !strings.Contains(err.Error(), "stays alone") {
+			t.Errorf("without the other nodes the conversion says %+v, %v", last, err)
+		}
+	})
+	r.verify("a")
+	if exists(filepath.Join(r.dir, "a-data", belongsFile)) {
+		t.Error("the data folder belongs to a pair that does not serve")
+	}
+	at.Store("")
+	(<-gone)()
+	for begun := time.Now(); ; time.Sleep(time.Second) { // the nodes need a moment to find each other
+		last, err := r.convert(toPair, r.pair)
+		if err == nil {
+			break
+		}
+		if time.Since(begun) > convertPatience {
+			t.Fatalf("with the other nodes back the conversion says %+v, %v", last, err)
+		}
+	}
+	r.verify("a")
+	r.await("b", "standby")
+
+	at.Store(toSingle + " ready")
+	ended := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 4*convertPatience)
+		defer cancel()
+		ended <- r.remote["a"].Convert(ctx, api.Convert{To: toSingle, Config: r.single}, func(api.Converting) {})
+	}()
+	again := <-gone
+	select {
+	case err := <-ended:
+		t.Fatalf("it cannot be known whether the log was left, and the conversion says %v", err)
+	case <-time.After(handOverWithin + 2*time.Second):
+	}
+	if e, health := a.core.now(); e != nil {
+		t.Errorf("a serves (%v) although it is not known whether it may", health)
+	}
+	again()
+	err := <-ended
+	t.Logf("with the other nodes back the conversion has ended with: %v", err)
+	stopped = true
+	serving := "a"
+	if err != nil { // an instance has gone on
+		if !strings.Contains(err.Error(), "stays an instance") {
+			t.Fatal(err)
+		}
+		if r.role("b").Role == "active" {
+			serving = "b"
+		}
+	}
+	r.verify(serving)
+	if err := a.stop(); err != nil {
+		t.Error(err)
+	}
+	if err == nil {
+		r.idle()
+	}
 }
