@@ -362,6 +362,7 @@ func TestConvertKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts many processes")
 	}
+	t.Parallel() // it waits most of the time
 	r := newConvertRig(t)
 	start := func(file, step string) {
 		r.t.Helper()
@@ -562,6 +563,7 @@ func TestConvertWithoutNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for what does not come")
 	}
+	t.Parallel()
 	r := newConvertRig(t)
 	a := r.here(r.single)
 	stopped := false
@@ -574,6 +576,9 @@ func TestConvertWithoutNodes(t *testing.T) {
 	at.Store("")
 	gone := make(chan func(), 1)
 	a.steps = func(step string) {
+		if _, err := a.reload(); err == nil {
+			t.Errorf("%s: the configuration was read again although another is to hold", step)
+		}
 		if step == at.Load() {
 			gone <- r.stopOthers()
 		}

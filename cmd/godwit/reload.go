@@ -12,6 +12,10 @@ import (
 func (n *node) reload() (api.Reloaded, error) {
 	n.reading.Lock()
 	defer n.reading.Unlock()
+	if !n.converting.TryLock() {
+		return api.Reloaded{}, &api.Error{Status: 409, Code: "in use", Op: "reload", Detail: "a conversion is at work, which ends with another configuration; nothing was changed"}
+	}
+	defer n.converting.Unlock()
 	fresh, err := n.load()
 	if err != nil {
 		return api.Reloaded{}, err
