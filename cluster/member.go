@@ -27,6 +27,7 @@ const (
 	Starting Role = "starting" // it has not read the log yet
 	Standby  Role = "standby"
 	Active   Role = "active"
+	Waiting  Role = "waiting" // the log is no broker's: it is empty and to be filled, being filled, or left
 )
 
 // Status says how an instance is, and what it knows of the others.
@@ -75,6 +76,14 @@ type Options struct {
 	Followed func(core *broker.Broker, tail journal.Position)
 	// Leaving is called when a switchover begins, by the goroutine that asks for it: from then on no new clients are to be let in here. Changed follows. nil: nobody wants to know.
 	Leaving func()
+	// Await leaves an empty log to a broker alone that will bring its own (Join).
+	Await bool
+	// Adopt is a copy that fills the log and is whole: this instance makes it the broker's log. nil: none is.
+	Adopt *Copied
+	// Joined is what this process has of that copy already; nil: it is read.
+	Joined *Joined
+	// Left is told that the broker has left the log for a copy with that number, which the named instance has made; true ends Run with ErrLeft. nil: an instance waits.
+	Left func(id uint64, by string) bool
 	// Logger gets what an operator should know. nil means slog.Default.
 	Logger *slog.Logger
 }
@@ -90,6 +99,7 @@ type Member struct {
 	handing  string           // to whom the engine is being handed over
 	yielding time.Time        // until when it does not try to lead, after it handed over
 	read     journal.Position // how far the log was read, by whichever core: what is read again is no news
+	leaving  *Leaving         // on its way out of the log
 }
 
 // New makes a member. It does nothing before Run.
@@ -115,12 +125,16 @@ const (
 	yieldFor = 5 * time.Second
 	// lagEvery is how often a standby asks how far behind it is.
 	lagEvery = time.Second
+	// lookLeft is how often an instance whose log was left looks whether it is filled anew.
+	lookLeft = time.Second
+	// lookEvery is how often an instance looks that may not lead.
+	lookEvery = 20 * time.Millisecond
 	// nearlyAll is how far behind the log, in its messages, one is that has read all and sees it grow.
 	nearlyAll = 8
 )
 
-// Run follows the log, and leads it when nobody else does, until ctx ends. Only damage to the log (journal.ErrCorrupt), or a record that this program
-// does not understand, ends it before.
+// Run follows the log, and leads it when nobody else does, until ctx ends. Only damage to the log (journal.ErrCorrupt), a record that this program
+// does not understand, or Options.Left ends it before.
 func (m *Member) Run(ctx context.Context) error {
 	for pause := firstPause; ; {
 		begun := time.Now()
@@ -128,7 +142,7 @@ func (m *Member) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, journal.ErrCorrupt) || errors.Is(err, errReplay):
+		case errors.Is(err, journal.ErrCorrupt) || errors.Is(err, errReplay) || errors.Is(err, ErrLeft):
 			return err
 		case time.Since(begun) > 10*longPause:
 			pause = firstPause
@@ -151,16 +165,25 @@ var errReplay = errors.New("a record of the log is not understood")
 
 // life is that of one core: it follows the log, and may lead it at its end. nil means that it led.
 func (m *Member) life(ctx context.Context) error {
-	core := broker.New(m.opt.Broker())
+	var f *jetstream.Follower
+	var core *broker.Broker
+	records := uint64(0)
+	if j := m.opt.Joined; j != nil {
+		m.opt.Joined = nil
+		f, core, records = j.follow, j.core, j.Records
+	} else {
+		core = broker.New(m.opt.Broker())
+		var err error
+		if f, err = jetstream.Follow(ctx, m.opt.Node, m.opt.Log, 0); err != nil {
+			return err
+		}
+	}
 	replay := func(r journal.Record) error {
+		records++
 		if err := core.Replay(uint64(r.Position), r.Data); err != nil {
 			return fmt.Errorf("%w: at position %d: %w", errReplay, r.Position, err)
 		}
 		return nil
-	}
-	f, err := jetstream.Follow(ctx, m.opt.Node, m.opt.Log, 0)
-	if err != nil {
-		return err
 	}
 	defer func() {
 		if f != nil {
@@ -169,6 +192,9 @@ func (m *Member) life(ctx context.Context) error {
 	}()
 	var looked, heard time.Time
 	for {
+		if state, _ := f.State(); state == jetstream.Left {
+			return m.awaitFill(ctx, f)
+		}
 		news, err := f.Next(ctx, replay)
 		if err != nil {
 			return err
@@ -183,6 +209,18 @@ func (m *Member) life(ctx context.Context) error {
 		}
 		if news == jetstream.Advanced {
 			heard = time.Now()
+		}
+		switch may, err := m.belongs(f, news, records); {
+		case err != nil:
+			return err
+		case !may && news == jetstream.Advanced:
+			continue
+		case !may: // what waits for others looks now and then
+			select {
+			case <-time.After(lookEvery):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 			continue
 		}
 		m.become(Standby, "the log is read", nil)
@@ -200,7 +238,11 @@ func (m *Member) life(ctx context.Context) error {
 		opt := m.opt.Engine
 		opt.Broker = m.opt.Broker()
 		e, err := engine.Continue(core, func(n journal.Notify) (journal.Log, error) {
-			l, err := f.Lead(ctx, n)
+			lead := f.Lead
+			if state, _ := f.State(); state == jetstream.Filling {
+				lead = f.Adopt
+			}
+			l, err := lead(ctx, n)
 			if err != nil {
 				return nil, err // not a nil *Log in an interface
 			}
@@ -223,6 +265,47 @@ func (m *Member) life(ctx context.Context) error {
 	}
 }
 
+// belongs says whether all of the log is read and this instance may lead it, or try to.
+func (m *Member) belongs(f *jetstream.Follower, news jetstream.News, records uint64) (bool, error) {
+	state, id := f.State()
+	switch {
+	case state == jetstream.Filling && (m.opt.Adopt == nil || m.opt.Adopt.ID != id):
+		if news != jetstream.Advanced {
+			m.waitFilled(f)
+		}
+	case news == jetstream.Advanced:
+	case state == jetstream.Filling && m.opt.Adopt.Records != records:
+		return false, &journal.CorruptError{File: m.opt.Log.Name, At: f.Tail(), Reason: fmt.Sprintf("the copy has %d records, it was made with %d", records, m.opt.Adopt.Records)}
+	case m.opt.Await && f.Empty():
+		m.become(Waiting, "the log is empty; it waits for the broker that will be converted (godwit convert)", nil)
+	default:
+		return true, nil
+	}
+	return false, nil
+}
+
+func (m *Member) waitFilled(f *jetstream.Follower) {
+	by, _ := f.Leader()
+	m.become(Waiting, "the log is to be filled with what "+by+" has (godwit convert)", nil)
+}
+
+// awaitFill is the life of an instance whose log was left: nothing of it is read, and now and then it is looked whether it is filled anew.
+func (m *Member) awaitFill(ctx context.Context, f *jetstream.Follower) error {
+	_, id := f.State()
+	by, _ := f.Leader()
+	m.left(id)
+	m.become(Waiting, "the broker has left this log and runs alone where "+by+" was (godwit convert)", nil)
+	if m.opt.Left != nil && m.opt.Left(id, by) {
+		return ErrLeft
+	}
+	select {
+	case <-time.After(lookLeft):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // learn takes over what the log says of its writers.
 func (m *Member) learn(f *jetstream.Follower) {
 	active, epoch := f.Leader()
@@ -237,6 +320,10 @@ func (m *Member) learn(f *jetstream.Follower) {
 		m.yielding = time.Time{} // the other has it
 	}
 	m.status.Active, m.status.Epoch = active, epoch
+	if state, _ := f.State(); state == jetstream.Live && m.leaving != nil && epoch > m.leaving.epoch {
+		m.leaving.decide(false)
+		m.leaving = nil
+	}
 	s := m.status
 	m.mu.Unlock()
 	if !known && s.Role == Standby {
@@ -254,8 +341,12 @@ func (m *Member) measure(ctx context.Context, f *jetstream.Follower) {
 	m.mu.Lock()
 	m.status.Lag = lag
 	m.mu.Unlock()
-	if lag <= nearlyAll {
+	switch state, id := f.State(); {
+	case lag > nearlyAll || f.Empty():
+	case state == jetstream.Live:
 		m.become(Standby, "the log is read", nil)
+	case state == jetstream.Filling && (m.opt.Adopt == nil || m.opt.Adopt.ID != id):
+		m.waitFilled(f)
 	}
 }
 
@@ -270,6 +361,9 @@ func (m *Member) yields() bool {
 func (m *Member) become(r Role, reason string, e *engine.Engine) {
 	m.mu.Lock()
 	if m.status.Role == r {
+		if r == Waiting {
+			m.status.Reason = reason
+		}
 		m.mu.Unlock()
 		return
 	}
@@ -277,6 +371,10 @@ func (m *Member) become(r Role, reason string, e *engine.Engine) {
 	if m.engine = e; r == Active {
 		m.status.Active, m.status.Lag = m.status.Instance, 0
 		m.status.Epoch = e.Log().Epoch()
+		if m.leaving != nil { // it goes on with an epoch of its own
+			m.leaving.decide(false)
+			m.leaving = nil
+		}
 	}
 	s := m.status
 	m.mu.Unlock()
@@ -305,6 +403,8 @@ func (m *Member) lead(ctx context.Context, e *engine.Engine, over TakeOver) erro
 	switch {
 	case errors.Is(err, journal.ErrDeposed):
 		reason = "another instance has taken over"
+	case err == nil && m.handing == leavingTo:
+		reason = "it was to leave the log"
 	case err == nil && m.handing != "":
 		reason, err = "it has handed over to "+m.handing, nil
 		m.status.Active = m.handing // its log will say so, but clients wait

@@ -234,6 +234,7 @@ type Cluster struct {
 	Key         string        `yaml:"key" path:"yes" doc:"PEM file with the certificate's key."`
 	CA          string        `yaml:"ca" path:"yes" doc:"PEM file with the authority of the nodes' certificates."`
 	Relay       bool          `yaml:"relay" doc:"A standby takes clients and carries what they say to the active instance. false: it refuses them."`
+	Await       bool          `yaml:"await" doc:"An empty log is left to a broker alone that brings what it has (godwit convert): no instance begins one. Once there is something in the log it makes no difference."`
 	Hold        time.Duration `yaml:"hold" doc:"How long a client that comes while no instance is active waits before it is refused."`
 	Heartbeat   time.Duration `yaml:"heartbeat" doc:"How often the active instance says in the log that it is there, if it has nothing else to say."`
 	Silence     time.Duration `yaml:"silence" doc:"How long the log is silent before a standby takes over."`

@@ -43,9 +43,9 @@ func (s *Server) survey(r *http.Request) (*api.Clients, error) {
 		answer.Dequeued += d.Dequeued
 	}
 	seen := []readiness.Seen{s.knows()}
-	if s.options.Cluster != nil {
-		answer.Active = s.options.Cluster.Instance().Name
-		seen = append(seen, s.options.Cluster.Seen(r.Context(), r.Header)...)
+	if s.cluster() != nil {
+		answer.Active = s.cluster().Instance().Name
+		seen = append(seen, s.cluster().Seen(r.Context(), r.Header)...)
 	}
 	answer.Services = readiness.Survey(seen, consumers, s.options.Clients.Rules(), s.options.Clients.Situation(), time.Now())
 	return answer, nil

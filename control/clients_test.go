@@ -76,7 +76,7 @@ func TestClients(t *testing.T) {
 	here := netip.MustParseAddrPort("127.0.0.1:1")
 	r.withClients(roster, readiness.Situation{Pair: true, Relay: true, Addresses: map[string][]string{"tcp": {"a:1"}}}, readiness.Rule{Name: "shop/web", ClientIDs: []string{"shop-*"}})
 	others := []readiness.Seen{{Addresses: map[string][]string{"tcp": {"b:1"}}, Past: map[string]readiness.Past{"stomp cart": {{At: time.Now().Add(-time.Minute), What: readiness.Cut}}}}, {}}
-	r.server.options.Cluster = &twin{others: others}
+	r.server.options.Cluster = in(&twin{others: others})
 	plain := r.come(t, roster, readiness.Facts{ClientID: "shop-1", Protocol: "openwire", Failover: readiness.No, Remote: here, Local: "a:1", KeepAlive: 30_000, Node: "a"})
 	r.come(t, roster, readiness.Facts{ClientID: "cart", Protocol: "stomp", Failover: readiness.Unknown, Remote: here, KeepAlive: 30_000, Node: "b"})
 	if _, err := r.Send(t.Context(), queue("work"), text("x")); err != nil {
@@ -148,16 +148,19 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// in has a server run by a cluster.
+func in(c Cluster) func() Cluster { return func() Cluster { return c } }
+
 // What only the active instance knows, another asks it for, in the caller's name, and never in a circle.
 func TestForward(t *testing.T) {
 	active, standby := newRig(t, true), newRig(t, true)
 	roster := readiness.NewRoster()
 	active.withClients(roster, readiness.Situation{})
-	active.server.options.Cluster = &twin{}
+	active.server.options.Cluster = in(&twin{})
 	roster.Arrive(readiness.Facts{ID: 1, ClientID: "one", Protocol: "stomp"})
 	other := &twin{active: active.url}
 	standby.withClients(readiness.NewRoster(), readiness.Situation{})
-	standby.server.options.Cluster = other
+	standby.server.options.Cluster = in(other)
 
 	found, err := standby.Clients(t.Context(), false)
 	if err != nil || len(found.Services) != 1 || found.Services[0].Name != "one" {
@@ -173,7 +176,7 @@ func TestForward(t *testing.T) {
 	wantCode(t, err, api.Unauthorized)
 	active.server.Configure(true, nil)
 
-	active.server.options.Cluster = &twin{active: standby.url} // each takes the other for the active
+	active.server.options.Cluster = in(&twin{active: standby.url}) // each takes the other for the active
 	_, err = standby.Clients(t.Context(), false)
 	wantCode(t, err, api.Unavailable)
 	other.active = "http://127.0.0.1:1" // nobody is there
@@ -193,7 +196,7 @@ func TestRestart(t *testing.T) {
 	}
 	wantCode(t, r.RestartInstance(t.Context(), "b"), "not found")
 	c := &twin{}
-	r.server.options.Cluster = c
+	r.server.options.Cluster = in(c)
 	wantCode(t, r.RestartInstance(t.Context(), "b"), "")
 	if !slices.Equal(c.again, []string{"b"}) {
 		t.Errorf("asked to restart were %q", c.again)

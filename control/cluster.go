@@ -27,31 +27,39 @@ type Cluster interface {
 
 var errAlone = &api.Error{Status: http.StatusConflict, Code: broker.NotFound.String(), Detail: "this broker runs alone; cluster.name in its configuration makes it one of several instances"}
 
-func (s *Server) instance(w http.ResponseWriter, r *http.Request) {
+// cluster is what runs this broker together with others, now; nil: it is alone.
+func (s *Server) cluster() Cluster {
 	if s.options.Cluster == nil {
+		return nil
+	}
+	return s.options.Cluster()
+}
+
+func (s *Server) instance(w http.ResponseWriter, r *http.Request) {
+	if s.cluster() == nil {
 		s.failed(w, r, errAlone)
 		return
 	}
-	respond(w, s.options.Cluster.Instance())
+	respond(w, s.cluster().Instance())
 }
 
 func (s *Server) instances(w http.ResponseWriter, r *http.Request) {
-	if s.options.Cluster == nil {
+	if s.cluster() == nil {
 		s.failed(w, r, errAlone)
 		return
 	}
-	respond(w, api.Instances{Instances: s.options.Cluster.Instances(r.Context(), r.Header)})
+	respond(w, api.Instances{Instances: s.cluster().Instances(r.Context(), r.Header)})
 }
 
 func (s *Server) switchOver(w http.ResponseWriter, r *http.Request) {
 	var ask api.SwitchOver
 	err := decode(r, &ask)
-	if err == nil && s.options.Cluster == nil {
+	if err == nil && s.cluster() == nil {
 		err = errAlone
 	}
 	var done *api.SwitchedOver
 	if err == nil {
-		done, err = s.options.Cluster.SwitchOver(r.Context(), ask.To, r.Header)
+		done, err = s.cluster().SwitchOver(r.Context(), ask.To, r.Header)
 	}
 	if err != nil {
 		s.failed(w, r, err)

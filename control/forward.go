@@ -14,11 +14,11 @@ const forwarded = "Godwit-Forwarded"
 // byActive answers where this instance is the active one, or the only one, and else has the active one answer, in the caller's name.
 func (s *Server) byActive(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if s.options.Cluster == nil {
+		if s.cluster() == nil {
 			h(w, r)
 			return
 		}
-		url, here := s.options.Cluster.ActiveAPI(r.Context(), r.Header)
+		url, here := s.cluster().ActiveAPI(r.Context(), r.Header)
 		switch {
 		case here:
 			h(w, r)
@@ -71,8 +71,8 @@ func (s *Server) restart(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) restartInstance(w http.ResponseWriter, r *http.Request) {
 	err := error(errAlone)
-	if s.options.Cluster != nil {
-		err = s.options.Cluster.Restart(r.Context(), r.PathValue("name"), r.Header)
+	if s.cluster() != nil {
+		err = s.cluster().Restart(r.Context(), r.PathValue("name"), r.Header)
 	}
 	if err != nil {
 		s.failed(w, r, err)

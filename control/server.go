@@ -41,8 +41,10 @@ type Options struct {
 	Clients Clients
 	// Restart has the process stop in good order and begin again, soon after it has returned; an error, for the caller, says why it does not.
 	Restart func() error
-	// Cluster is what runs this broker together with others; nil: it is alone.
-	Cluster Cluster
+	// Cluster is what runs this broker together with others; nil, or what it returns: it is alone.
+	Cluster func() Cluster
+	// Convert makes an instance of several of a broker alone, or the other way round, and tells how far it is. An error before the first word is the answer.
+	Convert func(ctx context.Context, ask api.Convert, as http.Header, tell func(api.Converting)) error
 	// Config is the configuration in force, without secrets, as it becomes JSON.
 	Config func() any
 	// Version says what is running.
@@ -164,6 +166,7 @@ func (s *Server) routes() http.Handler {
 	on(reader, "GET "+v1+"clients/{service}", s.byActive(s.service))
 	on(admin, "POST "+v1+"clients/{service}/probe", s.byActive(s.probe))
 	on(reader, "GET "+v1+"instance/clients", s.seen)
+	on(admin, "POST "+v1+"convert", s.convert)
 	on(admin, "GET "+v1+"config", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Config()) })
 	on(admin, "GET "+v1+"refusals", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Refusals()) })
 	on(admin, "POST "+v1+"reload", s.reload)

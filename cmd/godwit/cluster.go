@@ -27,6 +27,7 @@ import (
 	"github.com/godwitmq/godwit/listen"
 	"github.com/godwitmq/godwit/metrics"
 	"github.com/godwitmq/godwit/readiness"
+	"github.com/godwitmq/godwit/vfs"
 )
 
 // instance is this node's part in a cluster.
@@ -38,11 +39,41 @@ type instance struct {
 	// directory knows the active instance, carrier brings clients there; nil: standbys refuse them.
 	directory *directory
 	carrier   *relay.Carrier
+	secure    *tls.Config // between nodes; nil: plain, on loopback
+	relayed   string      // name of the endpoint for the clients of standbys
+
+	changing sync.Mutex    // held while a change of role has its effects
+	gone     bool          // this process is not an instance any more; guarded by changing
+	leaving  atomic.Uint64 // number of the copy that this process leaves the log for
+	ended    chan struct{} // closed when run is over and the log's node is closed
 }
 
 // join makes this process a node of its cluster. It does not wait for the others.
 func (n *node) join() error {
 	cfg := n.config()
+	in := n.instance.Load()
+	if err := in.open(cfg); err != nil {
+		return err
+	}
+	if cfg.Cluster.Witness() {
+		n.core.set(nil, nil, "witness", "this node keeps a copy of the log and serves no clients")
+		n.running.Go(func() {
+			<-n.background.Done()
+			in.log.Load().Close()
+		})
+		return nil
+	}
+	if err := in.listen(cfg); err != nil {
+		in.log.Load().Close()
+		return err
+	}
+	n.core.set(nil, nil, "standby", "the log is being read")
+	in.run(cfg, n.adopt, nil)
+	return nil
+}
+
+// open starts this node's copy of the log.
+func (in *instance) open(cfg *config.Config) error {
 	c := &cfg.Cluster
 	secure, err := nodesTLS(c)
 	if err != nil {
@@ -52,79 +83,91 @@ func (n *node) join() error {
 	for i, other := range c.Nodes {
 		peers[i] = other.Log
 	}
-	in := n.instance
+	in.secure = secure
 	log, err := jetstream.StartNode(jetstream.NodeOptions{
-		Name: c.Name, Dir: filepath.Join(cfg.Data, "log"), Cluster: cfg.Broker.Name, Listen: c.Listen, Peers: peers, TLS: secure, Logger: n.log,
+		Name: c.Name, Dir: filepath.Join(cfg.Data, "log"), Cluster: cfg.Broker.Name, Listen: c.Listen, Peers: peers, TLS: secure, Logger: in.node.log,
 	})
 	if err != nil {
 		return fmt.Errorf("start this node's copy of the log: %w", err)
 	}
 	in.log.Store(log)
-	if c.Witness() {
-		n.core.set(nil, nil, "witness", "this node keeps a copy of the log and serves no clients")
-		n.running.Go(func() {
-			<-n.background.Done()
-			log.Close()
-		})
-		return nil
-	}
-	if c.Relay {
+	if c.Relay && !c.Witness() {
 		in.carrier = relay.New(relay.Options{Name: c.Name, Directory: in.directory, TLS: secure, Hold: c.Hold})
 	}
-	options := jetstream.Options{Name: cfg.Broker.Name, Instance: c.Name, MaxBytes: int64(cfg.Journal.MaxSize), Heartbeat: c.Heartbeat, Silence: c.Silence, GiveUp: c.GiveUp, Logger: n.log}
+	return nil
+}
+
+// logOptions are those of the nodes' log.
+func (in *instance) logOptions(cfg *config.Config) jetstream.Options {
+	c := &cfg.Cluster
+	log := jetstream.Options{Name: cfg.Broker.Name, Instance: c.Name, MaxBytes: int64(cfg.Journal.MaxSize), Heartbeat: c.Heartbeat, Silence: c.Silence, GiveUp: c.GiveUp, Logger: in.node.log}
 	for _, other := range c.Nodes {
 		if other.Name != c.Name {
-			options.LeaderOn = append(options.LeaderOn, other.Name)
+			log.LeaderOn = append(log.LeaderOn, other.Name)
 		}
 	}
-	member := cluster.New(cluster.Options{
-		Node: log, Log: options, Logger: n.log,
-		Broker:  func() broker.Options { return n.brokerOptions() },
-		Engine:  engine.Options{MemoryLimit: int64(cfg.Limits.Process), OnShort: n.frames.Shut, Logger: n.log},
-		Changed: n.roleChanged, Leaving: n.leaving,
-	})
-	in.member.Store(member)
-	if own := c.Node(c.Name); own.Relay != "" {
-		_, err := relay.Listen(n.listeners, relay.ReceiverOptions{
-			Address: own.Relay, TLS: secure, Active: func() bool { e, _ := n.core.now(); return e != nil },
+	return log
+}
+
+// listen takes clients from standbys, if others know where.
+func (in *instance) listen(cfg *config.Config) error {
+	n := in.node
+	if own := cfg.Cluster.Node(cfg.Cluster.Name); own.Relay != "" {
+		e, err := relay.Listen(n.listeners, relay.ReceiverOptions{
+			Address: own.Relay, TLS: in.secure, Active: func() bool { e, _ := n.core.now(); return e != nil && n.instance.Load() == in },
 			Limits: listen.Limits{
 				MaxConnections: cfg.Limits.Connections, MaxPerAddress: cfg.Limits.ConnectionsPerAddress,
 				LoginTimeout: cfg.Limits.LoginTimeout, LoginBytes: int(cfg.Limits.LoginBytes),
 			},
 		})
 		if err != nil {
-			log.Close()
 			return fmt.Errorf("take the clients of standbys: %w", err)
 		}
+		in.relayed = e.Name
 	}
-	n.core.set(nil, nil, "standby", "the log is being read")
-	n.running.Go(func() {
-		err := member.Run(n.background)
-		log.Close()
-		if err != nil {
-			n.failed <- err
-		}
-	})
 	return nil
 }
 
-// leaving lets nobody in any more, because another instance is about to be active: who comes waits for it.
-func (n *node) leaving() {
-	n.core.set(nil, nil, "switching", "another instance is about to be active")
-	n.instance.directory.set(false, "", nil)
+// run follows the log, and leads it when it can. joined is what this process has of the copy that it is to adopt; nil: it is read.
+func (in *instance) run(cfg *config.Config, adopt *cluster.Copied, joined *cluster.Joined) {
+	n := in.node
+	member := cluster.New(cluster.Options{
+		Node: in.log.Load(), Log: in.logOptions(cfg), Logger: n.log,
+		Broker:  func() broker.Options { return n.brokerOptions() },
+		Engine:  engine.Options{MemoryLimit: int64(cfg.Limits.Process), OnShort: n.frames.Shut, Logger: n.log},
+		Changed: in.roleChanged, Leaving: in.handsOver, Left: in.left,
+		Await: cfg.Cluster.Await, Adopt: adopt, Joined: joined,
+	})
+	in.member.Store(member)
+	in.ended = make(chan struct{})
+	n.running.Go(func() {
+		defer close(in.ended)
+		err := member.Run(n.background)
+		in.log.Load().Close()
+		if err != nil && !errors.Is(err, cluster.ErrLeft) {
+			n.failed <- err
+		}
+	})
 }
 
 // roleChanged lets clients in, or sends them to the active instance.
-func (n *node) roleChanged(s cluster.Status, e *engine.Engine) {
-	d := n.instance.directory
+func (in *instance) roleChanged(s cluster.Status, e *engine.Engine) {
+	in.changing.Lock()
+	defer in.changing.Unlock()
+	if in.gone {
+		return
+	}
+	n, d := in.node, in.directory
 	if s.Role == cluster.Active {
-		n.instance.took.Store(&api.TakeOver{At: s.Since, From: s.TakenOver.From, Reason: string(s.TakenOver.Why), Millis: s.TakenOver.Took.Milliseconds()})
+		in.took.Store(&api.TakeOver{At: s.Since, From: s.TakenOver.From, Reason: string(s.TakenOver.Why), Millis: s.TakenOver.Took.Milliseconds()})
 		n.core.set(e, n.deps(e), "ok", "this instance is active")
 		d.set(true, "", nil)
 		return
 	}
 	n.core.set(nil, nil, string(s.Role), s.Reason)
 	switch other := n.config().Cluster.Node(s.Active); {
+	case s.Role == cluster.Waiting:
+		d.set(false, "", nil)
 	case s.Active == s.Instance: // the log was handed over to this one, which is about to be active
 		d.set(false, "", relay.ErrHandedOver)
 	case other != nil && other.Relay != "":
@@ -132,6 +175,17 @@ func (n *node) roleChanged(s cluster.Status, e *engine.Engine) {
 	default:
 		d.set(false, "", nil)
 	}
+}
+
+// handsOver lets nobody in any more, because another instance is about to be active: who comes waits for it.
+func (in *instance) handsOver() {
+	in.changing.Lock()
+	defer in.changing.Unlock()
+	if in.gone {
+		return
+	}
+	in.node.core.set(nil, nil, "switching", "another instance is about to be active")
+	in.directory.set(false, "", nil)
 }
 
 // nodesTLS reads what nodes show each other; nil where they only talk on loopback.
@@ -158,6 +212,9 @@ func nodesTLS(c *config.Cluster) (*tls.Config, error) {
 func (in *instance) Instance() api.Instance {
 	n := in.node
 	a := api.Instance{Name: n.config().Cluster.Name, Role: n.config().Cluster.Role, Since: n.begun, Started: n.begun, Version: build().Version, TakenOver: in.took.Load()}
+	if free, err := (vfs.OS{}).DiskFree(n.config().Data); err == nil {
+		a.Free = free
+	}
 	if member := in.member.Load(); member != nil {
 		s := member.Status()
 		a.Role, a.Since, a.Epoch, a.Active, a.Lag, a.Reason = string(s.Role), s.Since, s.Epoch, s.Active, s.Lag, s.Reason
@@ -273,7 +330,7 @@ func (in *instance) writeMetrics(e *metrics.Exposition) {
 		return // a witness
 	}
 	s := member.Status()
-	for _, role := range []cluster.Role{cluster.Starting, cluster.Standby, cluster.Active} {
+	for _, role := range []cluster.Role{cluster.Starting, cluster.Waiting, cluster.Standby, cluster.Active} {
 		yes("godwit_instance_"+string(role), "1 while this instance is "+string(role)+".", s.Role == role)
 	}
 	e.One("godwit_instance_epoch", metrics.Gauge, "Epoch of the log, as far as this instance has read it. It grows with each change of the active instance.", float64(s.Epoch))

@@ -16,12 +16,12 @@ import (
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/cluster"
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control"
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/journal"
-	"github.com/godwitmq/godwit/journal/checkpoint"
 	"github.com/godwitmq/godwit/journal/segment"
 	"github.com/godwitmq/godwit/listen"
 	"github.com/godwitmq/godwit/metrics"
@@ -50,15 +50,21 @@ type node struct {
 	dev       *listen.Files        // nil: a certificate was given
 	api       *control.Server      // nil: switched off
 	metrics   metrics.Broker
-	instance  *instance     // nil: a broker alone
-	failed    chan error    // the broker cannot go on
-	restarts  chan struct{} // it is to begin anew
+	instance  atomic.Pointer[instance] // nil: a broker alone
+	failed    chan error               // the broker cannot go on
+	restarts  chan struct{}            // it is to begin anew
 	roster    *readiness.Roster
 
 	background context.Context
 	cancel     context.CancelFunc
 	running    sync.WaitGroup
 	closed     error // of the engine's Close; to be read when running has ended
+
+	adopt      *cluster.Copied                          // what the nodes' log is to be filled with when it is this broker's
+	converting sync.Mutex                               // held by a conversion
+	handing    chan func(*engine.Engine) *engine.Engine // to supervise: gives the engine up for another, or for good
+	since      time.Time                                // when it became an instance in this process
+	steps      func(string)                             // told of each step of a conversion, by tests; nil: nobody is
 }
 
 func (n *node) config() *config.Config { return n.current.Load() }
@@ -71,7 +77,7 @@ func start(cfg *config.Config, load func() (*config.Config, error), log *slog.Lo
 
 // startOn is start with the journal on another file system.
 func startOn(fs vfs.FS, cfg *config.Config, load func() (*config.Config, error), log *slog.Logger, level *slog.LevelVar, begun time.Time) (*node, error) {
-	n := &node{fs: fs, load: load, log: log, level: level, begun: begun, id: brokerID(begun), failed: make(chan error, 1), restarts: make(chan struct{}, 1), roster: readiness.NewRoster()}
+	n := &node{fs: fs, load: load, log: log, level: level, begun: begun, id: brokerID(begun), failed: make(chan error, 1), restarts: make(chan struct{}, 1), roster: readiness.NewRoster(), handing: make(chan func(*engine.Engine) *engine.Engine)}
 	n.current.Store(cfg)
 	n.background, n.cancel = context.WithCancel(context.Background())
 	n.core.set(nil, nil, "starting", "the journal is being read")
@@ -89,12 +95,15 @@ func (n *node) rise() error {
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
+	if err := n.claim(); err != nil {
+		return err
+	}
 	var err error
 	if n.guards, err = newGuards(cfg, n.log); err != nil {
 		return err
 	}
 	if cfg.Cluster.On() {
-		n.instance = &instance{node: n, directory: newDirectory()}
+		n.instance.Store(&instance{node: n, directory: newDirectory()})
 	}
 	if err := n.openHTTP(); err != nil {
 		return err
@@ -173,15 +182,9 @@ func (c *core) wait(ctx context.Context) *session.Deps {
 // open opens the journal and starts a core on it.
 func (n *node) open() (*engine.Engine, error) {
 	cfg := n.config()
-	options := n.brokerOptions()
 	return engine.Open(func(notify journal.Notify) (journal.Log, error) {
-		return segment.Open(cfg.JournalPath(), segment.Options{
-			FS: n.fs, SegmentSize: int64(cfg.Journal.SegmentSize), MaxBytes: int64(cfg.Journal.MaxSize), Reserve: int64(cfg.Journal.Reserve), Logger: n.log,
-		}, notify)
-	}, engine.Options{
-		Broker: options, MemoryLimit: int64(cfg.Limits.Process), OnShort: n.frames.Shut, Logger: n.log,
-		Checkpoints: &checkpoint.Store{FS: n.fs, Dir: cfg.JournalPath()},
-	})
+		return segment.Open(cfg.JournalPath(), n.journalOptions(cfg), notify)
+	}, n.engineOptions(cfg))
 }
 
 func (n *node) brokerOptions() broker.Options {
@@ -228,6 +231,11 @@ func (n *node) supervise(e *engine.Engine) {
 		case <-n.background.Done():
 			n.closed = e.Close()
 			return
+		case hand := <-n.handing:
+			if e = hand(e); e == nil {
+				return
+			}
+			continue
 		case <-e.Done():
 		}
 		why := e.Err()
@@ -374,12 +382,14 @@ func (n *node) openHTTP() error {
 	} else if !cfg.HTTP.Loopback() {
 		n.log.Warn("the HTTP API takes passwords without TLS; set http.certificate and http.key", "address", cfg.HTTP.Address)
 	}
-	var cluster control.Cluster // stays nil for a broker alone
-	if n.instance != nil {
-		cluster = n.instance
-	}
 	n.api = control.New(control.Options{
-		Cluster: cluster, Clients: n.clientsAPI(), Restart: n.restart,
+		Cluster: func() control.Cluster {
+			if in := n.instance.Load(); in != nil {
+				return in
+			}
+			return nil // not a nil *instance in an interface
+		},
+		Clients: n.clientsAPI(), Restart: n.restart, Convert: n.convert,
 		Connect: n.connect, Cut: n.cut, Login: n.guards.login, Health: n.health, Metrics: n.writeMetrics,
 		Reload: func(context.Context) (api.Reloaded, error) { return n.reload() }, Refusals: n.guards.refusals,
 		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log,
@@ -409,8 +419,8 @@ func (n *node) configureAPI(cfg *config.Config) {
 func (n *node) health() api.Health {
 	e, h := n.core.now()
 	h.Ready = e != nil
-	if n.instance != nil {
-		n.instance.health(&h)
+	if in := n.instance.Load(); in != nil {
+		in.health(&h)
 	}
 	return h
 }
@@ -458,8 +468,8 @@ func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
 		}
 		e.One("godwit_journal_damaged", metrics.Gauge, "1 when a part of the journal that the start did not read turned out to be damaged.", damaged)
 	}
-	if n.instance != nil {
-		n.instance.writeMetrics(&e)
+	if in := n.instance.Load(); in != nil {
+		in.writeMetrics(&e)
 	}
 	if n.listeners != nil {
 		writeListenStats(&e, n.listeners)
@@ -508,8 +518,8 @@ func (n *node) stop() error {
 	defer cancel()
 	if e, _ := n.core.now(); e != nil {
 		n.core.set(nil, nil, "stopping", "")
-		if n.instance != nil {
-			n.instance.directory.set(false, "", nil)
+		if in := n.instance.Load(); in != nil {
+			in.directory.set(false, "", nil)
 		}
 		e.Leave(min(leaveWithin, n.config().Shutdown.Grace))
 	}

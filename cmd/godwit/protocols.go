@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/godwitmq/godwit/cluster"
 	"github.com/godwitmq/godwit/cluster/relay"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/listen"
@@ -52,9 +53,14 @@ func (n *node) handlers() map[listen.Protocol]listen.Handler {
 // depsFor waits for the engine that is to serve a connection. nil: there is none, or another instance has served it.
 func (n *node) depsFor(ctx context.Context, conn net.Conn, info listen.Info) *session.Deps {
 	wait := recoveryPatience
-	if in := n.instance; in != nil {
+	if in := n.instance.Load(); in != nil {
 		wait = n.config().Cluster.Hold // another instance may have it; a client that is held longer believes that the broker hangs
-		if e, _ := n.core.now(); e == nil && in.carrier != nil && !info.Relayed {
+		e, health := n.core.now()
+		if health.Status == string(cluster.Waiting) {
+			n.log.Info("a client was refused", "remote", info.Remote, "listener", info.Listener, "reason", health.Detail)
+			return nil
+		}
+		if e == nil && in.carrier != nil && !info.Relayed {
 			err := in.carrier.Serve(ctx, conn, info)
 			if !errors.Is(err, relay.ErrHere) {
 				if err != nil {

@@ -19,6 +19,10 @@ func (n *node) reload() (done api.Reloaded, err error) {
 			n.reloads.done.Add(1)
 		}
 	}()
+	if !n.converting.TryLock() {
+		return api.Reloaded{}, &api.Error{Status: 409, Code: "in use", Op: "reload", Detail: "a conversion is at work, which ends with another configuration; nothing was changed"}
+	}
+	defer n.converting.Unlock()
 	fresh, err := n.load()
 	if err != nil {
 		return api.Reloaded{}, err

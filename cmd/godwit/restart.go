@@ -25,7 +25,7 @@ func (n *node) restart() error {
 	conflict := func(code broker.Code, format string, args ...any) error {
 		return &api.Error{Status: http.StatusConflict, Code: code.String(), Op: op, Detail: fmt.Sprintf(format, args...)}
 	}
-	if in := n.instance; in != nil {
+	if in := n.instance.Load(); in != nil {
 		if member := in.member.Load(); member != nil && member.Status().Role == cluster.Active {
 			return control.ErrActive
 		}

@@ -236,7 +236,7 @@ type Probe struct {
 // Instance is one node of a broker that several run.
 type Instance struct {
 	Name   string    `json:"name"`
-	Role   string    `json:"role"` // "active", "standby", "witness", "starting", "unreachable"
+	Role   string    `json:"role"` // "active", "standby", "waiting", "witness", "starting", "unreachable"
 	Since  time.Time `json:"since,omitzero"`
 	Epoch  uint64    `json:"epoch,omitempty"`  // of the log, as this node has read it
 	Active string    `json:"active,omitempty"` // who this node believes is active
@@ -246,6 +246,7 @@ type Instance struct {
 	Endpoints []string  `json:"endpoints,omitempty"`
 	Started   time.Time `json:"started,omitzero"` // when the process began
 	Version   string    `json:"version,omitempty"`
+	Free      int64     `json:"free,omitempty"` // bytes that may still be written to the disk of its data folder
 	// Behind are the nodes whose copies of the log are away or incomplete, as the active instance sees it.
 	Behind []string `json:"behind,omitempty"`
 	// TakenOver is how this instance became the active one the last time.
@@ -283,5 +284,34 @@ type Health struct {
 	Status string `json:"status"`          // "ok", "starting", "recovering", "stopping", "standby", "witness"
 	Role   string `json:"role,omitempty"`  // of an instance of several: "active", "standby", "witness", "starting"
 	Ready  bool   `json:"ready,omitempty"` // clients that come here are served, be it by another instance
+	Detail string `json:"detail,omitempty"`
+}
+
+// Convert asks for a broker alone to become an instance of several, or the other way round.
+type Convert struct {
+	To     string `json:"to"`             // "active-standby" or "single"
+	Config string `json:"config"`         // path, on the broker's machine, of the configuration that holds from then on
+	Plan   bool   `json:"plan,omitempty"` // only check
+	Rate   int64  `json:"rate,omitempty"` // bytes a second that are copied at most; 0: 32 MiB, negative: no limit
+}
+
+// Converting is a line of the answer to POST convert.
+type Converting struct {
+	Phase   string  `json:"phase"`            // "checked", "copying", "handing over", "done"
+	Checks  []Check `json:"checks,omitempty"` // of phase "checked"
+	Records uint64  `json:"records,omitempty"`
+	Bytes   uint64  `json:"bytes,omitempty"`
+	Rest    uint64  `json:"rest,omitempty"`   // bytes of the log that are not copied yet
+	Hash    string  `json:"hash,omitempty"`   // SHA-256 of the records, the same on both sides
+	Millis  int64   `json:"millis,omitempty"` // for which nobody was served
+	Note    string  `json:"note,omitempty"`
+	Done    bool    `json:"done,omitempty"`
+	Error   *Error  `json:"error,omitempty"`
+}
+
+// Check is a condition of a conversion.
+type Check struct {
+	What   string `json:"what"`
+	Fine   bool   `json:"fine"`
 	Detail string `json:"detail,omitempty"`
 }

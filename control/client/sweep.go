@@ -40,6 +40,16 @@ func (c *Client) SweepSubscription(ctx context.Context, do Sweep, clientID, name
 }
 
 func (c *Client) sweep(ctx context.Context, request api.SweepRequest, progress func(api.Swept), query url.Values, path []string) (*api.Swept, error) {
+	body, err := c.lines(ctx, request, query, path)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return c.sweepLines(ctx, body, progress)
+}
+
+// lines begins a request that is answered with lines of JSON. The body is to be closed.
+func (c *Client) lines(ctx context.Context, request any, query url.Values, path []string) (io.ReadCloser, error) {
 	call, err := c.request(ctx, http.MethodPost, request, query, path)
 	if err != nil {
 		return nil, err
@@ -51,15 +61,15 @@ func (c *Client) sweep(ctx context.Context, request api.SweepRequest, progress f
 		}
 		return nil, &Unreachable{URL: c.URL(), Err: err}
 	}
-	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
 		data, err := io.ReadAll(io.LimitReader(response.Body, maxLine))
 		if err != nil {
 			return nil, fmt.Errorf("read the answer of %s: %w", c.URL(), err)
 		}
 		return nil, refusal(c.URL(), response, data)
 	}
-	return c.sweepLines(ctx, response.Body, progress)
+	return response.Body, nil
 }
 
 func (c *Client) sweepLines(ctx context.Context, body io.Reader, progress func(api.Swept)) (*api.Swept, error) {

@@ -51,6 +51,9 @@ func (l *Log) pushControl(c control) {
 	if c.name == "" {
 		c.name = l.opt.Instance
 	}
+	if l.state == Filling {
+		c.state, c.nonce = Filling, l.copy
+	}
 	it := item{buf: c.encode(), own: true}
 	if c.kind == controlTrim {
 		it.head = c.head

@@ -118,6 +118,9 @@ type Follower struct {
 
 	leader  string // the instance whose epoch it is
 	giver   string // who has handed over to this instance, and it has not begun yet
+	state   State
+	copy    uint64 // which one the log is being filled with, or was left for
+	given   bool   // a record was given to Next's function
 	vacant  bool
 	first   uint64        // the stream's first message when following began
 	known   uint64        // the stream has this message
@@ -181,7 +184,7 @@ func follow(ctx context.Context, node *Node, opt Options, start func(f *Follower
 		if err != nil {
 			return err
 		}
-		f.head, f.leader = last.head, last.name
+		f.head, f.leader, f.state, f.copy = last.head, last.name, last.state, last.nonce
 		f.chain.seq, err = start(f)
 		return err
 	}
@@ -332,12 +335,15 @@ func (f *Follower) take(h *layout.Header, batch []byte, fn func(journal.Record) 
 		if !ok {
 			return nil
 		}
+		if c.kind == controlOpen && c.state == Filling && f.given {
+			return ownerError{fmt.Errorf("follow log %s: %w at position %d", f.opt.Name, ErrRefilled, h.Base)}
+		}
 		f.head = max(f.head, c.head)
 		f.giver = ""
 		if c.kind == controlHandOver && c.name == f.opt.Instance {
 			f.giver = f.leader
 		}
-		f.leader = c.name
+		f.leader, f.state, f.copy = c.name, c.state, c.nonce
 		f.vacant = c.kind == controlClose || c.kind == controlHandOver && c.name == f.opt.Instance
 		return nil
 	}
@@ -345,6 +351,7 @@ func (f *Follower) take(h *layout.Header, batch []byte, fn func(journal.Record) 
 	if fn == nil {
 		return nil
 	}
+	f.given = true
 	if err := eachRecord(h, batch, f.from, fn); err != nil {
 		return ownerError{err}
 	}
@@ -405,14 +412,26 @@ func (f *Follower) Close() {
 
 // Lead becomes the log's writer by appending the next epoch just behind what was read. If that is not the end of the log, somebody else has written: then it
 // returns journal.ErrDeposed, and following goes on. Once it has succeeded, the follower is used up, and all before the new epoch has been given to Next's function. While most of
-// the nodes cannot be reached, it tries until ctx ends; then whether this epoch will begin is unknown (journal.ErrBroken), and following goes on and tells.
+// the nodes cannot be reached, it tries until ctx ends; then whether this epoch will begin is unknown (journal.ErrBroken), and following goes on and tells. A log that is being
+// filled, or was left, is not led: ErrVoid.
 func (f *Follower) Lead(ctx context.Context, notify journal.Notify) (*Log, error) {
+	if f.state != Live {
+		return nil, fmt.Errorf("lead log %s: %w", f.opt.Name, ErrVoid)
+	}
+	return f.begin(ctx, notify, Live)
+}
+
+// begin appends the first batch of the next epoch.
+func (f *Follower) begin(ctx context.Context, notify journal.Notify, state State) (*Log, error) {
 	if f.over {
 		return nil, fmt.Errorf("lead log %s: %w", f.opt.Name, journal.ErrClosed)
 	}
-	c := control{kind: controlOpen, head: f.head, nonce: rand.Uint64(), name: f.opt.Instance}
-	if !f.chain.link.Known {
+	c := control{kind: controlOpen, state: state, head: f.head, nonce: rand.Uint64(), name: f.opt.Instance}
+	switch {
+	case !f.chain.link.Known:
 		c.head = f.chain.at + journal.Position(len(c.encode()))
+	case state == Filling: // what was before is not of this log any more; this control stays, because it says so
+		c.head = f.chain.at
 	}
 	data := c.encode()
 	h := layout.Header{
@@ -434,7 +453,7 @@ func (f *Follower) Lead(ctx context.Context, notify journal.Notify) (*Log, error
 	f.chain.seq++
 	f.chain.at = h.End()
 	f.chain.long = nil
-	f.head = c.head
+	f.head, f.state, f.copy = c.head, c.state, c.nonce
 	f.over = true
 	f.fetch.Close()
 	return newLog(f, notify)

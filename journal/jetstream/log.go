@@ -29,6 +29,8 @@ type Log struct {
 	notify journal.Notify
 	log    *slog.Logger
 	epoch  uint64
+	state  State  // said in every control
+	copy   uint64 // while the log is being filled: with which copy
 	index  *index
 	recent recent
 	ctx    context.Context // ends with the log
@@ -116,14 +118,9 @@ const (
 // Open opens a log for writing, whoever writes it now: that one is deposed. It waits until most of the nodes are there.
 func Open(ctx context.Context, node *Node, opt Options, notify journal.Notify) (*Log, error) {
 	for {
-		f, err := follow(ctx, node, opt, func(f *Follower) (uint64, error) { return f.s.firstPart(ctx, f.known) })
-		if err != nil {
+		f, err := followEnd(ctx, node, opt)
+		if err != nil && f == nil {
 			return nil, fmt.Errorf("open log %s: %w", opt.Name, err)
-		}
-		for f.chain.seq <= f.known {
-			if _, err = f.Next(ctx, nil); err != nil {
-				break
-			}
 		}
 		var l *Log
 		if err == nil {
@@ -139,15 +136,32 @@ func Open(ctx context.Context, node *Node, opt Options, notify journal.Notify) (
 	}
 }
 
+// followEnd begins at the end of what the log has now, and reads that. Beside an error there may be a follower, to be closed.
+func followEnd(ctx context.Context, node *Node, opt Options) (*Follower, error) {
+	f, err := follow(ctx, node, opt, func(f *Follower) (uint64, error) { return f.s.firstPart(ctx, f.known) })
+	if err != nil {
+		return nil, err
+	}
+	for f.chain.seq <= f.known {
+		if _, err := f.Next(ctx, nil); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
 // newLog begins with what a follower has read and appended.
 func newLog(f *Follower, notify journal.Notify) (*Log, error) {
 	l := &Log{
-		s: f.s, opt: f.opt, notify: notify, log: f.opt.Logger, epoch: f.chain.link.Epoch, index: f.index,
+		s: f.s, opt: f.opt, notify: notify, log: f.opt.Logger, epoch: f.chain.link.Epoch, state: f.state, index: f.index,
 		next: f.chain.at, sentTo: f.chain.at, link: f.chain.link, seq: f.chain.seq, overhead: int64(f.chain.seq - f.first), purged: f.first - 1,
 		trouble: make(chan struct{}, 1), answer: make(chan struct{}, 1),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.room.L = &l.mu
+	if f.state == Filling {
+		l.copy, l.purgeTo = f.copy, f.head
+	}
 	l.head.Store(uint64(f.head))
 	l.durable.Store(uint64(f.chain.at))
 	var err error
@@ -335,33 +349,56 @@ func (l *Log) HandOver(ctx context.Context, to string) error {
 	if to == "" || len(to) > maxName {
 		return fmt.Errorf("hand stream %s over to %q: not the name of an instance", l.s.name, to)
 	}
+	return l.finish(ctx, "handed over to "+to, control{kind: controlHandOver, head: l.Head(), name: to})
+}
+
+// finish ends this writer's epoch with a control, and waits until it is durable.
+func (l *Log) finish(ctx context.Context, how string, c control) error {
 	l.mu.Lock()
 	if err := l.usable(); err != nil {
 		l.mu.Unlock()
 		return err
 	}
-	l.ending = fmt.Errorf("stream %s was handed over to %s: %w", l.s.name, to, journal.ErrDeposed)
-	l.pushControl(control{kind: controlHandOver, head: l.Head(), name: to})
+	l.ending = fmt.Errorf("stream %s was %s: %w", l.s.name, how, journal.ErrDeposed)
+	l.pushControl(c)
 	l.mu.Unlock()
 	l.pump()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.awaitDurable(ctx, l.next); err != nil {
+		return fmt.Errorf("stream %s, to be %s: %w", l.s.name, how, err)
+	}
+	l.err = l.ending
+	return nil
+}
+
+// Flush waits until all that was appended before is durable, or ctx ends.
+func (l *Log) Flush(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.awaitDurable(ctx, l.next); err != nil {
+		return fmt.Errorf("flush stream %s: %w", l.s.name, err)
+	}
+	return nil
+}
+
+// awaitDurable waits until all before a position is durable. It is called with the lock held.
+func (l *Log) awaitDurable(ctx context.Context, before journal.Position) error {
 	stop := context.AfterFunc(ctx, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.room.Broadcast()
 	})
 	defer stop()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for l.pending > 0 && l.err == nil && ctx.Err() == nil {
+	for l.Tail() < before && l.err == nil && ctx.Err() == nil {
 		l.room.Wait()
 	}
-	if l.err != nil {
+	switch {
+	case l.err != nil:
 		return l.err
+	case l.Tail() < before:
+		return ctx.Err()
 	}
-	if l.pending > 0 {
-		return fmt.Errorf("hand stream %s over to %s: %w", l.s.name, to, ctx.Err())
-	}
-	l.err = l.ending
 	return nil
 }
 

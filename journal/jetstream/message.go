@@ -98,12 +98,13 @@ const (
 	controlHandOver  = 6 // the writer has ended for the benefit of the instance named
 )
 
-// control is the content of a batch of the log's own: 1 byte kind, 7 zero, 8 bytes head, 8 bytes nonce, 8 zero, then a name. Each names the head, so that it
-// is found without reading the log from its beginning.
+// control is the content of a batch of the log's own: 1 byte kind, 1 byte state, 6 zero, 8 bytes head, 8 bytes nonce, 8 zero, then a name. Each names the head and the
+// state, so that they are found without reading the log from its beginning.
 type control struct {
 	kind  byte
+	state State
 	head  journal.Position
-	nonce uint64 // open: makes two openings differ that know no better
+	nonce uint64 // open: makes two openings differ that know no better; of a log that is being filled or was left: which copy
 	name  string // the writer's instance; handOver: who is to be next
 }
 
@@ -115,7 +116,7 @@ const (
 func (c control) encode() []byte {
 	b := make([]byte, layout.HeaderSize+controlBytes, layout.HeaderSize+controlBytes+len(c.name))
 	p := b[layout.HeaderSize:]
-	p[0] = c.kind
+	p[0], p[1] = c.kind, byte(c.state)
 	binary.LittleEndian.PutUint64(p[8:], uint64(c.head))
 	binary.LittleEndian.PutUint64(p[16:], c.nonce)
 	return append(b, c.name...)
@@ -129,6 +130,7 @@ func decodeControl(batch []byte) (c control, ok bool) {
 	}
 	return control{
 		kind:  p[0],
+		state: State(p[1]),
 		head:  journal.Position(binary.LittleEndian.Uint64(p[8:])),
 		nonce: binary.LittleEndian.Uint64(p[16:]),
 		name:  string(p[controlBytes:]),
