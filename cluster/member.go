@@ -193,8 +193,12 @@ func (m *Member) life(ctx context.Context) error {
 func (m *Member) learn(f *jetstream.Follower) {
 	active, epoch := f.Leader()
 	m.mu.Lock()
+	if epoch < m.status.Epoch { // read once more
+		m.mu.Unlock()
+		return
+	}
 	known := epoch == m.status.Epoch && active == m.status.Active
-	if epoch != m.status.Epoch {
+	if epoch > m.status.Epoch {
 		m.yielding = time.Time{} // the other has it
 	}
 	m.status.Active, m.status.Epoch = active, epoch
