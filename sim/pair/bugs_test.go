@@ -48,7 +48,7 @@ var bugs = []bug{
 		{"journal/jetstream/append.go", "passed = errors.Is(", "passed = !BUG && errors.Is("},
 		{"journal/jetstream/follower.go", "case errors.Is(gerr, ErrNoMessage) && s.passed", "case !BUG && errors.Is(gerr, ErrNoMessage) && s.passed"},
 	}},
-	{"trimmed is damage", 1, []edit{{"journal/jetstream/read.go", "errors.Is(err, journal.ErrCorrupt) || errors.Is(err, journal.ErrTrimmed) {", "errors.Is(err, journal.ErrCorrupt) || errors.Is(err, journal.ErrTrimmed) && !BUG {"}}},
+	{"unreachable is damage", 26, []edit{{"journal/jetstream/read.go", "\tcase !errors.Is(last, ErrNoMessage):", "\tcase !errors.Is(last, ErrNoMessage) && !BUG:"}}},
 	{"repeated commit does not wait", 1, []edit{{"broker/transaction.go", "tx.logged || tx.repeated", "tx.logged || tx.repeated && !BUG"}}},
 }
 
