@@ -45,4 +45,4 @@ fuzz:           ## every fuzz target for FUZZTIME each
 
 sim:            ## the simulations, of one broker and of a pair: SEED=n replays one seed, else SEEDS, half of them new
 	go test -count=1 ./sim -run TestSim $(if $(SEED),-seed=$(SEED),-seeds=$(SEEDS)) -v
-	go test -count=1 ./sim/pair -run TestPair $(if $(SEED),-seed=$(SEED),-seeds=$(SEEDS)) -v
+	go test -count=1 ./sim/pair $(if $(SEED),-run TestPair -seed=$(SEED),-seeds=$(SEEDS) -bugs) -v

@@ -310,13 +310,13 @@ func (m *Member) awaitFill(ctx context.Context, f *jetstream.Follower) error {
 func (m *Member) learn(f *jetstream.Follower) {
 	active, epoch := f.Leader()
 	m.mu.Lock()
-	if f.Tail() < m.read {
+	if epoch < m.status.Epoch || f.Tail() < m.read { // read once more
 		m.mu.Unlock()
 		return
 	}
 	m.read = f.Tail()
 	known := epoch == m.status.Epoch && active == m.status.Active
-	if epoch != m.status.Epoch {
+	if epoch > m.status.Epoch {
 		m.yielding = time.Time{} // the other has it
 	}
 	m.status.Active, m.status.Epoch = active, epoch

@@ -328,29 +328,48 @@ func (l *Log) batchAt(at journal.Position) ([]byte, *layout.Header, error) {
 	}
 }
 
-// load reads the message that covers a position, or the whole batch of which that is a part, and verifies it in itself.
+// load reads the message that covers a position, or the whole batch of which that is a part, and verifies it in itself. While nobody can be asked it tries again, for
+// Options.GiveUp.
 func (l *Log) load(at journal.Position) (loaded, error) {
+	for begun := time.Now(); ; {
+		m, err := l.loadNow(at)
+		if err == nil || isFinal(err) || l.ctx.Err() != nil || time.Since(begun) > l.opt.GiveUp {
+			return m, err
+		}
+		select {
+		case <-l.ctx.Done():
+		case <-time.After(poll):
+		}
+	}
+}
+
+// loadNow says that a message is missing or damaged only if no replica has it whole; while one cannot be asked, that is the error.
+func (l *Log) loadNow(at journal.Position) (loaded, error) {
 	seq, err := l.s.locate(l.ctx, l.index, at)
 	if err != nil {
 		return loaded{}, err
 	}
-	var first error
+	var damage, last error
 	for _, get := range []func(context.Context, uint64) ([]byte, error){l.s.LocalGet, l.s.LeaderGet, l.s.rescue} {
 		m, err := l.s.loadFrom(l.ctx, seq, at, get)
 		if err == nil {
-			if first != nil && errors.Is(first, journal.ErrCorrupt) {
-				l.log.Warn("a message is damaged in a replica of the log; another had it whole", "stream", l.s.name, "message", seq, "error", first)
+			if damage != nil {
+				l.log.Warn("a message is damaged in a replica of the log; another had it whole", "stream", l.s.name, "message", seq, "error", damage)
 			}
 			return m, nil
 		}
-		if first == nil || errors.Is(err, journal.ErrCorrupt) || errors.Is(err, journal.ErrTrimmed) {
-			first = err
+		if errors.Is(err, journal.ErrCorrupt) {
+			damage = err
 		}
+		last = err
 	}
-	if errors.Is(first, ErrNoMessage) {
-		first = &journal.CorruptError{File: l.s.name, Sequence: seq, At: at, Reason: "the message is missing"}
+	switch {
+	case !errors.Is(last, ErrNoMessage):
+		return loaded{}, last
+	case damage != nil:
+		return loaded{}, damage
 	}
-	return loaded{}, first
+	return loaded{}, &journal.CorruptError{File: l.s.name, Sequence: seq, At: at, Reason: "the message is missing"}
 }
 
 func (s *stream) loadFrom(ctx context.Context, seq uint64, at journal.Position, get func(context.Context, uint64) ([]byte, error)) (loaded, error) {

@@ -15,7 +15,6 @@ import (
 type sent struct {
 	id      message.ID
 	queue   string
-	n       int // among its producer's
 	body    *message.Message
 	acked   bool
 	never   bool // it must never be seen: its transaction was not committed
@@ -348,7 +347,9 @@ func (p *producer) transactions(s *session) {
 				}
 			}
 		})
-		ok = ok && s.await(p.patient, func() bool { return answered })
+		if ok {
+			s.await(p.patient, func() bool { return answered })
+		}
 		p.w.mu.Lock()
 		p.tx = nil
 		done := committed

@@ -87,7 +87,9 @@ type instance struct {
 	err         error
 	engine      *engine.Engine // while it takes itself for the active one
 	dead        bool
-	unreachable bool             // for clients
+	unreachable bool      // for clients
+	gave        time.Time // when it handed over last
+	gaveEpoch   uint64
 	late        bool             // that core was made after the servers had forgotten something
 	was         journal.Position // up to where it had read when the servers had just forgotten something
 	core        *broker.Broker   // that it follows the log with
@@ -143,7 +145,7 @@ func Run(t *testing.T, cfg Config) (result Result, err error) {
 }
 
 func (w *world) broker() broker.Options {
-	return broker.Options{SegmentBytes: 32 << 10, CacheBytes: 4 << 10, MemoryBytes: 8 << 10}
+	return broker.Options{SegmentBytes: 32 << 10, CacheBytes: 1, MemoryBytes: 2 << 10}
 }
 
 // start starts the process of a node.
@@ -207,6 +209,9 @@ func (in *instance) changed(s cluster.Status, e *engine.Engine) {
 		return
 	}
 	w.result.Epochs++
+	if since := time.Since(in.gave); !in.gave.IsZero() && since < yields && s.Epoch == in.gaveEpoch+1 {
+		w.fail("%s takes the log back %v after it has handed it over", in, since)
+	}
 	if who := w.audit.opened[s.Epoch]; who != names[in.at] && !w.forgetful {
 		w.fail("%s is active in epoch %d, which the log says is that of %q", in, s.Epoch, who)
 	}
@@ -386,6 +391,9 @@ func (w *world) active() *instance {
 	return found
 }
 
+// yields is for how long at least who has handed over leaves the log alone.
+const yields = 4900 * time.Millisecond
+
 // settleWithin is how long after all is whole again the pair may take to serve as usual.
 const settleWithin = 20 * time.Second
 
@@ -512,6 +520,7 @@ func (w *world) switchOver(from *instance, to string) error {
 		return err
 	}
 	w.result.Switchovers++
+	from.gave, from.gaveEpoch = time.Now(), epoch
 	if w.audit.link.Epoch == epoch && (w.audit.control != controlHandOver || w.audit.name != to) && !w.forgetful {
 		w.fail("%s has handed over to %s, and the log does not say so: its last control is %d of %s", from, to, w.audit.control, w.audit.name)
 	}
