@@ -26,7 +26,7 @@ func summarised(t testing.TB) (r *rig, items [][]byte) {
 	r.do(&XABegin{Conn: c, Ref: r.ref(), Tx: 2, XID: x})
 	r.sendTx(c, 2, r.msg(tq("Q"), "in a branch"))
 	r.do(&XAEnd{Conn: c, Ref: r.ref(), XID: x}, &XAPrepare{Conn: c, Ref: r.ref(), XID: x})
-	if err := r.b.Checkpoint().Write(func(item []byte) error {
+	if err := r.b.Checkpoint(nil).Write(func(item []byte) error {
 		items = append(items, slices.Clone(item))
 		return nil
 	}); err != nil {
@@ -77,7 +77,7 @@ func TestCheckpointWaitsForPlaces(t *testing.T) {
 	b := New(Options{})
 	var out Effects
 	b.Recovered(1, &out)
-	if got := b.Checkpoint(); got != nil {
+	if got := b.Checkpoint(nil); got != nil {
 		t.Errorf("a checkpoint was made although %d records have no place", len(out.Records))
 	}
 }

@@ -103,7 +103,7 @@ func (e *Engine) begin() (saving <-chan struct{}) {
 	if e.Err() != nil {
 		return nil
 	}
-	made := e.core.Checkpoint()
+	made := e.core.Checkpoint(nil)
 	if made == nil {
 		return nil
 	}

@@ -21,7 +21,7 @@ func (w *world) summarise(batch journal.Position, last uint64) {
 	if w.summary != nil || w.cfg.Bug == DropPlace || !w.chance(8) {
 		return
 	}
-	made := w.core.Checkpoint()
+	made := w.core.Checkpoint(nil)
 	if made == nil {
 		w.fail("the core makes no checkpoint although all of its records have their places")
 	}
