@@ -16,6 +16,7 @@ import (
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/checkpoint"
 	"github.com/godwitmq/godwit/journal/jetstream"
 )
 
@@ -38,6 +39,7 @@ type Status struct {
 	Epoch    uint64
 	Lag      uint64 // of a standby: by how many of the log's messages it was behind when it last looked
 	Reason   string // of the last change of role
+	Damaged  bool   // something that it has not read is damaged in all replicas of the log
 }
 
 // ErrNotActive means that what was asked for can only be done where the active instance is.
@@ -45,10 +47,15 @@ var ErrNotActive = errors.New("this instance is not the active one")
 
 // Options of a member.
 type Options struct {
-	Node   *jetstream.Node
-	Log    jetstream.Options // Instance must be set
+	Node *jetstream.Node
+	Log  jetstream.Options // Instance must be set
+	// Broker gives what the core is made with. It is asked again before the instance becomes active, for the policies that are in force then.
 	Broker func() broker.Options
 	Engine engine.Options // but for Broker
+	// Checkpoints is where this instance keeps summaries of the log, as a standby and as the active one. nil: it reads all of the log at each start.
+	Checkpoints *checkpoint.Store
+	// CheckpointEvery is by how many bytes the log grows at least between two of them. 0 means 64 MiB.
+	CheckpointEvery int64
 	// Changed is called, by the member's goroutine, when the engine that serves is there (Active), when it is not any more, and when a standby learns of another active
 	// instance. It must not wait for long: while it does, a new active does not serve, and a standby does not follow.
 	Changed func(s Status, e *engine.Engine)
@@ -66,6 +73,9 @@ type Member struct {
 	engine   *engine.Engine // of an active one
 	handing  string         // to whom the engine is being handed over
 	yielding time.Time      // until when it does not try to lead, after it handed over
+
+	summary  summary
+	verified sync.WaitGroup // reads behind a start
 }
 
 // New makes a member. It does nothing before Run.
@@ -73,7 +83,13 @@ func New(opt Options) *Member {
 	if opt.Logger == nil {
 		opt.Logger = slog.Default()
 	}
-	return &Member{opt: opt, log: opt.Logger, status: Status{Instance: opt.Log.Instance, Role: Starting, Since: time.Now()}}
+	if opt.CheckpointEvery == 0 {
+		opt.CheckpointEvery = 64 << 20
+	}
+	opt.Engine.Checkpoints, opt.Engine.CheckpointEvery = opt.Checkpoints, opt.CheckpointEvery
+	m := &Member{opt: opt, log: opt.Logger, status: Status{Instance: opt.Log.Instance, Role: Starting, Since: time.Now()}}
+	m.summary = summary{store: opt.Checkpoints, every: opt.CheckpointEvery, log: m.log}
+	return m
 }
 
 // Status is how the instance is now.
@@ -91,6 +107,8 @@ const (
 	yieldFor = 5 * time.Second
 	// lagEvery is how often a standby asks how far behind it is.
 	lagEvery = time.Second
+	// startEvery is how often one asks that has not read all yet.
+	startEvery = 100 * time.Millisecond
 	// nearlyAll is how far behind the log, in its messages, one is that has read all and sees it grow.
 	nearlyAll = 8
 )
@@ -98,6 +116,7 @@ const (
 // Run follows the log, and leads it when nobody else does, until ctx ends. Only damage to the log (journal.ErrCorrupt), or a record that this program
 // does not understand, ends it before.
 func (m *Member) Run(ctx context.Context) error {
+	defer m.summary.saves.Wait()
 	for pause := firstPause; ; {
 		begun := time.Now()
 		err := m.life(ctx)
@@ -127,42 +146,69 @@ var errReplay = errors.New("a record of the log is not understood")
 
 // life is that of one core: it follows the log, and may lead it at its end. nil means that it led.
 func (m *Member) life(ctx context.Context) error {
-	core := broker.New(m.opt.Broker())
-	replay := func(r journal.Record) error {
-		if err := core.Replay(uint64(r.Position), r.Data); err != nil {
-			return fmt.Errorf("%w: at position %d: %w", errReplay, r.Position, err)
-		}
-		return nil
-	}
-	f, err := jetstream.Follow(ctx, m.opt.Node, m.opt.Log, 0)
+	begun := time.Now()
+	core, f, known, err := m.begin(ctx)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer m.verified.Wait()
+	defer cancel()
 	defer func() {
 		if f != nil {
 			f.Close()
 		}
 	}()
+	m.verify(ctx, f, known)
+	records, read := 0, false
+	replay := func(r journal.Record) error {
+		records++
+		if err := core.Replay(uint64(r.Position), r.Data); err != nil {
+			return fmt.Errorf("%w: at position %d: %w", errReplay, r.Position, err)
+		}
+		return nil
+	}
+	making := making{replay: replay}
+	defer making.abandon()
 	var looked time.Time
+	ready := func() {
+		if !read {
+			read = true
+			m.log.Info("the log is read", "instance", m.opt.Log.Instance, "records", records, "from", uint64(max(known, f.Head())), "to", uint64(f.Tail()), "took", time.Since(begun))
+		}
+		m.become(Standby, "the log is read", nil)
+	}
 	for {
-		news, err := f.Next(ctx, replay)
+		news, err := f.Next(ctx, making.take)
+		if err == nil {
+			err = m.summary.progress(&making, news == jetstream.Advanced)
+		}
 		if err != nil {
 			return err
 		}
 		m.learn(f)
-		if time.Since(looked) > lagEvery {
+		every := lagEvery
+		if !read { // somebody waits for a standby
+			every = startEvery
+		}
+		if time.Since(looked) > every {
 			looked = time.Now()
-			m.measure(ctx, f)
+			if m.measure(ctx, f) {
+				ready()
+			}
 		}
 		if news == jetstream.Advanced {
+			m.summary.begin(&making, core, f)
 			continue
 		}
-		m.become(Standby, "the log is read", nil)
+		ready()
 		if m.yields() {
 			continue
 		}
 		opt := m.opt.Engine
 		opt.Broker = m.opt.Broker()
+		core.Restored(uint64(f.Head()))
+		core.SetPolicies(opt.Broker.Policies) // they may have changed since the core was made
 		e, err := engine.Continue(core, func(n journal.Notify) (journal.Log, error) {
 			l, err := f.Lead(ctx, n)
 			if err != nil {
@@ -200,19 +246,18 @@ func (m *Member) learn(f *jetstream.Follower) {
 	}
 }
 
-func (m *Member) measure(ctx context.Context, f *jetstream.Follower) {
+// measure looks how far behind a follower is, and says whether it has nearly all.
+func (m *Member) measure(ctx context.Context, f *jetstream.Follower) (ready bool) {
 	ctx, cancel := context.WithTimeout(ctx, lagEvery)
 	defer cancel()
 	lag, err := f.Lag(ctx)
 	if err != nil {
-		return // it shows in the follower's own errors
+		return false // it shows in the follower's own errors
 	}
 	m.mu.Lock()
 	m.status.Lag = lag
 	m.mu.Unlock()
-	if lag <= nearlyAll {
-		m.become(Standby, "the log is read", nil)
-	}
+	return lag <= nearlyAll
 }
 
 // yields says whether this instance leaves a log without a sign of life to another: the one that it has just handed it to.

@@ -41,7 +41,7 @@ func (w *world) saveCheckpoint() {
 		return
 	}
 	w.summary = nil
-	if _, err := w.store().Save(w.log, s.mark, s.made.Write); err != nil {
+	if _, err := w.store().Save(w.log.Header, s.mark, s.made.Write); err != nil {
 		w.note("checkpoint not written: %v", err)
 		return
 	}
