@@ -14,6 +14,8 @@ type Cluster interface {
 	Instance() api.Instance
 	// Instances asks the others, too, in the caller's name.
 	Instances(ctx context.Context, as http.Header) []api.Instance
+	// Active is the active instance and the URL of its API; "" if this one is it. It may ask the others in the caller's name.
+	Active(ctx context.Context, as http.Header) (name, at string, err error)
 	// SwitchOver makes another instance the active one; where this one is not active, it asks the one that is.
 	SwitchOver(ctx context.Context, to string, as http.Header) (*api.SwitchedOver, error)
 }

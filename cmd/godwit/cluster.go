@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/engine"
+	"github.com/godwitmq/godwit/journal/checkpoint"
 	"github.com/godwitmq/godwit/journal/jetstream"
 	"github.com/godwitmq/godwit/listen"
 	"github.com/godwitmq/godwit/metrics"
@@ -35,6 +37,8 @@ type instance struct {
 	// directory knows the active instance, carrier brings clients there; nil: standbys refuse them.
 	directory *directory
 	carrier   *relay.Carrier
+	told      atomic.Pointer[config.Config] // what the core was made with, or the last that it was told before it became active
+	compare   chan struct{}                 // wakes compareConfigs
 }
 
 // join makes this process a node of its cluster. It does not wait for the others.
@@ -75,11 +79,17 @@ func (n *node) join() error {
 	}
 	member := cluster.New(cluster.Options{
 		Node: in.log, Log: log, Logger: n.log,
-		Broker:  func() broker.Options { return n.brokerOptions() },
+		Broker: func() broker.Options {
+			n.instance.told.Store(n.config())
+			return n.brokerOptions()
+		},
 		Engine:  engine.Options{MemoryLimit: int64(cfg.Limits.Process), OnShort: n.frames.Shut, Logger: n.log},
 		Changed: n.roleChanged,
+		// Not in the folder of the log, which the log's own servers keep.
+		Checkpoints: &checkpoint.Store{FS: n.fs, Dir: cfg.Data},
 	})
 	in.member.Store(member)
+	n.running.Go(func() { in.compareConfigs(n.background) })
 	if own := c.Node(c.Name); own.Relay != "" {
 		_, err := relay.Listen(n.listeners, relay.ReceiverOptions{
 			Address: own.Relay, TLS: secure, Active: func() bool { e, _ := n.core.now(); return e != nil },
@@ -106,9 +116,13 @@ func (n *node) join() error {
 
 // roleChanged lets clients in, or sends them to the active instance.
 func (n *node) roleChanged(s cluster.Status, e *engine.Engine) {
+	n.instance.compareSoon()
 	d := n.instance.directory
 	if s.Role == cluster.Active {
 		n.core.set(e, n.deps(e), "ok", "this instance is active")
+		if cfg := n.config(); cfg != n.instance.told.Load() { // reloaded just now, when there was no engine to tell
+			e.Configure(brokerPolicies(cfg))
+		}
 		d.set(true, "")
 		return
 	}
@@ -146,6 +160,7 @@ func (in *instance) Instance() api.Instance {
 	a := api.Instance{Name: n.config().Cluster.Name, Role: n.config().Cluster.Role, Since: n.begun}
 	if member := in.member.Load(); member != nil {
 		s := member.Status()
+		a.Config = n.config().Digest()
 		a.Role, a.Since, a.Epoch, a.Active, a.Lag, a.Reason = string(s.Role), s.Since, s.Epoch, s.Active, s.Lag, s.Reason
 	}
 	if n.listeners != nil {
@@ -155,6 +170,14 @@ func (in *instance) Instance() api.Instance {
 		}
 	}
 	return a
+}
+
+// damaged says whether a part of the log that this instance has not read is damaged in all its replicas.
+func (in *instance) damaged() bool {
+	if in == nil || in.member.Load() == nil {
+		return false
+	}
+	return in.member.Load().Status().Damaged
 }
 
 // writeMetrics tells of this node's part in the cluster.
@@ -173,6 +196,13 @@ func (in *instance) writeMetrics(e *metrics.Exposition) {
 	}
 	e.One("godwit_instance_epoch", metrics.Gauge, "Epoch of the log, as far as this instance has read it. It grows with each change of the active instance.", float64(s.Epoch))
 	e.One("godwit_instance_lag", metrics.Gauge, "Entries of the log that this standby had not read when it last looked.", float64(s.Lag))
+	if engine, _ := in.node.core.now(); engine == nil { // else it tells
+		damaged := 0.0
+		if s.Damaged {
+			damaged = 1
+		}
+		e.One("godwit_journal_damaged", metrics.Gauge, "1 when a part of the log that the start did not read turned out to be damaged in all its replicas.", damaged)
+	}
 	if in.carrier != nil {
 		c := in.carrier.Stats()
 		e.One("godwit_relay_open", metrics.Gauge, "Clients that are carried to the active instance.", float64(c.Current.Load()))
@@ -205,7 +235,117 @@ func (in *instance) Instances(ctx context.Context, as http.Header) []api.Instanc
 	for range c.Nodes {
 		<-done
 	}
+	for i := range all {
+		if active := all[i]; active.Role == string(cluster.Active) {
+			for j := range all {
+				if all[j].Config != "" && all[j].Config != active.Config {
+					all[j].Reason = join(all[j].Reason, "its configuration is not that of "+active.Name)
+				}
+			}
+		}
+	}
 	return all
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+// Active implements control.Cluster. A standby knows from the log, others ask.
+func (in *instance) Active(ctx context.Context, as http.Header) (name, at string, err error) {
+	const op = "find the active instance"
+	c := &in.node.config().Cluster
+	if member := in.member.Load(); member != nil {
+		s := member.Status()
+		if s.Role == cluster.Active {
+			return c.Name, "", nil
+		}
+		name = s.Active
+	}
+	if name == "" || name == c.Name {
+		unavailable := func(detail string) error {
+			return &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Op: op, Detail: detail}
+		}
+		var others []string
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		answers := make(chan api.Instance, len(c.Nodes))
+		for _, other := range c.Nodes {
+			if other.Name == c.Name {
+				answers <- api.Instance{Name: c.Name, Role: "not active"}
+				continue
+			}
+			go func() {
+				i := api.Instance{Name: other.Name}
+				if err := in.ask(ctx, other, http.MethodGet, "instance", as, nil, &i); err != nil {
+					i = api.Instance{Name: other.Name, Role: "not to be asked: " + err.Error()}
+				}
+				answers <- i
+			}()
+		}
+		for range c.Nodes {
+			i := <-answers
+			if i.Role == string(cluster.Active) {
+				name = i.Name
+				break
+			}
+			others = append(others, i.Name+" is "+i.Role)
+		}
+		if len(others) == len(c.Nodes) {
+			return "", "", unavailable("no instance is active now: " + strings.Join(others, "; "))
+		}
+	}
+	other := c.Node(name)
+	if other == nil || other.API == "" {
+		return "", "", &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Op: op, Detail: name + " is active, and cluster.nodes of " + c.Name + " says no api for it"}
+	}
+	return name, other.API, nil
+}
+
+// compareEvery is how often a standby looks whether its configuration is the active's.
+const compareEvery = time.Minute
+
+// compareConfigs tells the log when this standby's configuration differs from the active's in what must be equal, and when it does not any more.
+func (in *instance) compareConfigs(ctx context.Context) {
+	differs := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-in.compare:
+		case <-time.After(compareEvery):
+		}
+		c := &in.node.config().Cluster
+		s := in.member.Load().Status()
+		other := c.Node(s.Active)
+		if s.Role != cluster.Standby || other == nil || s.Active == c.Name {
+			continue
+		}
+		own, health := in.node.config().Digest(), api.Health{}
+		if err := in.request(ctx, *other, http.MethodGet, "/healthz", nil, nil, &health); err != nil || health.Config == "" {
+			continue // that it cannot be reached shows elsewhere
+		}
+		switch now := own + " " + health.Config; {
+		case own == health.Config && differs != "":
+			in.node.log.Info("this standby's configuration is the active's again", "active", s.Active, "config", own)
+			differs = ""
+		case own != health.Config && differs != now:
+			in.node.log.Warn("this standby's configuration differs from the active's in policies, limits or credentials: it would serve differently once it is active",
+				"active", s.Active, "config", own, "active's", health.Config, "help", "make the files equal and run godwit reload, or restart")
+			differs = now
+		}
+	}
+}
+
+// compareSoon lets compareConfigs look.
+func (in *instance) compareSoon() {
+	select {
+	case in.compare <- struct{}{}:
+	default:
+	}
 }
 
 // SwitchOver implements control.Cluster.
@@ -265,6 +405,11 @@ func (in *instance) SwitchOver(ctx context.Context, to string, as http.Header) (
 
 // ask calls another node's API in the caller's name.
 func (in *instance) ask(ctx context.Context, other config.ClusterNode, method, path string, as http.Header, body, answer any) error {
+	return in.request(ctx, other, method, "/api/v1/"+path, as, body, answer)
+}
+
+// request makes one call; as may be nil.
+func (in *instance) request(ctx context.Context, other config.ClusterNode, method, path string, as http.Header, body, answer any) error {
 	if other.API == "" {
 		return errors.New("cluster.nodes says no api for it")
 	}
@@ -278,7 +423,7 @@ func (in *instance) ask(ctx context.Context, other config.ClusterNode, method, p
 		}
 		content = bytes.NewReader(data)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, other.API+"/api/v1/"+path, content)
+	r, err := http.NewRequestWithContext(ctx, method, other.API+path, content)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ func (n *node) reload() (api.Reloaded, error) {
 	if e, _ := n.core.now(); e != nil {
 		e.Configure(brokerPolicies(merged))
 	}
+	if n.instance != nil { // a standby's core takes the policies that are in force when it becomes active
+		n.instance.compareSoon()
+	}
 	n.configureAPI(merged)
 	setLevel(n.level, merged.Log.Level)
 	done := api.Reloaded{Live: changes(live), Restart: changes(restart), Notes: []string{"users were read again"}}

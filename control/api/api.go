@@ -224,6 +224,8 @@ type Instance struct {
 	Active string    `json:"active,omitempty"` // who this node believes is active
 	Lag    uint64    `json:"lag,omitempty"`    // entries of the log that it has not read yet
 	Reason string    `json:"reason,omitempty"` // of the last change of role, or why it is unreachable
+	// Config is a digest of the configuration that must be the same on all instances: policies, limits, credentials. Absent for a witness.
+	Config string `json:"config,omitempty"`
 	// Endpoints are where clients reach it: "openwire tcp://127.0.0.1:61616".
 	Endpoints   []string `json:"endpoints,omitempty"`
 	Connections int      `json:"connections"` // open on its endpoints, those that it relays included
@@ -250,4 +252,5 @@ type SwitchedOver struct {
 type Health struct {
 	Status string `json:"status"` // "ok", "starting", "recovering", "stopping"
 	Detail string `json:"detail,omitempty"`
+	Config string `json:"config,omitempty"` // of an instance of several, and by /healthz only: as Instance.Config
 }
