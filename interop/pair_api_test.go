@@ -91,6 +91,15 @@ func TestPairAPI(t *testing.T) {
 		if got, want := differs(), text != string(good); got != want {
 			t.Errorf("the standby's configuration differs: %v, want %v", got, want)
 		}
+		want := "configuration is the active's again"
+		if text != string(good) {
+			want = "configuration differs from the active's"
+		}
+		for deadline := time.Now().Add(30 * time.Second); !strings.Contains(tail(p.nodes[standby].log.Name(), 20_000), want); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the standby's log does not say that its %s:\n%s", want, tail(p.nodes[standby].log.Name(), 4000))
+			}
+		}
 	}
 
 	// While nobody is active, the answer says who does not answer; soon the other is.
