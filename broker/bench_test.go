@@ -186,7 +186,7 @@ func BenchmarkCheckpoint(b *testing.B) {
 	}
 	b.ResetTimer()
 	for range b.N {
-		if x.b.Checkpoint() == nil {
+		if x.b.Checkpoint(nil) == nil {
 			b.Fatal("no checkpoint was made")
 		}
 	}

@@ -26,7 +26,7 @@ func summarised(t testing.TB) (r *rig, items [][]byte) {
 	r.do(&XABegin{Conn: c, Ref: r.ref(), Tx: 2, XID: x})
 	r.sendTx(c, 2, r.msg(tq("Q"), "in a branch"))
 	r.do(&XAEnd{Conn: c, Ref: r.ref(), XID: x}, &XAPrepare{Conn: c, Ref: r.ref(), XID: x})
-	if err := r.b.Checkpoint().Write(func(item []byte) error {
+	if err := r.b.Checkpoint(nil).Write(func(item []byte) error {
 		items = append(items, slices.Clone(item))
 		return nil
 	}); err != nil {
@@ -77,7 +77,7 @@ func TestCheckpointWaitsForPlaces(t *testing.T) {
 	b := New(Options{})
 	var out Effects
 	b.Recovered(1, &out)
-	if got := b.Checkpoint(); got != nil {
+	if got := b.Checkpoint(nil); got != nil {
 		t.Errorf("a checkpoint was made although %d records have no place", len(out.Records))
 	}
 }
@@ -105,4 +105,32 @@ func FuzzRestore(f *testing.F) {
 			b.Recovered(1_000_000, &out)
 		}
 	})
+}
+
+// A checkpoint that is not wanted any more is given up soon, and the core is as before.
+func TestCheckpointGivesUp(t *testing.T) {
+	r := newRig(t, Options{})
+	c := r.connect("c", "c")
+	for i := range 3000 {
+		r.sendGroup(c, fmt.Sprint("g", i%7), fmt.Sprint(i))
+	}
+	standby := New(r.opt)
+	for _, x := range r.log {
+		if err := standby.Replay(x.position, x.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, b := range map[string]*Broker{"at work": r.b, "of a standby": standby} {
+		whole := 0
+		if b.Checkpoint(func() bool { whole++; return false }) == nil || whole < 3000/askEvery {
+			t.Errorf("core %s: a checkpoint of 3000 messages asked %d times whether it is wanted, or was not made", name, whole)
+		}
+		asked := 0
+		if b.Checkpoint(func() bool { asked++; return asked > whole/2 }) != nil || asked != whole/2+1 {
+			t.Errorf("core %s: a checkpoint that is not wanted was made, or asked %d times instead of %d", name, asked, whole/2+1)
+		}
+		if err := b.Checkpoint(nil).Write(New(Options{}).Restore); err != nil {
+			t.Errorf("core %s: the next checkpoint: %v", name, err)
+		}
+	}
 }

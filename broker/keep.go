@@ -176,16 +176,16 @@ func (q *backlog) oldest(n int) []*entry {
 	return list
 }
 
-func (b *Broker) writeLastValue(q *backlog, v *lastValue) int {
+func (b *Broker) writeLastValue(q *backlog, sequence uint64, key string) int {
 	start := b.begin(recordLastValue)
 	b.number(q.id)
-	b.number(v.entry.stored.sequence)
-	b.text(v.key)
+	b.number(sequence)
+	b.text(key)
 	return start
 }
 
 func (b *Broker) emitLastValue(q *backlog, v *lastValue) {
-	r := b.emit(b.writeLastValue(q, v), Record{Lazy: true, home: &v.home})
+	r := b.emit(b.writeLastValue(q, v.entry.stored.sequence, v.key), Record{Lazy: true, home: &v.home})
 	b.log.room -= int64(r.Size)
 }
 
@@ -237,12 +237,7 @@ func (b *Broker) recoverKeep(q *replayBacklog) {
 	if k == nil {
 		return
 	}
-	sequences := make([]uint64, 0, len(q.keys))
-	for sequence := range q.keys {
-		sequences = append(sequences, sequence)
-	}
-	slices.Sort(sequences)
-	for _, sequence := range sequences {
+	for _, sequence := range sortedKeys(q.keys) {
 		e, key := q.find(sequence), q.keys[sequence]
 		if e == nil || d.policy.Keep.LastValueKey == "" {
 			continue

@@ -74,6 +74,21 @@ func (b *Broker) configure(ev *Configure) {
 	b.answer(ev.Conn, ev.Ref, b.createListed())
 }
 
+// SetPolicies puts other policies in force before the start (Recovered), for a standby's core, whose configuration may have changed since it was made.
+func (b *Broker) SetPolicies(p Policies) {
+	b.opt.Policies = p
+	b.setPolicies(p)
+	for _, d := range b.destinations { // the rest of what policies say is done at the start
+		d.policy = b.policyOf(d.name)
+	}
+	for _, s := range b.durables {
+		s.policy = b.policyOf(s.parts[0])
+		if s.backlog.destination.name == s.topic {
+			s.backlog.destination.policy = s.policy
+		}
+	}
+}
+
 // setPolicies orders the policies so that the first that fits is the most specific.
 func (b *Broker) setPolicies(p Policies) {
 	p.Default = p.Default.filled()

@@ -153,12 +153,12 @@ func (b *Broker) writeTxMessage(tx *transaction, send *txSend) int {
 }
 
 // writeTxKey writes the key of a message of a branch in a queue that keeps last values.
-func (b *Broker) writeTxKey(tx *transaction, send *txSend, k txKey) int {
+func (b *Broker) writeTxKey(serial, index, queue uint64, key string) int {
 	start := b.begin(recordTxKey)
-	b.number(tx.serial)
-	b.number(send.index)
-	b.number(k.backlog.id)
-	b.text(k.key)
+	b.number(serial)
+	b.number(index)
+	b.number(queue)
+	b.text(key)
 	return start
 }
 
@@ -167,7 +167,7 @@ func (b *Broker) writeTxKey(tx *transaction, send *txSend, k txKey) int {
 func (b *Broker) emitTxMessage(tx *transaction, send *txSend, m *message.Message) {
 	b.emit(b.writeTxMessage(tx, send), Record{Body: m.Encode(), stored: send.stored, Lazy: true})
 	for _, k := range send.loggedKeys(tx) {
-		b.emit(b.writeTxKey(tx, send, k), Record{Lazy: true})
+		b.emit(b.writeTxKey(tx.serial, send.index, k.backlog.id, k.key), Record{Lazy: true})
 	}
 }
 

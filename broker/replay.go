@@ -309,6 +309,9 @@ func (b *Broker) replayAdd(q *replayBacklog, e *entry) {
 func (b *Broker) replayGone(q *replayBacklog, e *entry) {
 	delete(q.moved, e.stored.sequence)
 	delete(q.keys, e.stored.sequence)
+	if q.backlog == b.schedule.backlog {
+		delete(b.replay.jobs, e.stored.sequence)
+	}
 	b.discard(e)
 	q.backlog.dequeued = 0
 	q.gone++

@@ -3,7 +3,6 @@ package broker
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/godwitmq/godwit/message"
@@ -48,16 +47,25 @@ func newRig(t testing.TB, opt Options) *rig {
 // boot makes a core from what the log has.
 func (r *rig) boot() {
 	r.t.Helper()
-	r.b = r.read()
-	r.out.Reset()
 	r.loads = nil
-	r.b.Progress(r.durable, r.room)
-	r.orphans = r.b.Recovered(r.now, &r.out)
+	r.raise()
+	want := r.stateOf(r.b, &r.out)
+	r.bootFromStandby(want)
+	r.raise() // as its packs are
 	if r.summary.made != nil && r.summary.end >= r.head {
-		r.bootFromCheckpoint()
+		r.bootFromCheckpoint(want)
 	}
 	r.write()
 	r.out.Reset()
+}
+
+// raise makes a core of all of the log.
+func (r *rig) raise() {
+	r.t.Helper()
+	r.b = r.read()
+	r.out.Reset()
+	r.b.Progress(r.durable, r.room)
+	r.orphans = r.b.Recovered(r.now, &r.out)
 }
 
 // read replays the log.
@@ -101,7 +109,7 @@ func (r *rig) summarise() {
 	if r.steps++; r.steps < r.summary.next || r.durable != r.end {
 		return
 	}
-	if r.summary.made = r.b.Checkpoint(); r.summary.made == nil {
+	if r.summary.made = r.b.Checkpoint(nil); r.summary.made == nil {
 		r.t.Fatalf("no checkpoint is made though all records have their places")
 	}
 	r.summary.end, r.summary.next = r.end, r.steps+3+r.steps/8
@@ -109,22 +117,86 @@ func (r *rig) summarise() {
 
 // bootFromCheckpoint makes a core of the last checkpoint and of what the log has after it, compares it with the one that was made of all of the log, and
 // puts it in its place.
-func (r *rig) bootFromCheckpoint() {
+func (r *rig) bootFromCheckpoint(want state) {
 	r.t.Helper()
 	b, out := r.restore()
-	got, want := recordsOf(out), recordsOf(&r.out)
-	if !slices.Equal(got, want) {
-		r.t.Fatalf("a core made of the checkpoint up to %d of %d writes at its start\n%q\none made of all of the log\n%q", r.summary.end, r.end, got, want)
-	}
-	got, want = heldBy(r.t, b), heldBy(r.t, r.b)
-	for i := range max(len(got), len(want)) {
-		if i >= len(got) || i >= len(want) || got[i] != want[i] {
-			r.t.Fatalf("a core made of the checkpoint up to %d of %d has %d messages, one made of all of the log %d; from the first difference on\n%s\nand\n%s",
-				r.summary.end, r.end, len(got), len(want), strings.Join(some(got, i), "\n"), strings.Join(some(want, i), "\n"))
-		}
-	}
+	want.compare(r.t, fmt.Sprintf("made of the checkpoint up to %d of %d", r.summary.end, r.end), r.stateOf(b, out))
 	r.b, out = r.restore() // as its packs are
 	r.out = *out
+}
+
+// bootFromStandby makes cores of a standby's checkpoints of all of the log and of a part of it, with what follows, and compares them, and the standby's own, with the
+// one that was made of all of the log.
+func (r *rig) bootFromStandby(want state) {
+	r.t.Helper()
+	standby, read := New(r.opt), 0 // it may have read what was trimmed since
+	replay := func(b *Broker, from int) {
+		for _, x := range r.log[from:] {
+			if err := b.Replay(x.position, x.data); err != nil {
+				r.t.Fatalf("replay of the record at %d: %v", x.position, err)
+			}
+		}
+	}
+	compare := func(what string, b *Broker) {
+		out := &Effects{}
+		b.Restored(r.head)
+		b.Progress(r.durable, r.room)
+		b.Recovered(r.now, out)
+		want.compare(r.t, what, r.stateOf(b, out))
+	}
+	for _, upTo := range []int{len(r.log) * (r.steps % 8) / 8, len(r.log)} {
+		for ; read < upTo; read++ {
+			if err := standby.Replay(r.log[read].position, r.log[read].data); err != nil {
+				r.t.Fatalf("replay of the record at %d: %v", r.log[read].position, err)
+			}
+		}
+		b := New(r.opt)
+		if err := standby.Checkpoint(nil).Write(b.Restore); err != nil || !b.Restored(r.head) {
+			r.t.Fatalf("a standby's checkpoint is not taken in: %v", err)
+		}
+		replay(b, upTo)
+		compare(fmt.Sprintf("made of a standby's checkpoint of %d of %d records", upTo, len(r.log)), b)
+	}
+	compare("of a standby that made checkpoints", standby)
+}
+
+// state is all that a start makes of the log.
+type state struct{ written, held, remembered []string }
+
+// stateOf gives that of a core that has just been started with these effects. It undoes its packs, and is not to be used any more.
+func (r *rig) stateOf(b *Broker, out *Effects) (s state) {
+	r.t.Helper()
+	s.written, s.held = recordsOf(out), heldBy(r.t, b)
+	for i := range out.Records {
+		b.Place(&out.Records[i], r.end+uint64(i))
+	}
+	if err := b.Checkpoint(nil).Write(func(item []byte) error {
+		for f := (fields{rest: item[1:]}); item[0] == itemRecords && len(f.rest) > 0; {
+			f.number() // where it stands may differ
+			s.remembered = append(s.remembered, f.text())
+		}
+		return nil
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	slices.Sort(s.remembered)
+	return s
+}
+
+// compare fails the test if a core has another state than the one that was made of all of the log.
+func (s *state) compare(t testing.TB, what string, got state) {
+	t.Helper()
+	for _, part := range []struct {
+		name      string
+		got, want []string
+	}{{"writes", got.written, s.written}, {"holds", got.held, s.held}, {"remembers", got.remembered, s.remembered}} {
+		for i := range max(len(part.got), len(part.want)) {
+			if i >= len(part.got) || i >= len(part.want) || part.got[i] != part.want[i] {
+				t.Fatalf("a core %s %s %d things, one made of all of the log %d; from the first difference on\n%q\nand\n%q",
+					what, part.name, len(part.got), len(part.want), some(part.got, i), some(part.want, i))
+			}
+		}
+	}
 }
 
 // restore makes a core of the last checkpoint and of what the log has after it.

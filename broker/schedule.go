@@ -190,6 +190,16 @@ func (b *Broker) writeJob(j *job) int {
 	return start
 }
 
+// writeReplayedJob writes again what was read of one.
+func (b *Broker) writeReplayedJob(sequence uint64, j replayJob) int {
+	start := b.begin(recordJob)
+	for _, v := range []uint64{sequence, uint64(j.at), uint64(j.period), uint64(j.remaining)} {
+		b.number(v)
+	}
+	b.text(j.cron)
+	return start
+}
+
 // enterJob takes an entry in that has come to the backlog of scheduled messages.
 func (b *Broker) enterJob(e *entry) {
 	q, s := e.backlog, e.stored

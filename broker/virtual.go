@@ -205,18 +205,18 @@ func (b *Broker) rememberSelector(d *destination, c *consumer) {
 	}
 }
 
-func (b *Broker) writeSelectors(d *destination) int {
+func (b *Broker) writeSelectors(queue uint64, r *remembered) int {
 	start := b.begin(recordSelectors)
-	b.number(d.queue.id)
-	b.number(uint64(len(d.remembered.texts)))
-	for _, t := range d.remembered.texts {
+	b.number(queue)
+	b.number(uint64(len(r.texts)))
+	for _, t := range r.texts {
 		b.text(t)
 	}
 	return start
 }
 
 func (b *Broker) emitSelectors(d *destination) {
-	b.emit(b.writeSelectors(d), Record{Lazy: true, home: &d.remembered.home})
+	b.emit(b.writeSelectors(d.queue.id, d.remembered), Record{Lazy: true, home: &d.remembered.home})
 }
 
 func (b *Broker) replaySelectors(position uint64, f *fields) error {

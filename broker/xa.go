@@ -474,17 +474,16 @@ func (b *Broker) relievePrepared(tx *transaction) {
 
 func (b *Broker) emitPrepare(tx *transaction) {
 	tx.branch.home = b.log.tail // or behind it
-	b.emit(b.writePrepare(tx), Record{})
+	b.emit(b.writePrepare(tx.serial, tx.begun, tx.branch), Record{})
 }
 
-func (b *Broker) writePrepare(tx *transaction) int {
-	x := tx.branch
+func (b *Broker) writePrepare(serial uint64, begun int64, x *branch) int {
 	start := b.begin(recordPrepare)
-	b.number(tx.serial)
+	b.number(serial)
 	b.number(uint64(uint32(x.xid.Format)))
 	b.text(x.xid.Global)
 	b.text(x.xid.Branch)
-	b.number(uint64(tx.begun))
+	b.number(uint64(begun))
 	b.number(uint64(x.prepared))
 	b.text(x.user)
 	b.text(x.clientID)

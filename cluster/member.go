@@ -16,6 +16,7 @@ import (
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/checkpoint"
 	"github.com/godwitmq/godwit/journal/jetstream"
 )
 
@@ -41,6 +42,7 @@ type Status struct {
 	Reason   string // of the last change of role
 	// TakenOver is how this instance became active, the last time that it did; zero if it never has.
 	TakenOver TakeOver
+	Damaged  bool   // something that it has not read is damaged in all replicas of the log
 }
 
 // TakeOver is a change of the active instance.
@@ -65,10 +67,15 @@ var ErrNotActive = errors.New("this instance is not the active one")
 
 // Options of a member.
 type Options struct {
-	Node   *jetstream.Node
-	Log    jetstream.Options // Instance must be set
+	Node *jetstream.Node
+	Log  jetstream.Options // Instance must be set
+	// Broker gives what the core is made with. It is asked again before the instance becomes active, for the policies that are in force then.
 	Broker func() broker.Options
 	Engine engine.Options // but for Broker
+	// Checkpoints is where this instance keeps summaries of the log, as a standby and as the active one. nil: it reads all of the log at each start.
+	Checkpoints *checkpoint.Store
+	// CheckpointEvery is by how many bytes the log grows at least between two of them. 0 means 64 MiB.
+	CheckpointEvery int64
 	// Changed is called, by the member's goroutine, when the engine that serves is there (Active), when it is not any more, and when a standby learns of another active
 	// instance. It must not wait for long: while it does, a new active does not serve, and a standby does not follow.
 	Changed func(s Status, e *engine.Engine)
@@ -100,6 +107,9 @@ type Member struct {
 	yielding time.Time        // until when it does not try to lead, after it handed over
 	read     journal.Position // how far the log was read, by whichever core: what is read again is no news
 	leaving  *Leaving         // on its way out of the log
+
+	summary  summary
+	verified sync.WaitGroup // reads behind a start
 }
 
 // New makes a member. It does nothing before Run.
@@ -107,7 +117,13 @@ func New(opt Options) *Member {
 	if opt.Logger == nil {
 		opt.Logger = slog.Default()
 	}
-	return &Member{opt: opt, log: opt.Logger, status: Status{Instance: opt.Log.Instance, Role: Starting, Since: time.Now()}}
+	if opt.CheckpointEvery == 0 {
+		opt.CheckpointEvery = 64 << 20
+	}
+	opt.Engine.Checkpoints, opt.Engine.CheckpointEvery = opt.Checkpoints, opt.CheckpointEvery
+	m := &Member{opt: opt, log: opt.Logger, status: Status{Instance: opt.Log.Instance, Role: Starting, Since: time.Now()}}
+	m.summary = summary{store: opt.Checkpoints, every: opt.CheckpointEvery, log: m.log}
+	return m
 }
 
 // Status is how the instance is now.
@@ -129,6 +145,8 @@ const (
 	lookLeft = time.Second
 	// lookEvery is how often an instance looks that may not lead.
 	lookEvery = 20 * time.Millisecond
+	// startEvery is how often one asks that has not read all yet.
+	startEvery = 100 * time.Millisecond
 	// nearlyAll is how far behind the log, in its messages, one is that has read all and sees it grow.
 	nearlyAll = 8
 )
@@ -136,6 +154,7 @@ const (
 // Run follows the log, and leads it when nobody else does, until ctx ends. Only damage to the log (journal.ErrCorrupt), a record that this program
 // does not understand, or Options.Left ends it before.
 func (m *Member) Run(ctx context.Context) error {
+	defer m.summary.saves.Wait()
 	for pause := firstPause; ; {
 		begun := time.Now()
 		err := m.life(ctx)
@@ -165,19 +184,21 @@ var errReplay = errors.New("a record of the log is not understood")
 
 // life is that of one core: it follows the log, and may lead it at its end. nil means that it led.
 func (m *Member) life(ctx context.Context) error {
-	var f *jetstream.Follower
-	var core *broker.Broker
-	records := uint64(0)
-	if j := m.opt.Joined; j != nil {
-		m.opt.Joined = nil
-		f, core, records = j.follow, j.core, j.Records
-	} else {
-		core = broker.New(m.opt.Broker())
-		var err error
-		if f, err = jetstream.Follow(ctx, m.opt.Node, m.opt.Log, 0); err != nil {
-			return err
-		}
+	begun := time.Now()
+	core, f, known, records, err := m.begin(ctx)
+	if err != nil {
+		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer m.verified.Wait()
+	defer cancel()
+	defer func() {
+		if f != nil {
+			f.Close()
+		}
+	}()
+	m.verify(ctx, f, known)
+	read := false
 	replay := func(r journal.Record) error {
 		records++
 		if err := core.Replay(uint64(r.Position), r.Data); err != nil {
@@ -185,30 +206,49 @@ func (m *Member) life(ctx context.Context) error {
 		}
 		return nil
 	}
-	defer func() {
-		if f != nil {
-			f.Close()
-		}
-	}()
+	making := making{replay: replay}
+	defer making.abandon()
 	var looked, heard time.Time
+	ready := func() {
+		if !read {
+			read = true
+			m.log.Info("the log is read", "instance", m.opt.Log.Instance, "records", records, "from", uint64(max(known, f.Head())), "to", uint64(f.Tail()), "took", time.Since(begun))
+		}
+		m.become(Standby, "the log is read", nil)
+	}
 	for {
 		if state, _ := f.State(); state == jetstream.Left {
 			return m.awaitFill(ctx, f)
 		}
-		news, err := f.Next(ctx, replay)
+		news, err := f.Next(ctx, making.take)
+		if err == nil {
+			err = m.summary.progress(&making, news == jetstream.Advanced)
+		}
+		if errors.Is(err, jetstream.ErrRefilled) {
+			m.summary.refilled()
+		}
 		if err != nil {
 			return err
 		}
 		m.learn(f)
-		if m.opt.Followed != nil {
+		if m.opt.Followed != nil && making.made == nil {
 			m.opt.Followed(core, f.Tail())
 		}
-		if time.Since(looked) > lagEvery {
+		every := lagEvery
+		if !read { // somebody waits for a standby
+			every = startEvery
+		}
+		if time.Since(looked) > every {
 			looked = time.Now()
-			m.measure(ctx, f)
+			if m.measure(ctx, f) {
+				ready()
+			}
 		}
 		if news == jetstream.Advanced {
 			heard = time.Now()
+			if state, _ := f.State(); state == jetstream.Live {
+				m.summary.begin(&making, core, f)
+			}
 		}
 		switch may, err := m.belongs(f, news, records); {
 		case err != nil:
@@ -223,7 +263,7 @@ func (m *Member) life(ctx context.Context) error {
 			}
 			continue
 		}
-		m.become(Standby, "the log is read", nil)
+		ready()
 		if m.yields() {
 			continue
 		}
@@ -237,6 +277,8 @@ func (m *Member) life(ctx context.Context) error {
 		}
 		opt := m.opt.Engine
 		opt.Broker = m.opt.Broker()
+		core.Restored(uint64(f.Head()))
+		core.SetPolicies(opt.Broker.Policies) // they may have changed since the core was made
 		e, err := engine.Continue(core, func(n journal.Notify) (journal.Log, error) {
 			lead := f.Lead
 			if state, _ := f.State(); state == jetstream.Filling {
@@ -331,12 +373,13 @@ func (m *Member) learn(f *jetstream.Follower) {
 	}
 }
 
-func (m *Member) measure(ctx context.Context, f *jetstream.Follower) {
+// measure looks how far behind a follower is, and says whether it has nearly all.
+func (m *Member) measure(ctx context.Context, f *jetstream.Follower) (ready bool) {
 	ctx, cancel := context.WithTimeout(ctx, lagEvery)
 	defer cancel()
 	lag, err := f.Lag(ctx)
 	if err != nil {
-		return // it shows in the follower's own errors
+		return false // it shows in the follower's own errors
 	}
 	m.mu.Lock()
 	m.status.Lag = lag
@@ -344,10 +387,11 @@ func (m *Member) measure(ctx context.Context, f *jetstream.Follower) {
 	switch state, id := f.State(); {
 	case lag > nearlyAll || f.Empty():
 	case state == jetstream.Live:
-		m.become(Standby, "the log is read", nil)
+		return true
 	case state == jetstream.Filling && (m.opt.Adopt == nil || m.opt.Adopt.ID != id):
 		m.waitFilled(f)
 	}
+	return false
 }
 
 // yields says whether this instance leaves a log without a sign of life to another: the one that it has just handed it to.

@@ -319,3 +319,31 @@ func TestPolicies(t *testing.T) {
 		})
 	}
 }
+
+// The digest is the same for two nodes' files that differ only in what is a node's own.
+func TestDigest(t *testing.T) {
+	base := Default()
+	tests := map[string]struct {
+		change func(c *Config)
+		same   bool
+	}{
+		"nothing":     {func(c *Config) {}, true},
+		"data":        {func(c *Config) { c.Data = "/elsewhere" }, true},
+		"addresses":   {func(c *Config) { c.HTTP.Address, c.Listeners = "127.0.0.1:1", nil }, true},
+		"users' file": {func(c *Config) { c.Credentials.UsersFile = "/elsewhere/users" }, true},
+		"mode":        {func(c *Config) { c.Credentials.Mode = "mandatory" }, false},
+		"a limit":     {func(c *Config) { c.Limits.Transaction++ }, false},
+		"redelivery":  {func(c *Config) { c.Redelivery.Maximum++ }, false},
+		"a policy":    {func(c *Config) { c.Policies = []Policy{{Destination: "queue://A"}} }, false},
+		"a right":     {func(c *Config) { c.Credentials.Rights = []Right{{Destination: "A", Read: []string{"g"}}} }, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			other := Default()
+			tt.change(other)
+			if same := other.Digest() == base.Digest(); same != tt.same {
+				t.Errorf("the digests are the same: %v, want %v", same, tt.same)
+			}
+		})
+	}
+}

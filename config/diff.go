@@ -1,6 +1,9 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"reflect"
 )
@@ -51,6 +54,26 @@ func diff(old, new reflect.Value, prefix string, isLive bool, live, restart *[]C
 			*restart = append(*restart, change)
 		}
 	}
+}
+
+// own are the sections that differ between the instances of one broker: a node's addresses, files and certificates, and what its machine has.
+var own = []string{"data", "listeners", "tls", "http", "journal", "cluster", "shutdown", "log"}
+
+// Digest sums up what must be the same on all instances of one broker: policies, limits, credentials. It says nothing of passwords, nor of users in a file.
+func (c *Config) Digest() string {
+	all := c.Redacted()
+	for _, section := range own {
+		delete(all, section)
+	}
+	if credentials, ok := all["credentials"].(map[string]any); ok {
+		delete(credentials, "usersFile")
+	}
+	data, err := json.Marshal(all)
+	if err != nil {
+		return "" // it is made of texts, numbers, lists and maps: there is none
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:6])
 }
 
 // Live is a copy of c with the settings of new that a running broker takes over.

@@ -54,8 +54,8 @@ type twin struct {
 
 func (c *twin) Instance() api.Instance                                { return api.Instance{Name: "a", Role: "active"} }
 func (c *twin) Instances(context.Context, http.Header) []api.Instance { return nil }
-func (c *twin) ActiveAPI(context.Context, http.Header) (string, bool) {
-	return c.active, c.active == ""
+func (c *twin) Active(context.Context, http.Header) (string, string, error) {
+	return "b", c.active, nil
 }
 func (c *twin) Seen(context.Context, http.Header) []readiness.Seen { return c.others }
 func (c *twin) Restart(_ context.Context, name string, _ http.Header) error {

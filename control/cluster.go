@@ -15,12 +15,12 @@ type Cluster interface {
 	Instance() api.Instance
 	// Instances asks the others, too, in the caller's name.
 	Instances(ctx context.Context, as http.Header) []api.Instance
+	// Active is the active instance and the URL of its API; "" if this one is it. It may ask the others in the caller's name.
+	Active(ctx context.Context, as http.Header) (name, at string, err error)
 	// SwitchOver makes another instance the active one. Only the one that is active can.
 	SwitchOver(ctx context.Context, to string, as http.Header) (*api.SwitchedOver, error)
 	// Restart has another instance, or this one, restart, and does not wait for it. The active one does not.
 	Restart(ctx context.Context, name string, as http.Header) error
-	// ActiveAPI is the URL of the active instance's API; "" if there is none, or nobody knows its API. here means that it is this one.
-	ActiveAPI(ctx context.Context, as http.Header) (url string, here bool)
 	// Seen is what the other instances know of clients; those that do not answer know nothing.
 	Seen(ctx context.Context, as http.Header) []readiness.Seen
 }

@@ -64,6 +64,7 @@ type Server struct {
 	receipts receipts
 	busy     chan struct{} // one entry a request at work
 	http     http.Server
+	bringer  *bringer
 	stopping context.Context // ends at Close: nobody waits for messages any more
 	stop     context.CancelCauseFunc
 }
@@ -85,7 +86,7 @@ func New(options Options, loopback bool) *Server {
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{options: options, log: options.Log, loopback: loopback, busy: make(chan struct{}, maxRequests)}
+	s := &Server{options: options, log: options.Log, loopback: loopback, busy: make(chan struct{}, maxRequests), bringer: newBringer()}
 	s.receipts.held = map[string]*held{}
 	s.Configure(false, nil)
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
@@ -118,6 +119,7 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Close(ctx context.Context) error {
 	s.stop(&api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Detail: "the broker is stopping"})
 	s.receipts.releaseAll()
+	defer s.bringer.transport.CloseIdleConnections()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return s.http.Close()
 	}
@@ -126,13 +128,14 @@ func (s *Server) Close(ctx context.Context) error {
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	on := func(n need, pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.guard(n, h)) }
-	on(nobody, "GET /healthz", s.healthz)
-	on(nobody, "GET /readyz", s.readyz)
-	on(reader, "GET /metrics", s.metrics)
+	here := func(n need, pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.guard(n, h)) }
+	on := func(n need, pattern string, h http.HandlerFunc) { here(n, pattern, s.brought(h)) }
+	here(nobody, "GET /healthz", s.healthz)
+	here(nobody, "GET /readyz", s.readyz)
+	here(reader, "GET /metrics", s.metrics)
 
 	const v1 = "/api/v1/"
-	on(anybody, "GET "+v1+"version", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Version) })
+	here(anybody, "GET "+v1+"version", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Version) })
 	on(reader, "GET "+v1+"connections", s.view(func(v *broker.View, r *http.Request) any { return api.Connections{Connections: list(v.Connections)} }))
 	on(admin, "DELETE "+v1+"connections/{id}", s.closeConnection)
 	on(reader, "GET "+v1+"consumers", s.view(func(v *broker.View, r *http.Request) any { return api.Consumers{Consumers: list(v.Consumers)} }))
@@ -157,19 +160,19 @@ func (s *Server) routes() http.Handler {
 	on(admin, "GET "+v1+"retries", s.retries)
 	on(admin, "POST "+v1+"retries/{batch}/undo", s.undoRetry)
 	on(admin, "POST "+v1+"queues/{name}/retry", s.sweep(ofDestination(message.Queue), broker.SweepRetry)) // it writes wherever messages died
-	on(reader, "GET "+v1+"instance", s.instance)
-	on(reader, "GET "+v1+"instances", s.instances)
-	on(admin, "POST "+v1+"switchover", s.byActive(s.switchOver))
-	on(admin, "POST "+v1+"restart", s.restart)
-	on(admin, "POST "+v1+"instances/{name}/restart", s.restartInstance)
-	on(reader, "GET "+v1+"clients", s.byActive(s.clients))
-	on(reader, "GET "+v1+"clients/{service}", s.byActive(s.service))
-	on(admin, "POST "+v1+"clients/{service}/probe", s.byActive(s.probe))
-	on(reader, "GET "+v1+"instance/clients", s.seen)
-	on(admin, "POST "+v1+"convert", s.convert)
-	on(admin, "GET "+v1+"config", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Config()) })
+	here(reader, "GET "+v1+"instance", s.instance)
+	here(reader, "GET "+v1+"instances", s.instances)
+	on(admin, "POST "+v1+"switchover", s.switchOver)
+	here(admin, "POST "+v1+"restart", s.restart)
+	here(admin, "POST "+v1+"instances/{name}/restart", s.restartInstance)
+	on(reader, "GET "+v1+"clients", s.clients)
+	on(reader, "GET "+v1+"clients/{service}", s.service)
+	on(admin, "POST "+v1+"clients/{service}/probe", s.probe)
+	here(reader, "GET "+v1+"instance/clients", s.seen)
+	here(admin, "POST "+v1+"convert", s.convert)
+	here(admin, "GET "+v1+"config", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Config()) })
 	on(admin, "GET "+v1+"refusals", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Refusals()) })
-	on(admin, "POST "+v1+"reload", s.reload)
+	here(admin, "POST "+v1+"reload", s.reload)
 	on(anybody, "POST "+v1+"receipts/{receipt}/confirm", s.confirm)
 	on(anybody, "POST "+v1+"receipts/{receipt}/release", s.release)
 	for word, kind := range kinds {
@@ -190,7 +193,7 @@ func (s *Server) routes() http.Handler {
 			on(anybody, "PUT "+one, s.create(kind))
 		}
 	}
-	on(anybody, "/", func(w http.ResponseWriter, r *http.Request) {
+	here(anybody, "/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, &api.Error{Status: http.StatusNotFound, Code: broker.NotFound.String(), Op: r.Method + " " + r.URL.Path, Detail: "there is no such path; docs/http.md lists them"})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -303,7 +306,11 @@ func named(r *http.Request, kind message.Kind) (message.Destination, error) {
 }
 
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
-	respond(w, api.Health{Status: "ok"})
+	h := api.Health{Status: "ok"}
+	if c := s.cluster(); c != nil {
+		h.Config = c.Instance().Config
+	}
+	respond(w, h)
 }
 
 // readyz says whether clients that come here are served, be it by another instance; the status alone tells a load balancer.

@@ -11,10 +11,9 @@ import (
 	"github.com/godwitmq/godwit/journal/checkpoint"
 )
 
-// A checkpoint of the core is written whenever the log has grown by Options.CheckpointEvery since the last one, and by checkpointFactor times what the last one
-// took: so a start never reads much more than that, and writing them costs a fixed share of what the log itself writes.
+// A checkpoint of the core is written whenever the log has grown by Options.CheckpointEvery since the last one, and by checkpoint.Factor times what the last one
+// took: so a start never reads much more than that.
 const (
-	checkpointFactor = 4
 	// checkpointAtStop is the part of that growth for which a clean stop writes one.
 	checkpointAtStop = 1. / 64
 	// scrubRate is how fast what a start has not read is verified behind it, in bytes a second.
@@ -26,6 +25,8 @@ type checkpoints struct {
 	store *checkpoint.Store // nil: none are written
 	every int64
 	batch journal.Position // of the last append; guarded by Engine.busy
+	// atStop says that a clean stop writes one. Where another instance waits for the log it does not, because that would have to wait for it.
+	atStop bool
 
 	mu     sync.Mutex
 	at     journal.Position // up to which the last one tells
@@ -42,7 +43,7 @@ func (c *checkpoints) grown(end journal.Position) (bytes int64, due bool) {
 		return 0, false
 	}
 	bytes = int64(end - c.at)
-	return bytes, c.saving == nil && bytes >= max(c.every, checkpointFactor*c.size)
+	return bytes, c.saving == nil && bytes >= max(c.every, checkpoint.Factor*c.size)
 }
 
 // recover brings a new core up from the log: from its checkpoint and what follows, or from all of it.
@@ -70,7 +71,7 @@ func (e *Engine) recover() error {
 func (e *Engine) restore() (journal.Position, error) {
 	e.core = broker.New(e.opt.Broker)
 	c := &e.checkpoints
-	c.store, c.every = e.opt.Checkpoints, e.opt.CheckpointEvery
+	c.store, c.every, c.atStop = e.opt.Checkpoints, e.opt.CheckpointEvery, true
 	c.at = e.log.Head()
 	if c.store == nil {
 		return 0, nil
@@ -103,7 +104,7 @@ func (e *Engine) begin() (saving <-chan struct{}) {
 	if e.Err() != nil {
 		return nil
 	}
-	made := e.core.Checkpoint()
+	made := e.core.Checkpoint(nil)
 	if made == nil {
 		return nil
 	}
@@ -120,7 +121,7 @@ func (e *Engine) begin() (saving <-chan struct{}) {
 // save writes a checkpoint whose batch is durable.
 func (e *Engine) save(made *broker.Checkpoint, mark checkpoint.Mark) {
 	begun := time.Now()
-	size, err := e.checkpoints.store.Save(e.log, mark, made.Write)
+	size, err := e.checkpoints.store.Save(e.log.Header, mark, made.Write)
 	switch {
 	case err == nil:
 		e.opt.Logger.Debug("checkpoint written", "tail", uint64(mark.Tail), "bytes", size, "took", time.Since(begun))
@@ -141,6 +142,9 @@ func (e *Engine) save(made *broker.Checkpoint, mark checkpoint.Mark) {
 // lastCheckpoint writes one for a clean stop, if the log has grown since the last. The caller has busy, and everything has been appended.
 func (e *Engine) lastCheckpoint() {
 	c := &e.checkpoints
+	if !c.atStop {
+		return
+	}
 	c.mu.Lock()
 	saving := c.saving
 	c.mu.Unlock()

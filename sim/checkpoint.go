@@ -21,7 +21,7 @@ func (w *world) summarise(batch journal.Position, last uint64) {
 	if w.summary != nil || w.cfg.Bug == DropPlace || !w.chance(8) {
 		return
 	}
-	made := w.core.Checkpoint()
+	made := w.core.Checkpoint(nil)
 	if made == nil {
 		w.fail("the core makes no checkpoint although all of its records have their places")
 	}
@@ -41,7 +41,7 @@ func (w *world) saveCheckpoint() {
 		return
 	}
 	w.summary = nil
-	if _, err := w.store().Save(w.log, s.mark, s.made.Write); err != nil {
+	if _, err := w.store().Save(w.log.Header, s.mark, s.made.Write); err != nil {
 		w.note("checkpoint not written: %v", err)
 		return
 	}

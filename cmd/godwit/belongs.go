@@ -176,7 +176,7 @@ func (n *node) returned(own *belongs, note *leaving) error {
 	if err != nil {
 		return fmt.Errorf("%w\nIt was about to become a broker alone; whether it had can be told only with that configuration: %w", refuseBelongs(cfg, own), err)
 	}
-	in := &instance{node: n, directory: newDirectory()}
+	in := newInstance(n)
 	if err := in.open(pair); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/engine"
+	"github.com/godwitmq/godwit/journal/checkpoint"
 	"github.com/godwitmq/godwit/journal/jetstream"
 	"github.com/godwitmq/godwit/listen"
 	"github.com/godwitmq/godwit/metrics"
@@ -42,10 +44,16 @@ type instance struct {
 	secure    *tls.Config // between nodes; nil: plain, on loopback
 	relayed   string      // name of the endpoint for the clients of standbys
 
-	changing sync.Mutex    // held while a change of role has its effects
-	gone     bool          // this process is not an instance any more; guarded by changing
-	leaving  atomic.Uint64 // number of the copy that this process leaves the log for
-	ended    chan struct{} // closed when run is over and the log's node is closed
+	changing sync.Mutex                    // held while a change of role has its effects
+	gone     bool                          // this process is not an instance any more; guarded by changing
+	leaving  atomic.Uint64                 // number of the copy that this process leaves the log for
+	ended    chan struct{}                 // closed when run is over and the log's node is closed
+	told     atomic.Pointer[config.Config] // what the core was made with, or the last that it was told before it became active
+	compare  chan struct{}                 // wakes compareConfigs
+}
+
+func newInstance(n *node) *instance {
+	return &instance{node: n, directory: newDirectory(), compare: make(chan struct{}, 1)}
 }
 
 // join makes this process a node of its cluster. It does not wait for the others.
@@ -133,15 +141,23 @@ func (in *instance) run(cfg *config.Config, adopt *cluster.Copied, joined *clust
 	n := in.node
 	member := cluster.New(cluster.Options{
 		Node: in.log.Load(), Log: in.logOptions(cfg), Logger: n.log,
-		Broker:  func() broker.Options { return n.brokerOptions() },
+		Broker: func() broker.Options {
+			in.told.Store(n.config())
+			return n.brokerOptions()
+		},
 		Engine:  engine.Options{MemoryLimit: int64(cfg.Limits.Process), OnShort: n.frames.Shut, Logger: n.log},
 		Changed: in.roleChanged, Leaving: in.handsOver, Left: in.left,
 		Await: cfg.Cluster.Await, Adopt: adopt, Joined: joined,
+		// Not in the folder of the log, which the log's own servers keep.
+		Checkpoints: &checkpoint.Store{FS: n.fs, Dir: cfg.Data},
 	})
 	in.member.Store(member)
 	in.ended = make(chan struct{})
+	ctx, cancel := context.WithCancel(n.background)
+	n.running.Go(func() { in.compareConfigs(ctx) })
 	n.running.Go(func() {
 		defer close(in.ended)
+		defer cancel()
 		err := member.Run(n.background)
 		in.log.Load().Close()
 		if err != nil && !errors.Is(err, cluster.ErrLeft) {
@@ -157,10 +173,14 @@ func (in *instance) roleChanged(s cluster.Status, e *engine.Engine) {
 	if in.gone {
 		return
 	}
+	in.compareSoon()
 	n, d := in.node, in.directory
 	if s.Role == cluster.Active {
 		in.took.Store(&api.TakeOver{At: s.Since, From: s.TakenOver.From, Reason: string(s.TakenOver.Why), Millis: s.TakenOver.Took.Milliseconds()})
 		n.core.set(e, n.deps(e), "ok", "this instance is active")
+		if cfg := n.config(); cfg != in.told.Load() { // reloaded just now, when there was no engine to tell
+			e.Configure(brokerPolicies(cfg))
+		}
 		d.set(true, "", nil)
 		return
 	}
@@ -217,6 +237,7 @@ func (in *instance) Instance() api.Instance {
 	}
 	if member := in.member.Load(); member != nil {
 		s := member.Status()
+		a.Config = n.config().Digest()
 		a.Role, a.Since, a.Epoch, a.Active, a.Lag, a.Reason = string(s.Role), s.Since, s.Epoch, s.Active, s.Lag, s.Reason
 		if s.Role == cluster.Active {
 			ctx, cancel := context.WithTimeout(n.background, lookTime)
@@ -248,30 +269,6 @@ func (in *instance) health(h *api.Health) {
 			h.Ready, h.Detail = true, "clients are brought to "+member.Status().Active
 		}
 	}
-}
-
-// ActiveAPI implements control.Cluster.
-func (in *instance) ActiveAPI(ctx context.Context, as http.Header) (url string, here bool) {
-	c := &in.node.config().Cluster
-	active := ""
-	if member := in.member.Load(); member != nil {
-		s := member.Status()
-		if s.Role == cluster.Active {
-			return "", true
-		}
-		active = s.Active
-	}
-	if active == "" || active == c.Name {
-		for _, i := range in.Instances(ctx, as) {
-			if i.Role == string(cluster.Active) {
-				active = i.Name
-			}
-		}
-	}
-	if other := c.Node(active); other != nil && active != c.Name {
-		return other.API, false
-	}
-	return "", false
 }
 
 // seeTime is how long another node is waited for that only knows a little more of clients.
@@ -310,6 +307,14 @@ func (in *instance) Restart(ctx context.Context, name string, as http.Header) er
 	return in.askFor(ctx, trialTime+askTime, *other, http.MethodPost, "restart", as, struct{}{}, &struct{}{})
 }
 
+// damaged says whether a part of the log that this instance has not read is damaged in all its replicas.
+func (in *instance) damaged() bool {
+	if in == nil || in.member.Load() == nil {
+		return false
+	}
+	return in.member.Load().Status().Damaged
+}
+
 // writeMetrics tells of this node's part in the cluster.
 func (in *instance) writeMetrics(e *metrics.Exposition) {
 	yes := func(name, help string, is bool) {
@@ -339,6 +344,13 @@ func (in *instance) writeMetrics(e *metrics.Exposition) {
 		e.Family("godwit_instance_takeover_seconds", metrics.Gauge, "How long it took this instance to become active the last time, from the last sign of the one before, by the reason.")
 		e.Sample(float64(took.Millis)/1000, "reason", took.Reason)
 		e.One("godwit_instance_takeover_time_seconds", metrics.Gauge, "When that was, in seconds since 1970.", float64(took.At.UnixMilli())/1000)
+	}
+	if engine, _ := in.node.core.now(); engine == nil { // else it tells
+		damaged := 0.0
+		if s.Damaged {
+			damaged = 1
+		}
+		e.One("godwit_journal_damaged", metrics.Gauge, "1 when a part of the log that the start did not read turned out to be damaged in all its replicas.", damaged)
 	}
 	if in.carrier != nil {
 		c := in.carrier.Stats()
@@ -375,7 +387,117 @@ func (in *instance) Instances(ctx context.Context, as http.Header) []api.Instanc
 	for range c.Nodes {
 		<-done
 	}
+	for i := range all {
+		if active := all[i]; active.Role == string(cluster.Active) {
+			for j := range all {
+				if all[j].Config != "" && all[j].Config != active.Config {
+					all[j].Reason = join(all[j].Reason, "its configuration is not that of "+active.Name)
+				}
+			}
+		}
+	}
 	return all
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+// Active implements control.Cluster. A standby knows from the log, others ask.
+func (in *instance) Active(ctx context.Context, as http.Header) (name, at string, err error) {
+	const op = "find the active instance"
+	c := &in.node.config().Cluster
+	if member := in.member.Load(); member != nil {
+		s := member.Status()
+		if s.Role == cluster.Active {
+			return c.Name, "", nil
+		}
+		name = s.Active
+	}
+	if name == "" || name == c.Name {
+		unavailable := func(detail string) error {
+			return &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Op: op, Detail: detail}
+		}
+		var others []string
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		answers := make(chan api.Instance, len(c.Nodes))
+		for _, other := range c.Nodes {
+			if other.Name == c.Name {
+				answers <- api.Instance{Name: c.Name, Role: "not active"}
+				continue
+			}
+			go func() {
+				i := api.Instance{Name: other.Name}
+				if err := in.ask(ctx, other, http.MethodGet, "instance", as, nil, &i); err != nil {
+					i = api.Instance{Name: other.Name, Role: "not to be asked: " + err.Error()}
+				}
+				answers <- i
+			}()
+		}
+		for range c.Nodes {
+			i := <-answers
+			if i.Role == string(cluster.Active) {
+				name = i.Name
+				break
+			}
+			others = append(others, i.Name+" is "+i.Role)
+		}
+		if len(others) == len(c.Nodes) {
+			return "", "", unavailable("no instance is active now: " + strings.Join(others, "; "))
+		}
+	}
+	other := c.Node(name)
+	if other == nil || other.API == "" {
+		return "", "", &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Op: op, Detail: name + " is active, and cluster.nodes of " + c.Name + " says no api for it"}
+	}
+	return name, other.API, nil
+}
+
+// compareEvery is how often a standby looks whether its configuration is the active's.
+const compareEvery = time.Minute
+
+// compareConfigs tells the log when this standby's configuration differs from the active's in what must be equal, and when it does not any more.
+func (in *instance) compareConfigs(ctx context.Context) {
+	differs := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-in.compare:
+		case <-time.After(compareEvery):
+		}
+		c := &in.node.config().Cluster
+		s := in.member.Load().Status()
+		other := c.Node(s.Active)
+		if s.Role != cluster.Standby || other == nil || s.Active == c.Name {
+			continue
+		}
+		own, health := in.node.config().Digest(), api.Health{}
+		if err := in.request(ctx, askTime, *other, http.MethodGet, "/healthz", nil, nil, &health); err != nil || health.Config == "" {
+			continue // that it cannot be reached shows elsewhere
+		}
+		switch now := own + " " + health.Config; {
+		case own == health.Config && differs != "":
+			in.node.log.Info("this standby's configuration is the active's again", "active", s.Active, "config", own)
+			differs = ""
+		case own != health.Config && differs != now:
+			in.node.log.Warn("this standby's configuration differs from the active's in policies, limits or credentials: it would serve differently once it is active",
+				"active", s.Active, "config", own, "active's", health.Config, "help", "make the files equal and run godwit reload, or restart")
+			differs = now
+		}
+	}
+}
+
+// compareSoon lets compareConfigs look.
+func (in *instance) compareSoon() {
+	select {
+	case in.compare <- struct{}{}:
+	default:
+	}
 }
 
 // SwitchOver implements control.Cluster, where this instance is the active one.
@@ -428,6 +550,11 @@ func (in *instance) ask(ctx context.Context, other config.ClusterNode, method, p
 }
 
 func (in *instance) askFor(ctx context.Context, within time.Duration, other config.ClusterNode, method, path string, as http.Header, body, answer any) error {
+	return in.request(ctx, within, other, method, "/api/v1/"+path, as, body, answer)
+}
+
+// request makes one call, and waits for it so long; as may be nil.
+func (in *instance) request(ctx context.Context, within time.Duration, other config.ClusterNode, method, path string, as http.Header, body, answer any) error {
 	if other.API == "" {
 		return errors.New("cluster.nodes says no api for it")
 	}
@@ -441,7 +568,7 @@ func (in *instance) askFor(ctx context.Context, within time.Duration, other conf
 		}
 		content = bytes.NewReader(data)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, other.API+"/api/v1/"+path, content)
+	r, err := http.NewRequestWithContext(ctx, method, other.API+path, content)
 	if err != nil {
 		return err
 	}

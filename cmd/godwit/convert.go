@@ -205,7 +205,7 @@ func (c *conversion) copyOptions(try int) cluster.CopyOptions {
 // nodes' log is the broker's.
 func (c *conversion) toPair(ctx context.Context) error {
 	n := c.n
-	in := &instance{node: n, directory: newDirectory()}
+	in := newInstance(n)
 	if err := in.open(c.cfg); err != nil {
 		return err
 	}

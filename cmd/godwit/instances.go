@@ -26,6 +26,7 @@ func (c *cli) instances() *cobra.Command {
 		{"epoch", func(v row) any { return int64(v.Epoch) }},
 		{"lag", func(v row) any { return int64(v.Lag) }},
 		{"connections", func(v row) any { return int64(v.Connections) }},
+		{"config", func(v row) any { return v.Config }},
 		{"endpoints", func(v row) any { return strings.Join(v.Endpoints, " ") }},
 		{"reason", func(v row) any { return v.Reason }},
 	}}

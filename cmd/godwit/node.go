@@ -103,7 +103,7 @@ func (n *node) rise() error {
 		return err
 	}
 	if cfg.Cluster.On() {
-		n.instance.Store(&instance{node: n, directory: newDirectory()})
+		n.instance.Store(newInstance(n))
 	}
 	if err := n.openHTTP(); err != nil {
 		return err
@@ -463,7 +463,7 @@ func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
 		e.One("godwit_journal_disk_bytes", metrics.Gauge, "Bytes of the journal's files.", float64(space.Used))
 		e.One("godwit_journal_free_bytes", metrics.Gauge, "Bytes that may still be written before sends are refused.", float64(space.Free))
 		damaged := 0.0
-		if engine.Damaged() {
+		if engine.Damaged() || n.instance.Load().damaged() {
 			damaged = 1
 		}
 		e.One("godwit_journal_damaged", metrics.Gauge, "1 when a part of the journal that the start did not read turned out to be damaged.", damaged)

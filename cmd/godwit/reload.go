@@ -40,6 +40,9 @@ func (n *node) reload() (done api.Reloaded, err error) {
 	if e, _ := n.core.now(); e != nil {
 		e.Configure(brokerPolicies(merged))
 	}
+	if in := n.instance.Load(); in != nil { // a standby's core takes the policies that are in force when it becomes active
+		in.compareSoon()
+	}
 	n.configureAPI(merged)
 	setLevel(n.level, merged.Log.Level)
 	done = api.Reloaded{Live: changes(live), Restart: changes(restart), Notes: []string{"users were read again"}}

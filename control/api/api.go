@@ -242,6 +242,8 @@ type Instance struct {
 	Active string    `json:"active,omitempty"` // who this node believes is active
 	Lag    uint64    `json:"lag,omitempty"`    // entries of the log that it has not read yet
 	Reason string    `json:"reason,omitempty"` // of the last change of role, or why it is unreachable
+	// Config is a digest of the configuration that must be the same on all instances: policies, limits, credentials. Absent for a witness.
+	Config string `json:"config,omitempty"`
 	// Endpoints are where clients reach it: "openwire tcp://127.0.0.1:61616".
 	Endpoints []string  `json:"endpoints,omitempty"`
 	Started   time.Time `json:"started,omitzero"` // when the process began
@@ -285,6 +287,7 @@ type Health struct {
 	Role   string `json:"role,omitempty"`  // of an instance of several: "active", "standby", "witness", "starting"
 	Ready  bool   `json:"ready,omitempty"` // clients that come here are served, be it by another instance
 	Detail string `json:"detail,omitempty"`
+	Config string `json:"config,omitempty"` // of an instance of several, and by /healthz only: as Instance.Config
 }
 
 // Convert asks for a broker alone to become an instance of several, or the other way round.

@@ -14,6 +14,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"sync"
 
 	"github.com/godwitmq/godwit/journal"
 	"github.com/godwitmq/godwit/vfs"
@@ -39,11 +40,23 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // ErrNone means that there is no checkpoint that could be used, and why in words. The log is then read from its head.
 var ErrNone = errors.New("no checkpoint")
 
-// Store is the place of a log's checkpoint.
+// Store is the place of a log's checkpoint. Saves wait for each other.
 type Store struct {
 	FS  vfs.FS
 	Dir string // the log's; whoever has the log's lock has this, too
+
+	saving sync.Mutex
 }
+
+// Log is what is asked of the log that a checkpoint may belong to, as journal.Log has it.
+type Log interface {
+	Header(at journal.Position) ([journal.HeaderSize]byte, error)
+	Head() journal.Position
+	Tail() journal.Position
+}
+
+// Factor is by how many times its own size the log must at least grow between two checkpoints: so writing them costs a fixed share of what the log itself writes.
+const Factor = 4
 
 // Mark says up to where a checkpoint tells.
 type Mark struct {
@@ -51,16 +64,18 @@ type Mark struct {
 	Tail  journal.Position // the end of that batch
 }
 
-// Save replaces the checkpoint by what write puts. The mark's batch must be durable. It returns when the new one is durable, and its size in bytes. After an error the
-// old one is still there.
-func (s *Store) Save(log journal.Log, mark Mark, write func(put func(item []byte) error) error) (size int64, err error) {
+// Save replaces the checkpoint by what write puts. The mark's batch must be durable, and header gives its header, as the log does. It returns when the new one is durable, and
+// its size in bytes. After an error the old one is still there.
+func (s *Store) Save(header func(at journal.Position) ([journal.HeaderSize]byte, error), mark Mark, write func(put func(item []byte) error) error) (size int64, err error) {
+	s.saving.Lock()
+	defer s.saving.Unlock()
 	name := path.Join(s.Dir, Name)
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("write checkpoint %s: %w", name, err)
 		}
 	}()
-	head, err := log.Header(mark.Batch)
+	head, err := header(mark.Batch)
 	if err != nil {
 		return 0, err
 	}
@@ -138,7 +153,7 @@ func (w *writer) write(least int) error {
 
 // Load gives the items of the checkpoint to take, in order, if it belongs to the log, and says up to where it tells. Errors: ErrNone, also for one that is
 // damaged, and those of take: whatever was taken then must be thrown away.
-func (s *Store) Load(log journal.Log, take func(item []byte) error) (mark Mark, err error) {
+func (s *Store) Load(log Log, take func(item []byte) error) (mark Mark, err error) {
 	file, err := s.FS.Open(path.Join(s.Dir, Name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return mark, fmt.Errorf("%w: none was written yet", ErrNone)

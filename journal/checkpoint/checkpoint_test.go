@@ -74,7 +74,7 @@ func TestSaveLoad(t *testing.T) {
 	l.append("a")
 	want := l.append("b")
 	long := string(bytes.Repeat([]byte("x"), 3<<20))
-	size, err := s.Save(l, want, items("one", "", long, "two"))
+	size, err := s.Save(l.Header, want, items("one", "", long, "two"))
 	if err != nil || size < int64(len(long)) {
 		t.Fatalf("save: %d bytes, %v", size, err)
 	}
@@ -101,7 +101,7 @@ func TestOfAnotherLog(t *testing.T) {
 	l.append("a")
 	mark := l.append("b")
 	s := &checkpoint.Store{FS: fs, Dir: dir}
-	if _, err := s.Save(l, mark, items("x")); err != nil {
+	if _, err := s.Save(l.Header, mark, items("x")); err != nil {
 		t.Fatal(err)
 	}
 	tests := map[string]func(l *log){
@@ -138,7 +138,7 @@ func TestDamage(t *testing.T) {
 	fs := vfs.NewMem()
 	l := open(t, fs)
 	s := &checkpoint.Store{FS: fs, Dir: dir}
-	if _, err := s.Save(l, l.append("a"), items("one", "two")); err != nil {
+	if _, err := s.Save(l.Header, l.append("a"), items("one", "two")); err != nil {
 		t.Fatal(err)
 	}
 	f, err := fs.Open(dir + "/" + checkpoint.Name)
@@ -193,12 +193,12 @@ func TestFailedSave(t *testing.T) {
 		l := open(t, fs)
 		s := &checkpoint.Store{FS: fs, Dir: dir}
 		first := l.append("a")
-		if _, err := s.Save(l, first, items("old")); err != nil {
+		if _, err := s.Save(l.Header, first, items("old")); err != nil {
 			t.Fatal(err)
 		}
 		second := l.append("b")
 		fs.CutPower(fs.Ops() + n)
-		_, err := s.Save(l, second, items("new", "new"))
+		_, err := s.Save(l.Header, second, items("new", "new"))
 		done := err == nil
 		fs = fs.Crash(uint64(n))
 		l = open(t, fs)

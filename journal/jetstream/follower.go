@@ -115,6 +115,8 @@ type Follower struct {
 	chain chain
 	head  journal.Position
 	from  journal.Position // records before it are not wanted
+	last  Mark             // the last batch that was read
+	tie   Mark             // a batch that was believed before it was read, if any
 
 	leader  string // the instance whose epoch it is
 	giver   string // who has handed over to this instance, and it has not begun yet
@@ -150,6 +152,103 @@ func Follow(ctx context.Context, node *Node, opt Options, from journal.Position)
 		return nil, fmt.Errorf("follow log %s: %w", opt.Name, err)
 	}
 	return f, nil
+}
+
+// Mark is a batch of a log, with the header that ties whoever has it to this log: it carries a hash over all before it.
+type Mark struct {
+	Batch  journal.Position // where it begins
+	Tail   journal.Position // where the next one does
+	Header [journal.HeaderSize]byte
+}
+
+// Past is the log as it was when following began, for one who knows it up to some batch and would not read all of it again. It is used by Resume's function only.
+type Past struct {
+	ctx context.Context
+	f   *Follower
+	end journal.Position
+}
+
+// Head is the position of the oldest record kept, Tail the one after the newest.
+func (p *Past) Head() journal.Position { return p.f.head }
+
+// Tail is the position after the newest record.
+func (p *Past) Tail() journal.Position { return p.end }
+
+// Header is as that of a journal.Log. Reading goes on behind the batch that was asked for last only if it is found to have this header.
+func (p *Past) Header(at journal.Position) (head [journal.HeaderSize]byte, err error) {
+	f := p.f
+	switch {
+	case at < f.head:
+		return head, f.s.trimmed(at, f.head)
+	case at+layout.HeaderSize > p.end:
+		return head, fmt.Errorf("read stream %s at position %d: the log ends at %d", f.s.name, at, p.end)
+	}
+	m, err := f.s.load(p.ctx, f.index, at, f.opt.GiveUp, f.opt.Logger)
+	if err != nil {
+		return head, err
+	}
+	batch, h, err := m.batch(f.s.name, at)
+	if err != nil {
+		return head, err
+	}
+	if h.Base != at {
+		return head, &journal.CorruptError{File: f.s.name, At: at, Reason: "no batch begins here"}
+	}
+	copy(head[:], batch)
+	f.tie = Mark{Batch: at, Tail: h.End(), Header: head}
+	return head, nil
+}
+
+// Resume is Follow for one who may know the log up to the end of some batch. since looks at the log, and says from where records are wanted: from the end of the batch whose
+// Header it has asked for last, or 0 for all of them. An empty log is not shown to it.
+func Resume(ctx context.Context, node *Node, opt Options, since func(*Past) journal.Position) (*Follower, error) {
+	f, err := follow(ctx, node, opt, func(f *Follower) (seq uint64, err error) {
+		last, err := f.s.find(ctx, f.known)
+		if err != nil {
+			return 0, err
+		}
+		p := &Past{ctx: ctx, f: f}
+		if p.end, err = f.s.ending(f.known, last); err != nil {
+			return 0, err
+		}
+		at := f.head
+		if f.from = since(p); f.from != 0 {
+			at = f.tie.Batch // it is read again, so that what follows is proved to follow it
+			f.given = true   // whoever knows the log up to there has its records
+		} else {
+			f.from, f.tie = f.head, Mark{}
+		}
+		if seq, err = f.s.locate(ctx, f.index, at); err != nil {
+			return 0, err
+		}
+		return f.s.firstPart(ctx, seq)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("follow log %s: %w", opt.Name, err)
+	}
+	return f, nil
+}
+
+// ending is the position up to which a stream's last message makes the log whole.
+func (s *stream) ending(seq uint64, data []byte) (end journal.Position, err error) {
+	wrong := ""
+	if isPart(data) {
+		var p part
+		if wrong = p.decode(data); wrong == "" {
+			if end = p.base; p.index+1 == p.parts {
+				end += journal.Position(p.length)
+			}
+		}
+	} else {
+		wrong, _ = eachBatch(data, func(h *layout.Header, _ []byte, _ layout.Digest) error {
+			end = h.End()
+			return nil
+		})
+	}
+	if wrong != "" {
+		return 0, &journal.CorruptError{File: s.name, Sequence: seq, Reason: wrong}
+	}
+	return end, nil
 }
 
 // follow begins at the message that start says.
@@ -330,6 +429,11 @@ func (f *Follower) read(ctx context.Context, fn func(journal.Record) error) (n i
 
 // take looks at one batch of the log.
 func (f *Follower) take(h *layout.Header, batch []byte, fn func(journal.Record) error) error {
+	f.last.Batch, f.last.Tail = h.Base, h.End()
+	copy(f.last.Header[:], batch)
+	if f.tie.Batch == f.last.Batch && f.tie != (Mark{}) && f.tie != f.last {
+		return &journal.CorruptError{File: f.s.name, At: h.Base, Reason: "one replica has another batch here than the one that was asked at first"}
+	}
 	if h.Flags == layout.FlagControl {
 		c, ok := decodeControl(batch)
 		if !ok {
@@ -390,6 +494,9 @@ func (f *Follower) Giver() string { return f.giver }
 // Head is the position of the oldest record kept, Tail the one after the newest that was read.
 func (f *Follower) Head() journal.Position { return f.head }
 
+// Last is the last batch that was read, one of the log's own or of its owner's. The zero value: none was.
+func (f *Follower) Last() Mark { return f.last }
+
 // Tail is the position up to which the log was read.
 func (f *Follower) Tail() journal.Position { return f.chain.at }
 
@@ -400,6 +507,26 @@ func (f *Follower) Lag(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	return info.State.LastSeq + 1 - min(f.chain.seq, info.State.LastSeq+1), nil
+}
+
+// Scrub reads, from the nearest replica, what was passed over when following began, and verifies it; what that replica has damaged or lost is read from another, with a warning. fn is told
+// of each record and may wait. It may be called by another goroutine, and goes on when the follower is closed or has become the log's writer. Errors: journal.ErrCorrupt if
+// no replica has it whole, that of fn, what ctx says.
+func (f *Follower) Scrub(ctx context.Context, fn func(journal.Record) error) error {
+	var owner ownerError
+	for {
+		state, err := f.s.state(ctx)
+		if err != nil {
+			return err
+		}
+		err = f.s.readFrom(ctx, f.index, state.FirstSeq, 0, f.from, fn, f.opt.GiveUp, f.opt.Logger)
+		switch {
+		case errors.As(err, &owner):
+			return owner.error
+		case !errors.Is(err, journal.ErrTrimmed): // else the stream begins later now
+			return err
+		}
+	}
 }
 
 // Close ends the follower. Nothing is to be done after Lead has succeeded.

@@ -164,15 +164,29 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	defer cancel()
-	c := chain{stream: l.s.name}
 	seq, err := l.s.locate(ctx, l.index, from)
 	if err == nil {
-		c.seq, err = l.s.firstPart(ctx, seq)
+		err = l.s.readFrom(ctx, l.index, seq, from, tail, fn, l.opt.GiveUp, l.log)
 	}
-	if err != nil {
+	var owner ownerError
+	switch {
+	case errors.As(err, &owner):
+		return owner.error
+	case err != nil:
 		return l.readError(from, err)
 	}
-	f, err := l.s.Fetcher()
+	return nil
+}
+
+// readFrom gives fn the records from a position up to another. The message that they begin in, or an earlier one, is given. An error of fn is an ownerError.
+// A message that cannot be had is asked for until patience is over.
+func (s *stream) readFrom(ctx context.Context, x *index, seq uint64, from, tail journal.Position, fn func(journal.Record) error, patience time.Duration, log *slog.Logger) error {
+	c := chain{stream: s.name}
+	var err error
+	if c.seq, err = s.firstPart(ctx, seq); err != nil {
+		return err
+	}
+	f, err := s.Fetcher()
 	if err != nil {
 		return err
 	}
@@ -192,22 +206,19 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 	}
 	begun := time.Now()
 	for c.at < tail {
-		n, _, err := l.s.advance(ctx, f, &c, l.index, take, l.log)
+		n, _, err := s.advance(ctx, f, &c, x, take, log)
 		if n > 0 {
 			begun = time.Now()
 		}
 		if n == 0 && err == nil {
 			// The replica that was asked is behind, or cannot read what it has.
-			err = l.s.takeLeaders(ctx, &c, l.index, take)
+			err = s.takeLeaders(ctx, &c, x, take)
 		}
-		var owner ownerError
 		switch {
 		case err == end:
 			return nil
-		case errors.As(err, &owner):
-			return owner.error
-		case err != nil && (isFinal(err) || ctx.Err() != nil || time.Since(begun) > l.opt.GiveUp):
-			return l.readError(from, err)
+		case err != nil && (isFinal(err) || ctx.Err() != nil || time.Since(begun) > patience):
+			return err
 		case err != nil:
 			time.Sleep(poll) // a node has gone; another will answer
 		}
@@ -310,51 +321,41 @@ func (l *Log) batchAt(at journal.Position) ([]byte, *layout.Header, error) {
 	m, ok := l.recent.get(at)
 	if !ok {
 		var err error
-		if m, err = l.load(at); err != nil {
+		if m, err = l.s.load(l.ctx, l.index, at, l.opt.GiveUp, l.log); err != nil {
 			return nil, nil, l.readError(at, err)
 		}
 		l.recent.put(m)
 	}
-	data := m.data // of one batch or several
-	var h layout.Header
-	for {
-		if wrong := h.Parse(data); wrong != "" {
-			return nil, nil, &journal.CorruptError{File: l.s.name, At: at, Reason: wrong}
-		}
-		if at < h.End() {
-			return data[:h.Length], &h, nil
-		}
-		data = data[h.Length:]
-	}
+	return m.batch(l.s.name, at)
 }
 
-// load reads the message that covers a position, or the whole batch of which that is a part, and verifies it in itself. While nobody can be asked it tries again, for
-// Options.GiveUp.
-func (l *Log) load(at journal.Position) (loaded, error) {
+// load reads the message that covers a position, or the whole batch of which that is a part, and verifies it in itself. While nobody can be asked it tries again, until
+// patience is over.
+func (s *stream) load(ctx context.Context, x *index, at journal.Position, patience time.Duration, log *slog.Logger) (loaded, error) {
 	for begun := time.Now(); ; {
-		m, err := l.loadNow(at)
-		if err == nil || isFinal(err) || l.ctx.Err() != nil || time.Since(begun) > l.opt.GiveUp {
+		m, err := s.loadNow(ctx, x, at, log)
+		if err == nil || isFinal(err) || ctx.Err() != nil || time.Since(begun) > patience {
 			return m, err
 		}
 		select {
-		case <-l.ctx.Done():
+		case <-ctx.Done():
 		case <-time.After(poll):
 		}
 	}
 }
 
 // loadNow says that a message is missing or damaged only if no replica has it whole; while one cannot be asked, that is the error.
-func (l *Log) loadNow(at journal.Position) (loaded, error) {
-	seq, err := l.s.locate(l.ctx, l.index, at)
+func (s *stream) loadNow(ctx context.Context, x *index, at journal.Position, log *slog.Logger) (loaded, error) {
+	seq, err := s.locate(ctx, x, at)
 	if err != nil {
 		return loaded{}, err
 	}
 	var damage, last error
-	for _, get := range []func(context.Context, uint64) ([]byte, error){l.s.LocalGet, l.s.LeaderGet, l.s.rescue} {
-		m, err := l.s.loadFrom(l.ctx, seq, at, get)
+	for _, get := range []func(context.Context, uint64) ([]byte, error){s.LocalGet, s.LeaderGet, s.rescue} {
+		m, err := s.loadFrom(ctx, seq, at, get)
 		if err == nil {
 			if damage != nil {
-				l.log.Warn("a message is damaged in a replica of the log; another had it whole", "stream", l.s.name, "message", seq, "error", damage)
+				log.Warn("a message is damaged in a replica of the log; another had it whole", "stream", s.name, "message", seq, "error", damage)
 			}
 			return m, nil
 		}
@@ -369,7 +370,22 @@ func (l *Log) loadNow(at journal.Position) (loaded, error) {
 	case damage != nil:
 		return loaded{}, damage
 	}
-	return loaded{}, &journal.CorruptError{File: l.s.name, Sequence: seq, At: at, Reason: "the message is missing"}
+	return loaded{}, &journal.CorruptError{File: s.name, Sequence: seq, At: at, Reason: "the message is missing"}
+}
+
+// batch gives the batch in which a position lies.
+func (m *loaded) batch(stream string, at journal.Position) ([]byte, *layout.Header, error) {
+	data := m.data // of one batch or several
+	var h layout.Header
+	for {
+		if wrong := h.Parse(data); wrong != "" {
+			return nil, nil, &journal.CorruptError{File: stream, At: at, Reason: wrong}
+		}
+		if at < h.End() {
+			return data[:h.Length], &h, nil
+		}
+		data = data[h.Length:]
+	}
 }
 
 func (s *stream) loadFrom(ctx context.Context, seq uint64, at journal.Position, get func(context.Context, uint64) ([]byte, error)) (loaded, error) {

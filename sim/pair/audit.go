@@ -119,7 +119,7 @@ func (a *audit) back(seq uint64) {
 
 // sum is what a core says of itself, and the position of the first record that it was given.
 func sum(core *broker.Broker) (items [][]byte, first uint64) {
-	c := core.Checkpoint()
+	c := core.Checkpoint(nil)
 	if c == nil {
 		return nil, 0
 	}
