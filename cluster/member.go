@@ -42,7 +42,7 @@ type Status struct {
 	Reason   string // of the last change of role
 	// TakenOver is how this instance became active, the last time that it did; zero if it never has.
 	TakenOver TakeOver
-	Damaged  bool   // something that it has not read is damaged in all replicas of the log
+	Damaged   bool // something that it has not read is damaged in all replicas of the log
 }
 
 // TakeOver is a change of the active instance.
@@ -277,7 +277,6 @@ func (m *Member) life(ctx context.Context) error {
 		}
 		opt := m.opt.Engine
 		opt.Broker = m.opt.Broker()
-		core.Restored(uint64(f.Head()))
 		core.SetPolicies(opt.Broker.Policies) // they may have changed since the core was made
 		e, err := engine.Continue(core, func(n journal.Notify) (journal.Log, error) {
 			lead := f.Lead
@@ -288,6 +287,7 @@ func (m *Member) life(ctx context.Context) error {
 			if err != nil {
 				return nil, err // not a nil *Log in an interface
 			}
+			core.Restored(uint64(l.Head()))
 			return l, nil
 		}, opt)
 		switch {
