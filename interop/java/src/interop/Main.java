@@ -40,7 +40,6 @@ public final class Main {
       case "consumers" -> Consumers.addTo(suite);
       case "limits" -> Limits.addTo(suite);
       case "consumer-policies" -> Consumers.addPoliciesTo(suite);
-      case "crash" -> Crash.addTo(suite);
       case "followers" -> Followers.addTo(suite);
       case "moving" -> Moving.addTo(suite);
       case "crash" -> Crash.addTo(suite, false);
