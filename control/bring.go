@@ -18,8 +18,13 @@ import (
 // the active one do not pass it to and fro.
 const broughtBy = "Godwit-Brought-By"
 
-// dialTime is how long it may take to reach the active instance.
-const dialTime = 2 * time.Second
+const (
+	// dialTime is how long it may take to reach the active instance.
+	dialTime = 2 * time.Second
+	// settleTime is for how long a call waits for an instance to become active, as clients do: in a switchover, none is for some hundredths of a second.
+	settleTime = 2 * time.Second
+	lookEvery  = 20 * time.Millisecond
+)
 
 // bringer carries requests to the active instance.
 type bringer struct {
@@ -39,8 +44,15 @@ func (s *Server) brought(next http.HandlerFunc) http.HandlerFunc {
 			next(w, r)
 			return
 		}
-		name, at, err := c.Active(r.Context(), r.Header)
 		by := r.Header.Get(broughtBy)
+		name, at, err := c.Active(r.Context(), r.Header)
+		for begun := time.Now(); (err != nil || at != "" && by != "") && time.Since(begun) < settleTime && r.Context().Err() == nil; {
+			select {
+			case <-time.After(lookEvery):
+			case <-r.Context().Done():
+			}
+			name, at, err = c.Active(r.Context(), r.Header)
+		}
 		switch {
 		case err != nil:
 			s.failed(w, r, err)
