@@ -384,6 +384,9 @@ func rebootPair(t *testing.T, p *pair, active string) {
 	}
 	p.await(t, "standby")
 	before := started()
+	for deadline := time.Now().Add(becomesWithin); before["a"].Epoch != before["b"].Epoch && time.Now().Before(deadline); before = started() { // the one before has not read it yet
+		time.Sleep(20 * time.Millisecond)
+	}
 	out, stderr, err := godwit(t, p.apis[active], "reboot", "--witness") // by the node that restarts last
 	t.Logf("godwit reboot --witness:\n%s%s", out, stderr)
 	if err != nil {
