@@ -57,6 +57,20 @@ def _answers(port, protocol):
         return False
 
 
+def end(process, sig=signal.SIGTERM):
+    """Ends a process that was started with a session of its own, and all in that."""
+    for s, patience in ((sig, 30), (signal.SIGKILL, 10)):
+        try:
+            os.killpg(process.pid, s)
+        except ProcessLookupError:
+            pass
+        try:
+            process.wait(patience)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
 class Broker:
     protocol = "openwire"
     jms = True          # takes part in all scenarios; the others only in H and I
@@ -104,18 +118,8 @@ class Broker:
 
     def stop(self, sig=signal.SIGTERM):
         p, self.process = self.process, None
-        if p is None:
-            return
-        for s, patience in ((sig, 30), (signal.SIGKILL, 10)):
-            try:
-                os.killpg(p.pid, s)     # its own session: nobody else is in this group
-            except ProcessLookupError:
-                pass
-            try:
-                p.wait(patience)
-                return
-            except subprocess.TimeoutExpired:
-                continue
+        if p is not None:
+            end(p, sig)
 
 
 class Godwit(Broker):

@@ -44,18 +44,8 @@ class Process:
 
     def end(self, sig):
         p, self.process = self.process, None
-        if p is None:
-            return
-        for s, patience in ((sig, 30), (signal.SIGKILL, 10)):
-            try:
-                os.killpg(p.pid, s)     # its own session: nobody else is in this group
-            except ProcessLookupError:
-                pass
-            try:
-                p.wait(patience)
-                return
-            except subprocess.TimeoutExpired:
-                continue
+        if p is not None:
+            brokers.end(p, sig)
 
 
 class Pair:

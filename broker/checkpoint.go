@@ -191,7 +191,11 @@ func (w *checkpointer) definitions() {
 			}
 		}
 	}
-	for _, c := range b.carried {
+	carried := b.carried
+	if b.replay != nil {
+		carried = b.replay.carried
+	}
+	for _, c := range carried {
 		w.record(c.home, b.writeCarried(c))
 	}
 	for _, t := range b.retries.batches {

@@ -224,7 +224,7 @@ func TestEnds(t *testing.T) {
 		serve func(ctx context.Context, conn net.Conn)
 		want  string
 	}{
-		"at once":         {func(_ context.Context, conn net.Conn) {}, "EOF"},
+		"at once":         {func(_ context.Context, conn net.Conn) { frames(conn, 1) }, "EOF"},
 		"garbage":         {func(_ context.Context, conn net.Conn) { conn.Write([]byte("HTTP/1.1 400\r\n\r\n")); drain(conn) }, "bad frame size"},
 		"no hello":        {func(_ context.Context, conn net.Conn) { conn.Write([]byte{0, 0, 0, 1, 0}); drain(conn) }, "expected WireFormatInfo"},
 		"while it waits":  {func(_ context.Context, conn net.Conn) { hello(conn); frames(conn, 2) }, "the broker has ended the connection"},

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,10 +57,16 @@ func newInstance(n *node) *instance {
 	return &instance{node: n, directory: newDirectory(), compare: make(chan struct{}, 1)}
 }
 
+// witnessMemory is what a witness's runtime is to stay below, unless limits.process says otherwise: else garbage of a flood of appends stays for long.
+const witnessMemory config.Size = 64 << 20
+
 // join makes this process a node of its cluster. It does not wait for the others.
 func (n *node) join() error {
 	cfg := n.config()
 	in := n.instance.Load()
+	if cfg.Cluster.Witness() { // no engine sees to it
+		debug.SetMemoryLimit(int64(cmp.Or(cfg.Limits.Process, witnessMemory)))
+	}
 	if err := in.open(cfg); err != nil {
 		return err
 	}

@@ -24,11 +24,13 @@ type stream struct {
 }
 
 const (
-	askTimeout  = 500 * time.Millisecond // for one answer; then it is asked again
-	firstAnswer = 50 * time.Millisecond  // for a replica's first answer; then perhaps another is asked
-	makeTimeout = 30 * time.Second       // for a stream to be made, which needs most of the nodes
-	fetchCount  = 512                    // messages asked for at once, at most
-	fetchBytes  = 2 << 20
+	askTimeout    = 500 * time.Millisecond // for one answer; then it is asked again
+	firstAnswer   = 50 * time.Millisecond  // for a replica's first answer; then perhaps another is asked
+	staleTime     = 2 * time.Second        // in which a leader that was overtaken finds out
+	rescueTimeout = 10 * time.Second       // for one message that a replica does not have
+	makeTimeout   = 30 * time.Second       // for a stream to be made, which needs most of the nodes
+	fetchCount    = 512                    // messages asked for at once, at most
+	fetchBytes    = 2 << 20
 )
 
 func streamName(log string, shard int) string { return fmt.Sprintf("GODWIT_%s_%d", log, shard) }
@@ -129,11 +131,11 @@ func (s *stream) get(ctx context.Context, seq uint64) ([]byte, error) {
 // rescue reads a message that must be there, but that the stream's leader does not have: from the other replicas, each of which is made the leader for it. Errors: ErrNoMessage if
 // none has it, journal.ErrTrimmed if it was purged meanwhile.
 func (s *stream) rescue(ctx context.Context, seq uint64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, rescueTimeout)
 	defer cancel()
 	s.rescues.Add(1)
 	defer s.rescues.Add(-1)
-	tried := map[string]bool{}
+	tried, again := map[string]bool{}, false
 	for ctx.Err() == nil {
 		info, err := s.Info(ctx)
 		if err != nil {
@@ -166,8 +168,17 @@ func (s *stream) rescue(ctx context.Context, seq uint64) ([]byte, error) {
 				}
 			}
 		}
-		if !left {
+		if !left && again {
 			return nil, ErrNoMessage
+		}
+		if !left { // a leader that was overtaken may have answered for all of them: until it knows, it counts as one that has not been asked
+			again = true
+			clear(tried)
+			select {
+			case <-time.After(staleTime):
+			case <-ctx.Done():
+			}
+			continue
 		}
 		if next == "" { // one that is away, or not up to date, may have it
 			time.Sleep(poll)
