@@ -20,7 +20,6 @@ type writer struct {
 	pooled   *[]byte // whose memory buf has; nil while there is nothing to write
 	buf      []byte
 	ended    bool  // the socket is to be closed when buf is written
-	moving   bool  // the client is to leave when nothing is unanswered
 	left     bool  // it has been told so: nothing more is written
 	failed   error // of a write
 	now      int64 // ms since 1970, of the burst
@@ -69,7 +68,7 @@ func (c *connection) write(effects []broker.Effect, mayWait bool) (rest bool) {
 		w.ended = w.ended || ended
 		return true
 	}
-	if w.moving && !w.left && !ended && c.unanswered.Load() <= 0 {
+	if !ended && c.mayLeave() {
 		c.sayGoodbye()
 	}
 	if cap(w.buf) <= keptBuffer {
@@ -116,6 +115,23 @@ func (c *connection) put(command wire.DataStructure) {
 	w.spoke = true
 }
 
+// move lets the client go as soon as it may; in the middle of a transaction only when that has had its time.
+func (c *connection) move() {
+	if !c.moving.Swap(true) {
+		time.AfterFunc(c.opt.transactionPatience, func() {
+			c.hurried.Store(true)
+			c.core.Tell(broker.Effect{Kind: broker.Move})
+		})
+	}
+}
+
+// mayLeave says whether this is a good moment for the client to be let go. Nothing that it has asked for is unanswered: it would take the outcome for unknown.
+// And it is not in a transaction: Java's clients repeat what they have sent in it on their next connection, but not what they have acknowledged. If their
+// connection ends just before a commit, they may commit there without the acknowledgements, and tell nobody.
+func (c *connection) mayLeave() bool {
+	return c.moving.Load() && !c.writer.left && c.unanswered.Load() <= 0 && (c.transactions.Load() == 0 || c.hurried.Load())
+}
+
 // sayGoodbye ends what we say, all of which the client has got. A client that uses failover takes that as a loss of the connection and goes to another
 // address; what it has said until it noticed is still read. It is not told by ConnectionControl.reconnectTo: Java's clients, told so, move without giving up what
 // they have prefetched, and take what they are then given again for duplicates, which they refuse as poison.
@@ -133,7 +149,7 @@ func (c *connection) encode(e *broker.Effect) (ended bool) {
 	}
 	switch e.Kind {
 	case broker.Move:
-		c.writer.moving = true
+		c.move()
 	case broker.Delivery:
 		c.deliver(e)
 	case broker.Answer:

@@ -180,6 +180,73 @@ func TestLeaveAfterAnswer(t *testing.T) {
 	<-left
 }
 
+// TestLeaveAfterTransaction: nobody is let go in the middle of a transaction, between its acknowledgements and its commit above all: Java's clients do not repeat
+// acknowledgements on their next connection, and their commit would do without. Who takes too long is let go all the same.
+func TestLeaveAfterTransaction(t *testing.T) {
+	local := func(c *client) (wire.TransactionID, func(int8)) {
+		return c.tx(1), func(what int8) { c.ask(c.transaction(1, what)) }
+	}
+	distributed := func(c *client) (wire.TransactionID, func(int8)) {
+		id := xid("g", "b")
+		return id, func(what int8) {
+			if got := c.xa(id, what); got != "ok" {
+				c.t.Errorf("step %d of the transaction: %s", what, got)
+			}
+		}
+	}
+	tests := map[string]struct {
+		of      func(*client) (wire.TransactionID, func(int8))
+		steps   []int8 // while it is to leave; the last ends the transaction, or makes it last
+		silent  bool   // the last wants no answer
+		hurried bool
+		in, out int64 // messages left in one queue and brought to the other
+	}{
+		"commit":                       {of: local, steps: []int8{wire.TransactionCommitOnePhase}, out: 1},
+		"rollback":                     {of: local, steps: []int8{wire.TransactionRollback}, in: 1},
+		"commit without an answer":     {of: local, steps: []int8{wire.TransactionCommitOnePhase}, silent: true, out: 1},
+		"distributed":                  {of: distributed, steps: []int8{wire.TransactionEnd, wire.TransactionCommitOnePhase}, out: 1},
+		"distributed and prepared":     {of: distributed, steps: []int8{wire.TransactionEnd, wire.TransactionPrepare}, in: 1},
+		"takes too long":               {of: local, hurried: true, in: 1},
+		"distributed, takes too long":  {of: distributed, hurried: true, in: 1},
+		"too long between end and all": {of: distributed, steps: []int8{wire.TransactionEnd}, hurried: true, in: 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, security.Policy{})
+			s.opt.transactionPatience = 2 * patience
+			if tt.hurried {
+				s.opt.transactionPatience = 200 * time.Millisecond
+			}
+			c := s.failover("ID:busy", false)
+			c.ask(c.text(queue("in"), 1, "x"))
+			c.subscribe(1, queue("in"), 10)
+			m, a := c.text(queue("out"), 2, "y"), ackOf(wire.AckStandard, c.receive("x"))
+			id, step := tt.of(c)
+			step(wire.TransactionBegin)
+			m.TransactionID, a.TransactionID = id, id
+			c.write(m, a)
+			left := make(chan struct{})
+			go func() { defer close(left); s.deps.Engine.Leave(patience) }()
+			for i, what := range tt.steps {
+				if !tt.hurried {
+					time.Sleep(50 * time.Millisecond) // time to do it wrong
+				}
+				if tt.silent && i == len(tt.steps)-1 {
+					c.write(c.transaction(1, what))
+					continue
+				}
+				step(what)
+			}
+			c.wantEnd()
+			c.conn.Close()
+			<-left
+			if in, out := s.size("in"), s.size("out"); in != tt.in || out != tt.out {
+				t.Errorf("%d messages are left and %d were moved, want %d and %d", in, out, tt.in, tt.out)
+			}
+		})
+	}
+}
+
 // TestDuplicateCause: what a Java client suppresses after a failover is no dead letter; what is there twice is.
 func TestDuplicateCause(t *testing.T) {
 	s := newServer(t, security.Policy{})

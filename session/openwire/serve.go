@@ -43,7 +43,8 @@ type Options struct {
 	// UserID fills JMSXUserID with the name of the authenticated user; otherwise messages keep none.
 	UserID bool
 
-	goodbye time.Duration // for the client to read why it is sent away; 0 means 2 s
+	goodbye             time.Duration // for the client to read why it is sent away; 0 means 2 s
+	transactionPatience time.Duration // to end its transactions before it is let go; 0 means 100 ms, well below what engine.Leave is given
 }
 
 func (o Options) filled() Options {
@@ -58,6 +59,9 @@ func (o Options) filled() Options {
 	}
 	if o.goodbye == 0 {
 		o.goodbye = 2 * time.Second
+	}
+	if o.transactionPatience == 0 {
+		o.transactionPatience = 100 * time.Millisecond
 	}
 	for _, limit := range []*int{&o.Sessions, &o.Consumers, &o.Producers, &o.Transactions} {
 		if *limit <= 0 {
@@ -96,8 +100,10 @@ type connection struct {
 	reader    reader
 	consumers consumers
 	writer    writer
-	// unanswered counts what the client waits for.
-	unanswered atomic.Int64
+	// unanswered counts what the client waits for, transactions those in which it is at work.
+	unanswered, transactions atomic.Int64
+	moving                   atomic.Bool // it is to leave: see mayLeave
+	hurried                  atomic.Bool // even in the middle of a transaction
 }
 
 // reader is what only the reading goroutine uses.
@@ -234,6 +240,9 @@ func (c *connection) read() error {
 		}
 		// What came before a broken frame was sent and counts.
 		c.submit()
+		if c.moving.Load() { // a transaction may have ended without an answer
+			c.core.Tell(broker.Effect{Kind: broker.Move})
+		}
 		c.pulse.Busy(true)
 		c.core.Hold()
 		c.pulse.Busy(false)
@@ -284,7 +293,9 @@ func (c *connection) take(frame []byte) error {
 		c.unanswered.Add(1)
 	}
 	c.reader.asked = c.reader.asked || command.NeedsResponse() || command.Code() == wire.CodeMessagePull
-	return c.translate(command)
+	err = c.translate(command)
+	c.transactions.Store(int64(len(c.reader.open) + c.reader.branches.underway()))
+	return err
 }
 
 // tell queues a command that is not the core's.

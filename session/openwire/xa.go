@@ -2,6 +2,7 @@ package openwire
 
 import (
 	"math"
+	"slices"
 
 	"github.com/godwitmq/godwit/broker"
 	wire "github.com/godwitmq/godwit/codec/openwire"
@@ -10,8 +11,24 @@ import (
 // branches are the distributed transactions in which a connection is at work: from a start to the end that belongs to it. What is ended is known to the
 // core alone, so that nothing stays here of what other connections settle.
 type branches struct {
-	open map[broker.XID]*work
-	made uint64
+	open  map[broker.XID]*work
+	made  uint64
+	ended []broker.XID // newest last: at most maxEnded that were not prepared or settled here; only mayLeave depends on them
+}
+
+// maxEnded bounds branches.ended. A connection has as many under way at a time as it has sessions.
+const maxEnded = 64
+
+// underway is how many are open, or ended and to be prepared or settled next.
+func (b *branches) underway() int { return len(b.open) + len(b.ended) }
+
+// end remembers that the work in one is done.
+func (b *branches) end(xid broker.XID) {
+	delete(b.open, xid)
+	if len(b.ended) == maxEnded {
+		b.ended = slices.Delete(b.ended, 0, 1)
+	}
+	b.ended = append(b.ended, xid)
 }
 
 // work is what is done in one of them.
@@ -35,7 +52,7 @@ func (c *connection) branch(v *wire.TransactionInfo) {
 	case wire.TransactionEnd:
 		if w := r.branches.open[xid]; w != nil {
 			if w.starts--; w.starts <= 0 {
-				c.closeBranch(xid)
+				r.branches.end(xid)
 			}
 		}
 		c.add(&broker.XAEnd{Conn: conn, Ref: ref(v), XID: xid})
@@ -71,11 +88,18 @@ func (c *connection) beginBranch(v *wire.TransactionInfo, xid broker.XID) {
 		w = &work{tx: broker.DistributedTx(r.branches.made)}
 		r.branches.open[xid] = w
 	}
+	if w.starts == 0 { // it may be back in one that had ended
+		r.branches.ended = slices.DeleteFunc(r.branches.ended, func(x broker.XID) bool { return x == xid })
+	}
 	w.starts++
 	c.add(&broker.XABegin{Conn: c.core.ID(), Ref: ref(v), Tx: w.tx, XID: xid, Resent: r.again})
 }
 
-func (c *connection) closeBranch(xid broker.XID) { delete(c.reader.branches.open, xid) }
+func (c *connection) closeBranch(xid broker.XID) {
+	b := &c.reader.branches
+	delete(b.open, xid)
+	b.ended = slices.DeleteFunc(b.ended, func(x broker.XID) bool { return x == xid })
+}
 
 // openBranch gives the core's name of a distributed transaction in which the connection is at work.
 func (c *connection) openBranch(id *wire.TransactionID) (broker.TxID, *broker.Error) {
