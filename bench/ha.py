@@ -93,11 +93,13 @@ class Pair:
 
 
 def until(condition, otherwise):
+    """Waits until condition() is true, and answers what it gave."""
     end = time.monotonic() + PATIENCE
-    while not condition():
+    while not (found := condition()):
         if time.monotonic() > end:
             raise RuntimeError(f"{otherwise} within {PATIENCE} s")
         time.sleep(0.05)
+    return found
 
 
 class GodwitPair(Pair):
@@ -229,7 +231,7 @@ def gaps(pair, fault, rounds, stored, size=1024):
 
 def killing_active(pair):
     def fault(_):
-        name = pair.active()
+        name = until(pair.active, "no active broker")
         pair.kill(name)
         pair.back(name)
     return fault
@@ -238,7 +240,7 @@ def killing_active(pair):
 def killing_others(pair):
     """The standby and the witness in turns: one of the two leads the log's stream."""
     def fault(i):
-        active = pair.active()
+        active = until(pair.active, "no active broker")
         name = [n for n in pair.processes if n != active][i % 2]
         pair.kill(name)
         time.sleep(3)
@@ -293,8 +295,8 @@ def rates(root, opt):
     found = {"pair": {}, "alone": {}}
     for producers in (256, 1):
         def of_pair(pair):
-            until(lambda: pair.active(), "no active instance")
-            return sends(pair.exe, f"tcp://{HOST}:{pair.ports[pair.active()]}", producers, opt.seconds)
+            active = until(pair.active, "no active instance")
+            return sends(pair.exe, f"tcp://{HOST}:{pair.ports[active]}", producers, opt.seconds)
         found["pair"][str(producers)] = with_pair("godwit", root, of_pair)
         alone = brokers.make("godwit")
         folder = tempfile.mkdtemp(prefix="alone-", dir=root)
@@ -314,6 +316,9 @@ def run(opt):
     subprocess.run([os.path.join(brokers.HERE, "install.sh"), *{k.split("-")[0] for k in opt.only if k != "godwit"}], check=True, stdout=sys.stderr)
     root = tempfile.mkdtemp(prefix="ha-", dir=brokers.BUILD)
     doc = dict(machine=machine(brokers.HERE), settings={k: getattr(opt, k) for k in FULL}, results={}, godwit="")
+    if opt.add:
+        with open(opt.out) as f:
+            doc["results"] = json.load(f)["results"]
     doc["godwit"] = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=brokers.HERE, capture_output=True, text=True).stdout.strip()
 
     def note(kind, what, result):
@@ -416,6 +421,7 @@ def main():
     ap.add_argument("--only", default=",".join(PAIRS), help="pairs, of " + ",".join(PAIRS))
     ap.add_argument("--quick", action="store_true", help="few rounds: for developing; saved as results/ha-partial.json")
     ap.add_argument("--table", action="store_true", help="print the table of the saved run and end")
+    ap.add_argument("--add", action="store_true", help="keep what the saved run has of pairs that are not measured now; the date and the settings are then those of the last")
     ap.add_argument("--out", help="where results go")
     for name, value in FULL.items():
         ap.add_argument("--" + name.replace("_", "-"), type=type(value), help=f"default {value:,}, with --quick {QUICK[name]:,}")
@@ -430,7 +436,7 @@ def main():
     if opt.table:
         with open(opt.out or SAVED) as f:
             return print(markdown(json.load(f)))
-    opt.out = opt.out or (SAVED if not opt.quick and set(opt.only) == set(PAIRS) else SAVED.replace("ha.json", "ha-partial.json"))
+    opt.out = opt.out or (SAVED if not opt.quick and (opt.add or set(opt.only) == set(PAIRS)) else SAVED.replace("ha.json", "ha-partial.json"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run(opt)
 
