@@ -316,10 +316,15 @@ def run(opt):
     subprocess.run([os.path.join(brokers.HERE, "install.sh"), *{k.split("-")[0] for k in opt.only if k != "godwit"}], check=True, stdout=sys.stderr)
     root = tempfile.mkdtemp(prefix="ha-", dir=brokers.BUILD)
     doc = dict(machine=machine(brokers.HERE), settings={k: getattr(opt, k) for k in FULL}, results={}, godwit="")
+    saved = {}
     if opt.add:
         with open(opt.out) as f:
-            doc["results"] = json.load(f)["results"]
-    doc["godwit"] = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=brokers.HERE, capture_output=True, text=True).stdout.strip()
+            saved = json.load(f)
+        doc["results"] = saved["results"]
+    if "godwit" in opt.only or not saved:
+        doc["godwit"] = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=brokers.HERE, capture_output=True, text=True).stdout.strip()
+    else:   # the table is about Godwit
+        doc.update({k: saved[k] for k in ("godwit", "machine", "settings")})
 
     def note(kind, what, result):
         doc["results"].setdefault(kind, {})[what] = result
@@ -421,7 +426,7 @@ def main():
     ap.add_argument("--only", default=",".join(PAIRS), help="pairs, of " + ",".join(PAIRS))
     ap.add_argument("--quick", action="store_true", help="few rounds: for developing; saved as results/ha-partial.json")
     ap.add_argument("--table", action="store_true", help="print the table of the saved run and end")
-    ap.add_argument("--add", action="store_true", help="keep what the saved run has of pairs that are not measured now; the date and the settings are then those of the last")
+    ap.add_argument("--add", action="store_true", help="keep what the saved run has of pairs that are not measured now; date and settings shown are Godwit's")
     ap.add_argument("--out", help="where results go")
     for name, value in FULL.items():
         ap.add_argument("--" + name.replace("_", "-"), type=type(value), help=f"default {value:,}, with --quick {QUICK[name]:,}")
