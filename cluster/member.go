@@ -336,6 +336,7 @@ func (m *Member) awaitFill(ctx context.Context, f *jetstream.Follower) error {
 	_, id := f.State()
 	by, _ := f.Leader()
 	m.left(id)
+	m.summary.refilled() // it will be, or never followed again
 	m.become(Waiting, "the broker has left this log and runs alone where "+by+" was (godwit convert)", nil)
 	if m.opt.Left != nil && m.opt.Left(id, by) {
 		return ErrLeft

@@ -58,6 +58,18 @@ func TestFilled(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
+	until(t, old, Vacant, collect(&seen))
+	end := old.Last()
+	resumed, err := Resume(patience(t), c.nodes[1], opt, func(p *Past) journal.Position { // one who knows the two already, up to the control behind them
+		if _, err := p.Header(end.Batch); err != nil {
+			t.Fatal(err)
+		}
+		return end.Tail
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resumed.Close()
 	f, _, news := follows(t, c.nodes[1], opt)
 	if _, err := f.Lead(patience(t), journal.Notify{}); !errors.Is(err, ErrVoid) || news != Vacant {
 		t.Errorf("a log that is being filled is %v, and leading it gives %v; want vacant and ErrVoid", news, err)
@@ -75,6 +87,13 @@ func TestFilled(t *testing.T) {
 	}
 	if !errors.Is(err, ErrRefilled) || len(seen) != 2 {
 		t.Errorf("who has read a copy that was given up gets %v and %d records, want ErrRefilled and the 2 of before", err, len(seen))
+	}
+	ctx := patience(t)
+	for err = nil; err == nil; {
+		_, err = resumed.Next(ctx, collect(&seen))
+	}
+	if !errors.Is(err, ErrRefilled) || len(seen) != 2 {
+		t.Errorf("who knew a copy that was given up gets %v and %d records, want ErrRefilled and none more than 2", err, len(seen))
 	}
 	// Many batches come before the next control, and what was before is purged: the state is found nevertheless.
 	var texts []string
