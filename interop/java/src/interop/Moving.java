@@ -26,8 +26,7 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * What clients see of a pair that switches over while they work: nothing. It prints {@code note loaded} when all runs; for each line {@code gap} on standard input it
- * prints {@code note gap MILLIS}, the longest time between two confirmed sends since the line before, and at {@code stop} it ends its work and judges. {@code kill} says
- * that what follows is a crash, after which some things may be otherwise.
+ * prints {@code note gap MILLIS}, the longest time between two confirmed sends since the line before, and at {@code stop} it ends its work and judges.
  */
 final class Moving {
   private static final String OPTIONS = "jms.watchTopicAdvisories=true";
