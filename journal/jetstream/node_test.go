@@ -285,9 +285,6 @@ func TestUnfitStream(t *testing.T) {
 			if _, err := Follow(patience(t), node, opt, 0); err == nil || !strings.Contains(err.Error(), "not fit for a log: the "+tt.want) && !strings.Contains(err.Error(), "not fit for a log: "+tt.want) {
 				t.Errorf("follow: %v; want it refused for its %s", err, tt.want)
 			}
-			if err := s.Remote.(*natsStream).ask(patience(t), "$JS.API.STREAM.DELETE."+s.name, nil, nil); err != nil {
-				t.Fatal(err)
-			}
 		})
 	}
 }
