@@ -292,8 +292,8 @@ func (i *Inviter) give(n *invitation, ask *joinRequest, from string, now time.Ti
 	// The answer may be lost on its way, or the host stop before it has written it. So a token is used up for all keys but the one that came first with it: who has that
 	// one gets the same answer again, which tells nobody anything new, because only that host can use the certificate. If the first was a thief, the host hears of it here.
 	if n.key != nil && !bytes.Equal(n.key, encoded) {
-		return nil, refuse(http.StatusConflict, "the token was used already, at %s from %s, with another key. If that was this host, and its key is gone, %s. If it was not, somebody else can be node %s: "+
-			"then set up the nodes anew in another folder, with another authority (`godwit cluster init`)", n.at.Format(time.DateTime), n.from, again, n.Node)
+		return nil, refuse(http.StatusConflict, "the token was used already, at %s from %s, with another key. If that was the host that is to be %s, and its key is gone, %s. If it was not, somebody else can be "+
+			"that node: then set up all nodes anew, with another authority (`godwit cluster init` into another folder)", n.at.Format(time.DateTime), n.from, n.Node, again)
 	}
 	if n.given == nil {
 		certificate, err := i.authority.certify(n.Node, n.Hosts, key)

@@ -483,3 +483,47 @@ func TestInviteBounds(t *testing.T) {
 	}
 	second.Close()
 }
+
+// An answer that is lost on its way, or of which a part is, is asked for again without anybody's doing, and is the same.
+func TestJoinLostAnswer(t *testing.T) {
+	i, tokens := newInviter(t, time.Now().Add(time.Hour), nil)
+	certificate, err := i.certificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lost joinAnswer
+	asked := 0
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked >= joinTries {
+			i.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		i.ServeHTTP(answer, r)
+		if err := json.Unmarshal(answer.Body.Bytes(), &lost); err != nil {
+			t.Error(err)
+		}
+		conn, out, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		if asked == 2 {
+			fmt.Fprintf(out, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", answer.Body.Len(), answer.Body.Bytes()[:100])
+			out.Flush()
+		}
+	}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	server.StartTLS()
+	defer server.Close()
+	token := tokens[0]
+	token.Addresses = []string{server.Listener.Addr().String()}
+	given, err := token.Join(t.Context(), newKey(t, elliptic.P256()))
+	if err != nil || asked != joinTries {
+		t.Fatalf("after %d answers of which two were lost: %v", asked, err)
+	}
+	if lost.Given == nil || !bytes.Equal(given.Certificate, lost.Given.Certificate) {
+		t.Error("the certificate is another than the one that was lost")
+	}
+}

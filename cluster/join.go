@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -99,8 +100,12 @@ func (t Token) askAt(ctx context.Context, address string, body []byte) (*Given, 
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		if inner := errors.Unwrap(err); inner != nil { // without the URL, which has a name that means nothing to people
-			err = inner
+		// Without the URL, which has a name that means nothing to people, and the address once.
+		if outer := (*url.Error)(nil); errors.As(err, &outer) {
+			err = outer.Err
+		}
+		if outer := (*net.OpError)(nil); errors.As(err, &outer) {
+			err = outer.Err
 		}
 		return nil, fmt.Errorf("%s: %w", address, err)
 	}
