@@ -110,7 +110,7 @@ func (c *cli) clusterInvite() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "cluster", "folder that `godwit cluster init` has written")
+	cmd.Flags().StringVar(&dir, "dir", "cluster", "folder that godwit cluster init has written")
 	cmd.Flags().StringArrayVar(&nodes, "node", nil, "name of a node; may be repeated (default: all but the first)")
 	cmd.Flags().StringVar(&listen, "listen", "", fmt.Sprintf("HOST:PORT of this machine to wait at (default: the first node's host, port %d)", invitePort))
 	cmd.Flags().StringArrayVar(&addresses, "address", nil, "HOST:PORT at which the hosts reach this machine, if not as --listen says; up to four times")
