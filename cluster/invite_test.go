@@ -11,10 +11,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -444,7 +446,7 @@ func TestInviteBounds(t *testing.T) {
 		}
 	}
 
-	// Who holds all connections open and says nothing is cut off in time, and meanwhile nothing else is accepted.
+	// While all connections that may be open are, nothing else is accepted.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -525,5 +527,32 @@ func TestJoinLostAnswer(t *testing.T) {
 	}
 	if lost.Given == nil || !bytes.Equal(given.Certificate, lost.Given.Certificate) {
 		t.Error("the certificate is another than the one that was lost")
+	}
+}
+
+// Who connects and says nothing, or begins to and stops, is cut off after requestTime.
+func TestInviteHurries(t *testing.T) {
+	t.Parallel()
+	i, tokens := newInviter(t, time.Now().Add(time.Hour), nil)
+	tokens, _ = serve(t, i, tokens)
+	address := tokens[0].Addresses[0]
+	mute, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	slow, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", joinPath)
+	for name, conn := range map[string]net.Conn{"mute": mute, "slow": slow} {
+		if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the %s one is still connected, and has heard %q", name, text)
+		}
 	}
 }
