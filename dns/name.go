@@ -97,18 +97,22 @@ func (n *Name) each(ctx context.Context, do func(*session) error) error {
 	if len(n.Servers) == 0 {
 		return errors.New("there is no server to ask")
 	}
-	var failed []error
+	var failed error
 	for _, server := range n.Servers {
 		err := do(&session{Name: n, ctx: ctx, server: server, name: canonical(n.Name), mark: MarkName(n.Name)})
 		if err == nil || errors.Is(err, ErrForeign) || errors.Is(err, ErrNewer) {
 			return err
 		}
-		failed = append(failed, fmt.Errorf("%s: %w", server, err))
+		err = fmt.Errorf("%s: %w", server, err)
+		if failed != nil {
+			err = fmt.Errorf("%w; %w", failed, err)
+		}
+		failed = err
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return errors.Join(failed...)
+	return failed
 }
 
 // MarkName is where the owner of a name stands.
