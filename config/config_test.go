@@ -25,6 +25,9 @@ func TestParseProblems(t *testing.T) {
 			[]string{`g.yaml:5:3: cluster.giveUp: 1s is too short`, `g.yaml:6:3: cluster.silence: 100ms is less than three times cluster.heartbeat`}},
 		"a name without what it needs": {pairYAML("[{name: a, log: '127.0.0.1:1', clients: ['tcp://a:1']}, {name: b, log: '127.0.0.1:2'}, {name: w, log: '127.0.0.1:3'}]") + "  dns: {name: broker.example.com}\n",
 			[]string{`g.yaml:5:3: cluster.dns.servers: is empty; expected HOST:PORT`, `g.yaml:5:3: cluster.dns.key: is missing; expected a file as tsig-keygen writes it`, `g.yaml:4:3: cluster.nodes: says no address of a for broker.example.com; expected addresses: [10.0.1.5]`}},
+		"too much of a name": {pairYAML("[{name: a, log: '127.0.0.1:1', addresses: [10.0.0.1"+strings.Repeat(", 10.0.0.1", most)+"]}, {name: b, log: '127.0.0.1:2'}, {name: w, log: '127.0.0.1:3'}]") +
+			"  dns: {name: broker.example, servers: ['ns:53'" + strings.Repeat(", 'ns:53'", most) + "], key: k}\n",
+			[]string{`cluster.nodes[0].addresses: has 9 entries; expected 8 at most`, `cluster.dns.servers: has 9 entries; expected 8 at most`}},
 		"a name that is none": {pairYAML("[{name: a, log: '127.0.0.1:1', addresses: [10.0.0.1, '::', 10.0.0.0/8, 224.0.0.1, 'fe80::1']}, {name: b, log: '127.0.0.1:2'}, {name: w, log: '127.0.0.1:3'}]") +
 			"  dns: {name: 'broker..example', zone: 'ample', servers: [ns, ':53', '10.0.0.53:0', '10.0.0.53:53'], key: k, ttl: 1500ms}\n",
 			[]string{`cluster.dns.name: "broker..example" is no name`, `cluster.dns.zone: "ample" is no zone that broker..example could be in`, `cluster.dns.servers[0]: "ns" has no port`, `cluster.dns.servers[1]: ":53" is no HOST:PORT`,

@@ -30,6 +30,9 @@ var (
 	longestName = 253 - len("_godwit.")
 )
 
+// most is how many servers, and addresses of a node, there may be.
+const most = 8
+
 func domainName(name string) bool {
 	name = strings.TrimSuffix(name, ".")
 	return len(name) <= longestName && !slices.ContainsFunc(strings.Split(name, "."), func(l string) bool { return len(l) > 63 || !label.MatchString(l) })
@@ -71,6 +74,7 @@ func (k checker) dns() {
 	c := &k.config.Cluster
 	d := &c.DNS
 	for i, n := range c.Nodes {
+		k.check(len(n.Addresses) <= most, fmt.Sprintf("cluster.nodes[%d].addresses", i), "has %d entries; expected %d at most", len(n.Addresses), most)
 		for j, text := range n.Addresses {
 			if err := checkPublished(text); err != nil {
 				k.check(false, fmt.Sprintf("cluster.nodes[%d].addresses[%d]", i, j), "%s", err)
@@ -86,6 +90,7 @@ func (k checker) dns() {
 		k.check(domainName(d.Zone) && (name == zone || strings.HasSuffix(name, "."+zone)), "cluster.dns.zone", "%q is no zone that %s could be in", d.Zone, d.Name)
 	}
 	k.check(len(d.Servers) > 0, "cluster.dns.servers", "is empty; expected HOST:PORT of a server that takes updates of %s", d.Name)
+	k.check(len(d.Servers) <= most, "cluster.dns.servers", "has %d entries; expected %d at most", len(d.Servers), most)
 	for i, s := range d.Servers {
 		key := fmt.Sprintf("cluster.dns.servers[%d]", i)
 		if err := checkAddress(s); err != nil {

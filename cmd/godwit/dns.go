@@ -31,7 +31,7 @@ type follower struct {
 
 	mu     sync.Mutex
 	is     api.DNS            // Name "": there is none
-	told   string             // why it is not current, as the log says; "" is that it is
+	told   string             // what is wrong, as the log says; "" is nothing
 	cancel context.CancelFunc // of the look that is at work; nil: none is
 }
 
@@ -110,6 +110,13 @@ func (f *follower) look(ctx context.Context) bool {
 		}
 		f.set(current, said)
 		log := n.log.With("name", d.Name)
+		problem := ""
+		switch {
+		case err != nil && active:
+			problem = "the name does not follow this instance, which is active"
+		case err != nil:
+			problem = "the name could not follow this instance if it were active"
+		}
 		switch {
 		case written:
 			f.updates.Add(1)
@@ -119,14 +126,12 @@ func (f *follower) look(ctx context.Context) bool {
 			log.Info("the name has this instance's addresses again")
 		case err == nil && f.told != "":
 			log.Info("the name can be looked at again")
-		case err != nil && f.told != said && active:
-			log.Warn("the name does not follow this instance, which is active", "error", err)
-		case err != nil && f.told != said:
-			log.Warn("the name could not follow this instance if it were active", "error", err)
+		case err != nil && f.told != problem+said:
+			log.Warn(problem, "error", err)
 		}
 		f.told = ""
 		if err != nil {
-			f.told = said
+			f.told = problem + said
 		}
 	})
 	return current

@@ -21,6 +21,9 @@ import (
 // Zone is the zone that each server has.
 const Zone = "example.test."
 
+// Names are those in it that the key may write.
+var Names = []string{"broker.example.test.", "mq.example.test."}
+
 // upWithin bounds how long a server may take to answer.
 const upWithin = 30 * time.Second
 
@@ -28,8 +31,10 @@ const upWithin = 30 * time.Second
 type Server struct {
 	Kind    string // "bind" or "knot"
 	Address string // HOST:PORT, for UDP and TCP
-	Key     string // file of a key that may update all of the zone
+	Key     string // file of a key that may do for Names what docs/operations.md says
 	Other   string // file of a key with the same name and another secret
+
+	operator string // secret of a key that may do everything
 
 	dir     string
 	command func() *exec.Cmd
@@ -57,24 +62,41 @@ func Start(t testing.TB, kind string, records ...string) *Server {
 	port := freePort(t)
 	s.Address = fmt.Sprintf("127.0.0.1:%d", port)
 	s.Key, s.Other = filepath.Join(s.dir, "good.key"), filepath.Join(s.dir, "other.key")
-	secrets := []string{base64.StdEncoding.EncodeToString([]byte(rand.Text())), base64.StdEncoding.EncodeToString([]byte(rand.Text()))}
-	for i, file := range []string{s.Key, s.Other} {
-		write(t, file, fmt.Sprintf("key \"godwit\" {\n\talgorithm hmac-sha256;\n\tsecret \"%s\";\n};\n", secrets[i]))
+	secret := secretText()
+	s.operator = secretText()
+	clause := func(name, secret string) string {
+		return fmt.Sprintf("key %q {\n\talgorithm hmac-sha256;\n\tsecret %q;\n};\n", name, secret)
 	}
+	write(t, s.Key, clause("godwit", secret))
+	write(t, s.Other, clause("godwit", secretText()))
 	zone := filepath.Join(s.dir, "zone")
 	write(t, zone, "$ORIGIN "+Zone+"\n$TTL 60\n@ IN SOA ns hostmaster 1 3600 600 86400 5\n@ IN NS ns\nns IN A 127.0.0.1\n"+strings.Join(records, "\n")+"\n")
 	conf := filepath.Join(s.dir, "conf")
 	if kind == "bind" {
+		var policy strings.Builder
+		for _, name := range Names {
+			fmt.Fprintf(&policy, "\t\tgrant godwit name %s A AAAA CNAME;\n\t\tgrant godwit name _godwit.%s TXT;\n", name, name)
+		}
 		write(t, conf, fmt.Sprintf(`options {
 	directory %q; listen-on port %d { 127.0.0.1; }; listen-on-v6 { none; };
-	pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify no; minimal-responses yes;
+	pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify no;
 };
 controls { };
 include %q;
-zone %q { type primary; file "zone"; update-policy { grant godwit zonesub ANY; }; };
-`, s.dir, port, s.Key, strings.TrimSuffix(Zone, ".")))
+%s
+zone %q {
+	type primary; file "zone";
+	update-policy {
+		grant operator zonesub ANY;
+%s	};
+};
+`, s.dir, port, s.Key, clause("operator", s.operator), strings.TrimSuffix(Zone, "."), &policy))
 		s.command = func() *exec.Cmd { return exec.Command(path, "-g", "-4", "-n", "1", "-c", conf) }
 	} else {
+		var owners []string
+		for _, name := range Names {
+			owners = append(owners, name, "_godwit."+name)
+		}
 		write(t, conf, fmt.Sprintf(`server:
   rundir: %q
   listen: 127.0.0.1@%d
@@ -90,19 +112,28 @@ key:
   - id: godwit
     algorithm: hmac-sha256
     secret: %s
+  - id: operator
+    algorithm: hmac-sha256
+    secret: %s
 acl:
-  - id: updates
+  - id: godwit
     key: godwit
+    action: [query, update]
+    update-owner: name
+    update-owner-name: [%s]
+    update-type: [A, AAAA, CNAME, TXT]
+  - id: operator
+    key: operator
     action: [query, update]
 zone:
   - domain: %s
     storage: %q
     file: zone
-    acl: updates
+    acl: [godwit, operator]
     zonefile-sync: -1
     zonefile-load: difference
     journal-content: all
-`, s.dir, port, s.dir, secrets[0], Zone, s.dir))
+`, s.dir, port, s.dir, secret, s.operator, strings.Join(owners, ", "), Zone, s.dir))
 		s.command = func() *exec.Cmd { return exec.Command(path, "-c", conf) }
 	}
 	s.Up(t)
@@ -205,19 +236,15 @@ func (s *Server) Change(t testing.TB, del []string, add ...string) {
 		}
 		m.Insert([]dns.RR{rr})
 	}
-	key, err := os.ReadFile(s.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(key), `secret "`)
-	secret, _, _ := strings.Cut(rest, `"`)
-	m.SetTsig("godwit.", dns.HmacSHA256, 300, time.Now().Unix())
-	client := dns.Client{Timeout: upWithin, TsigSecret: map[string]string{"godwit.": secret}}
+	m.SetTsig("operator.", dns.HmacSHA256, 300, time.Now().Unix())
+	client := dns.Client{Timeout: upWithin, TsigSecret: map[string]string{"operator.": s.operator}}
 	answer, _, err := client.Exchange(m, s.Address)
 	if err != nil || answer.Rcode != dns.RcodeSuccess {
 		t.Fatalf("change the zone: %v %v", answer, err)
 	}
 }
+
+func secretText() string { return base64.StdEncoding.EncodeToString([]byte(rand.Text())) }
 
 func exists(path string) bool {
 	_, err := os.Stat(path)
