@@ -116,7 +116,7 @@ func TestAnswersThatDoNotCount(t *testing.T) {
 		}, within: 50 * time.Millisecond, want: "does not answer"},
 		"a question":  {handler: func(w dns.ResponseWriter, q *dns.Msg) { m := right(q); m.Response = false; w.WriteMsg(m) }, want: "no answer"},
 		"not signed":  {handler: func(w dns.ResponseWriter, q *dns.Msg) { m := right(q); m.Extra = nil; w.WriteMsg(m) }, want: "not signed"},
-		"half a text": {handler: func(w dns.ResponseWriter, q *dns.Msg) { w.Write([]byte{byte(q.Id >> 8), byte(q.Id), 0x80}) }, within: time.Second, want: "short read"},
+		"half a text": {handler: func(w dns.ResponseWriter, q *dns.Msg) { w.Write([]byte{byte(q.Id >> 8), byte(q.Id), 0x80}) }, want: "short read"},
 		"cut off twice": {handler: func(w dns.ResponseWriter, q *dns.Msg) {
 			m := right(q)
 			m.Truncated = true

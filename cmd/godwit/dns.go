@@ -68,7 +68,7 @@ func (f *follower) roleChanged() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.is.Name != "" {
-		f.set(false, "another instance is active; the name has not been looked at since")
+		f.set(false, "the active instance has changed, and the name has not been looked at since")
 	}
 	f.restart()
 }
@@ -92,13 +92,13 @@ func (f *follower) look(ctx context.Context) bool {
 	f.cancel = cancel
 	cfg, s := n.config(), f.in.member.Load().Status() // as of after the last change that restart has told of
 	f.mu.Unlock()
-	d := &cfg.Cluster.DNS
-	if !d.On() {
+	d, own := &cfg.Cluster.DNS, cfg.Cluster.Node(s.Instance)
+	if !d.On() || own == nil { // no node: the broker is about to run alone
 		f.note(ctx, func() { f.is, f.told = api.DNS{}, "" })
 		return true
 	}
 	active := s.Role == cluster.Active
-	said, written, err := f.ask(ctx, cfg, s)
+	said, written, err := f.ask(ctx, cfg, own, s)
 	current := err == nil && said == ""
 	f.note(ctx, func() {
 		if f.is.Name != d.Name {
@@ -121,7 +121,7 @@ func (f *follower) look(ctx context.Context) bool {
 		case written:
 			f.updates.Add(1)
 			f.is.Updated = time.Now()
-			log.Info("the name has this instance's addresses now", "addresses", cfg.Cluster.Node(s.Instance).PublishedAddresses(), "epoch", s.Epoch)
+			log.Info("the name has this instance's addresses now", "addresses", own.PublishedAddresses(), "epoch", s.Epoch)
 		case err == nil && f.told != "" && active:
 			log.Info("the name has this instance's addresses again")
 		case err == nil && f.told != "":
@@ -156,7 +156,7 @@ func (f *follower) set(current bool, reason string) {
 }
 
 // ask has the name say that this instance is active, or, of another, looks what it says: something is what is not as it should be.
-func (f *follower) ask(ctx context.Context, cfg *config.Config, s cluster.Status) (something string, written bool, err error) {
+func (f *follower) ask(ctx context.Context, cfg *config.Config, own *config.ClusterNode, s cluster.Status) (something string, written bool, err error) {
 	d := &cfg.Cluster.DNS
 	key, err := dns.ReadKey(d.Key)
 	if err != nil {
@@ -166,7 +166,7 @@ func (f *follower) ask(ctx context.Context, cfg *config.Config, s cluster.Status
 	if s.Role == cluster.Active {
 		written, err = name.Update(ctx, dns.Claim{
 			Owner:     dns.Owner{Broker: cfg.Broker.Name, Instance: s.Instance, Epoch: s.Epoch},
-			Addresses: cfg.Cluster.Node(s.Instance).PublishedAddresses(),
+			Addresses: own.PublishedAddresses(),
 		})
 		return "", written, err
 	}
