@@ -42,6 +42,7 @@ func (n *node) reload() (done api.Reloaded, err error) {
 	}
 	if in := n.instance.Load(); in != nil { // a standby's core takes the policies that are in force when it becomes active
 		in.compareSoon()
+		in.name.changed()
 	}
 	n.configureAPI(merged)
 	setLevel(n.level, merged.Log.Level)
