@@ -126,7 +126,9 @@ func (k *check) run(request any) (*rule, *Error) {
 	return nil, nil
 }
 
-func (r *rule) isFor(op string) bool { return len(r.Operations) == 0 || slices.Contains(r.Operations, op) }
+func (r *rule) isFor(op string) bool {
+	return len(r.Operations) == 0 || slices.Contains(r.Operations, op)
+}
 
 // walk visits all that is there of a request: members, parts of lists and structures. pattern is the path without indices: users[].groups[] for
 // users[1].groups[0]. It stops when visit returns false, and returns whether it has not.

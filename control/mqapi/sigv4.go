@@ -49,13 +49,14 @@ const (
 type authorization struct {
 	accessKeyID   string
 	date, region  string // of the scope
+	service       string // of the scope: signedFor
 	signedHeaders []string
 	signature     []byte
 	at            time.Time // X-Amz-Date
 }
 
 func (a *authorization) scope() string {
-	return a.date + "/" + a.region + "/" + signedFor + "/" + terminator
+	return a.date + "/" + a.region + "/" + a.service + "/" + terminator
 }
 
 var (
@@ -92,13 +93,13 @@ func parseAuthorization(header string) (*authorization, *Error) {
 	if len(scope) != 5 {
 		return nil, incomplete("Credential must be ACCESS-KEY-ID/DATE/REGION/%s/%s, not %s", signedFor, terminator, text(parts["Credential"]))
 	}
-	a := &authorization{accessKeyID: scope[0], date: scope[1], region: scope[2], signedHeaders: strings.Split(parts["SignedHeaders"], ";")}
+	a := &authorization{accessKeyID: scope[0], date: scope[1], region: scope[2], service: scope[3], signedHeaders: strings.Split(parts["SignedHeaders"], ";")}
 	switch {
 	case !keyForm.MatchString(a.accessKeyID):
 		return nil, incomplete("%s is no access key id", text(a.accessKeyID))
 	case !regionForm.MatchString(a.region):
 		return nil, incomplete("%s is no region", text(a.region))
-	case scope[3] != signedFor || scope[4] != terminator:
+	case a.service != signedFor || scope[4] != terminator:
 		return nil, Errorf(InvalidSignature, "Authorization", "Credential should be scoped to the service %s and end with %s, not %s; use a client for Amazon MQ, or sign for the service %[1]s",
 			signedFor, terminator, text(scope[3]+"/"+scope[4]))
 	}
@@ -203,7 +204,7 @@ func signature(secret string, a *authorization, canonical string) []byte {
 	sum := sha256.Sum256([]byte(canonical))
 	toSign := algorithm + "\n" + a.at.Format(dateLayout) + "\n" + a.scope() + "\n" + hex.EncodeToString(sum[:])
 	key := mac([]byte("AWS4"+secret), a.date)
-	for _, part := range []string{a.region, signedFor, terminator} {
+	for _, part := range []string{a.region, a.service, terminator} {
 		key = mac(key, part)
 	}
 	return mac(key, toSign)
