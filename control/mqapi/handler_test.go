@@ -612,14 +612,14 @@ func TestPage(t *testing.T) {
 }
 
 func TestFingerprint(t *testing.T) {
-	make := func(name, token string) *mqapi.CreateBrokerRequest {
+	ask := func(name, token string) *mqapi.CreateBrokerRequest {
 		return &mqapi.CreateBrokerRequest{BrokerName: name, CreatorRequestID: &token, Tags: map[string]string{"a": "1", "b": "2"}, Users: []mqapi.User{{Username: "u", Password: "p"}}}
 	}
-	a := make("x", "1")
-	if a.Fingerprint([]byte("k")) != make("x", "2").Fingerprint([]byte("k")) {
+	a := ask("x", "1")
+	if a.Fingerprint([]byte("k")) != ask("x", "2").Fingerprint([]byte("k")) {
 		t.Error("another token makes another request")
 	}
-	if a.Fingerprint([]byte("k")) == make("y", "1").Fingerprint([]byte("k")) {
+	if a.Fingerprint([]byte("k")) == ask("y", "1").Fingerprint([]byte("k")) {
 		t.Error("another name does not")
 	}
 	if a.Fingerprint([]byte("k")) == a.Fingerprint([]byte("l")) {
