@@ -79,8 +79,8 @@ made = {}
 codes = set()
 
 
-def refused(code, attribute, words, operation, by=None, **parameters):
-    if isinstance(api, CLI) and code in codes:  # it takes long to start, and shows all errors of a code alike
+def refused(code, attribute, words, operation, by=None, always=False, **parameters):
+    if isinstance(api, CLI) and code in codes and not always:  # it takes long to start, and shows all errors of a code alike
         return
     codes.add(code)
     try:
@@ -191,7 +191,7 @@ def extras():
 def refused_operations():
     for operation, parameters in {"Promote": {"Mode": "SWITCHOVER"}, "DescribeSharedResources": {}}.items():
         try:
-            refused("BadRequestException", None, operation + " is refused", operation, BrokerId=made["id"], **parameters)
+            refused("BadRequestException", None, operation + " is refused", operation, always=True, BrokerId=made["id"], **parameters)
         except (Absent, AttributeError):
             print(f"note the client has no {operation}", flush=True)
 
