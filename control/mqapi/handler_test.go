@@ -422,6 +422,7 @@ func TestBodies(t *testing.T) {
 		"null for a required one": {strings.Replace(goodBroker, `"payroll"`, "null", 1), "brokerName", "is required"},
 		"null for an optional":    {body: strings.Replace(goodBroker, `"5.19"`, "null", 1)},
 		"key in another case":     {strings.Replace(goodBroker, `"brokerName"`, `"BrokerName"`, 1), "brokerName", "is required"},
+		"unknown in this case":    {body: strings.Replace(goodBroker, "{", `{"EngineVersion":7,`, 1)},
 		"twice":                   {strings.Replace(goodBroker, "{", `{"brokerName":"a",`, 1), "brokerName", "twice"},
 		"number for text":         {strings.Replace(goodBroker, `"payroll"`, "7", 1), "brokerName", "must be text, not a number"},
 		"text for a bool":         {strings.Replace(goodBroker, "false", `"false"`, 1), "publiclyAccessible", "must be true or false, not text"},
