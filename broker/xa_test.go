@@ -331,6 +331,33 @@ func TestCommitAskedAgain(t *testing.T) {
 	r.refused(TransactionRolledBack, &Commit{Conn: r.connect("other", ""), Ref: 1, Tx: 1, Resent: true}, 1)
 }
 
+// TestNewestCommitsAreKnown: when the log has been cleaned in the middle of a connection's commits, a start knows which of them are the newest, and forgets the oldest first.
+func TestNewestCommitsAreKnown(t *testing.T) {
+	r := newRig(t, Options{SegmentBytes: 8 << 10})
+	conn, last := r.connect("c", ""), TxID(0)
+	commit := func(n int) {
+		t.Helper()
+		for range n {
+			last++
+			r.sendTx(conn, last, r.msg(tq("Q"), "a"))
+			r.ok(&Commit{Conn: conn, Ref: 1, Tx: last, Tracked: true}, 1)
+			r.do(&Purge{Conn: conn, Ref: 2, Destination: tq("Q")})
+		}
+	}
+	for range 12 {
+		commit(17)
+		r.crash()
+		conn = r.connect("c", "")
+		commit(5) // for which others are forgotten
+		for tx := max(1, last-maxCompleted+1); tx <= last; tx++ {
+			r.ok(&Commit{Conn: conn, Ref: 1, Tx: tx, Resent: true}, 1)
+		}
+	}
+	if r.head == 0 {
+		t.Fatal("the log was never trimmed")
+	}
+}
+
 func TestOutcomesAreBounded(t *testing.T) {
 	r := newRig(t, Options{MaxOutcomes: 10})
 	for i := range 14 {
