@@ -40,7 +40,7 @@ type outcome struct {
 	xid       XID
 	committed bool
 	heuristic bool   // an operator did it
-	home      uint64 // as in commitOf
+	home      uint64 // as in commitOf; of one that was prepared, that of the prepare's record, without which its commit's tells nothing
 	at        *list.Element
 }
 

@@ -364,10 +364,10 @@ func (b *Broker) xaCommit(ev *XACommit) {
 	}
 }
 
-// commitBranch commits. That a prepared one was is remembered in any case: its commit record tells it.
+// commitBranch commits. That a prepared one was is remembered in any case: its commit record tells it, as long as the log has the record of the prepare, which has the id.
 func (b *Broker) commitBranch(tx *transaction, tracked bool) {
-	x := tx.branch.xid
-	prepared, home := tx.prepared(), b.log.tail
+	x, home := tx.branch.xid, tx.branch.home
+	prepared := tx.prepared()
 	b.endBranch(tx)
 	b.apply(tx, prepared)
 	switch {

@@ -358,6 +358,38 @@ func TestNewestCommitsAreKnown(t *testing.T) {
 	}
 }
 
+// TestCommitOutlivesItsPrepare: that a prepared transaction was committed is known after a restart also where the log has been trimmed between its two records.
+func TestCommitOutlivesItsPrepare(t *testing.T) {
+	r := newRig(t, Options{SegmentBytes: 8 << 10})
+	conn := r.connect("c", "")
+	traffic := func(n int) {
+		t.Helper()
+		for range n {
+			r.send(conn, r.msg(tq("other"), "x"))
+			r.do(&Purge{Conn: conn, Ref: 2, Destination: tq("other")})
+		}
+	}
+	for i := range 40 {
+		x := xid(i)
+		r.xa(&XABegin{Conn: conn, Tx: dtx, XID: x})
+		r.sendTx(conn, dtx, r.msg(tq("Q"), "a"))
+		r.xa(&XAEnd{Conn: conn, XID: x})
+		r.xa(&XAPrepare{Conn: conn, XID: x})
+		traffic(i)
+		r.xa(&XACommit{Conn: conn, XID: x, Tracked: true})
+		traffic(7 * (i % 7))
+		r.do(&Purge{Conn: conn, Ref: 2, Destination: tq("Q")})
+		r.crash()
+		conn = r.connect("c", "")
+		if got := r.xa(&XACommit{Conn: conn, XID: x, Tracked: true}); got != "ok" {
+			t.Fatalf("transaction %d, asked for once more: %s, want ok", i, got)
+		}
+	}
+	if r.head == 0 {
+		t.Fatal("the log was never trimmed")
+	}
+}
+
 func TestOutcomesAreBounded(t *testing.T) {
 	r := newRig(t, Options{MaxOutcomes: 10})
 	for i := range 14 {
