@@ -42,7 +42,7 @@ type Result struct {
 	Epochs, Kills, Pauses, Cuts      int
 	Switchovers, Compared            int
 	Written, Restored, Refused       int // checkpoints; Restored are starts from one, Refused those for which there was none that could be used
-	Tampered                         int
+	Tampered, Converted              int
 	Purged                           uint64
 	Messages                         int // of the stream
 }
@@ -63,21 +63,23 @@ type world struct {
 	skew      [2]time.Duration // of the instances' clocks
 	disks     [2]disk
 	every     int64 // by how much the log grows between two checkpoints
+	adopt     [2]*cluster.Copied
 	packFrom  int   // broker.Options.PackFrom
 	segment   int64 // broker.Options.SegmentBytes
 	logs      [2]jetstream.Options
 	result    Result
 
-	sent      map[message.ID]*sent
-	doubts    []*transaction
-	order     map[order]int64
-	producers []*producer
-	clients   sync.WaitGroup
-	flushing  bool // nothing new is sent
-	over      bool
-	forgetful bool // the servers have lost what they had agreed on: then only damage must be noticed
-	forgot    time.Time
-	compare   int // how rarely a standby's core is compared
+	sent       map[message.ID]*sent
+	doubts     []*transaction
+	order      map[order]int64
+	producers  []*producer
+	clients    sync.WaitGroup
+	flushing   bool // nothing new is sent
+	over       bool
+	converting bool
+	forgetful  bool // the servers have lost what they had agreed on: then only damage must be noticed
+	forgot     time.Time
+	compare    int // how rarely a standby's core is compared
 
 	violation string
 	notes     []string
@@ -182,9 +184,9 @@ func (w *world) start(at int) {
 	opt.Logger = quiet
 	in.member = cluster.New(cluster.Options{
 		Node: jetstream.NodeOver(names[at], in.handle, quiet), Log: opt, Broker: w.broker, Logger: quiet,
-		Engine:      engine.Options{Logger: quiet, Now: func() time.Time { return in.now() }},
-		Changed:     in.changed,
-		Followed:    in.followed,
+		Engine:   engine.Options{Logger: quiet, Now: func() time.Time { return in.now() }},
+		Changed:  in.changed,
+		Followed: in.followed, Adopt: w.adopt[at],
 		Checkpoints: &checkpoint.Store{FS: &files{w.disks[at].mem, in}, Dir: "."}, CheckpointEvery: w.every,
 	})
 	w.instances[at] = in
@@ -435,6 +437,9 @@ func (w *world) end() {
 		w.flushing = true
 		w.mu.Unlock()
 		w.until(time.Now().Add(settleWithin), func() bool { return false })
+		return
+	}
+	if !w.within(3*settleWithin, "a conversion has ended", func() bool { return !w.converting }) {
 		return
 	}
 	if !w.within(settleWithin, "one active instance, one standby", func() bool { return w.active() != nil }) {

@@ -124,6 +124,10 @@ func (w *world) plan() (list []happening) {
 		add(at, locked(func() { s.forget(n) }), "the servers forget %d messages", n)
 	}
 	w.diskTrouble(begin, add)
+	if w.cfg.Seed%5 == 2 {
+		rnd := rand.New(rand.NewPCG(w.cfg.Seed, 0xc0))
+		add(begin+time.Duration(rnd.Int64N(int64(w.cfg.For*3/4))), func() { w.clients.Go(func() { w.convert(1) }) }, "the broker leaves the nodes' log and comes back")
+	}
 	slices.SortStableFunc(list, func(a, b happening) int { return int(a.at - b.at) })
 	return list
 }
