@@ -29,16 +29,16 @@ func (w *world) convert(id uint64) {
 		defer w.mu.Unlock()
 		w.converting = false
 	}()
-	w.mu.Lock()
 	var in *instance
-	for _, one := range w.instances {
-		if one != nil && one.engine != nil && !one.dead {
-			in = one
+	if !w.until(time.Now().Add(convertPatience), func() bool {
+		for _, one := range w.instances {
+			if one != nil && one.engine != nil && !one.dead {
+				in = one
+			}
 		}
-	}
-	w.converting = in != nil
-	w.mu.Unlock()
-	if in == nil {
+		w.converting = in != nil
+		return w.converting
+	}) {
 		return
 	}
 	files := vfs.NewMem()

@@ -184,8 +184,9 @@ var tamperings = []tampering{
 		return slices.Clone(d.old[w.disks[at].rnd.IntN(len(d.old))])
 	}},
 	{"it is of another log", func(w *world, at int, data []byte) []byte { return w.foreign(data, w.disks[at].rnd) }},
-	{"the disk is a new one", func(w *world, at int, _ []byte) []byte {
+	{"the node is a new one", func(w *world, at int, _ []byte) []byte {
 		w.disks[at].mem = vfs.NewMem()
+		w.servers.replace(at)
 		return nil
 	}},
 }

@@ -3,7 +3,8 @@
 //
 // What is simulated is what NATS and its servers do below journal/jetstream's Remote (servers.go): one sequence of messages with a leader, replicas that lag, links that fail in one
 // direction or both, processes that stop and go on or are killed, requests and answers that are late or lost, leaders that do not know yet that they are none. Producers and consumers
-// keep books (client.go); an audit reads all that the servers agree on and judges it by itself (audit.go). What happens to the pair is a list made from the seed
+// keep books (client.go); an audit reads all that the servers agree on and judges it by itself (audit.go). Checkpoints are written to simulated disks, of which much may become (disk.go), and the
+// broker may leave the log and come back to it (convert.go). What happens to the pair is a list made from the seed
 // (schedule.go), and the fate of each call depends on the seed, the process and the number of the call alone. Goroutines are real, in a bubble of testing/synctest, so that the same seed
 // tells nearly the same story each time but not always the very same: a failure names its seed and prints what happened. A single goroutine, as in the package sim, would repeat
 // every run exactly, but then members and logs, which are goroutines with timers, would have to be written a second time, and it is them that are to be tried.
