@@ -371,6 +371,8 @@ func (b *Broker) commitBranch(tx *transaction, tracked bool) {
 	b.endBranch(tx)
 	b.apply(tx, prepared)
 	switch {
+	case prepared && home < b.log.target: // which is being cleaned: the outcomes have been written again
+		b.settleOutcome(x, true, false)
 	case prepared:
 		b.outcomes.settle(x, true, false, home)
 	case tracked && tx.logged:

@@ -390,6 +390,50 @@ func TestCommitOutlivesItsPrepare(t *testing.T) {
 	}
 }
 
+// TestCommitWhileCleaning: the head of the log is being cleaned, and what was to be written again of it has been, but for the message of a prepared transaction, which is on its way from the disk; then
+// the transaction is committed. That it was, and by whom its message was sent, is known after the next start.
+func TestCommitWhileCleaning(t *testing.T) {
+	r := newRig(t, Options{SegmentBytes: 8 << 10, CacheBytes: 1})
+	conn := r.connect("c", "")
+	m := r.msg(tq("Q"), "a")
+	r.xa(&XABegin{Conn: conn, Tx: dtx, XID: xid(1)})
+	r.ok(&Send{Conn: conn, Ref: 3, Tx: dtx, Message: m, Tracked: true, MayCreate: true}, 3)
+	r.xa(&XAEnd{Conn: conn, XID: xid(1)})
+	r.xa(&XAPrepare{Conn: conn, XID: xid(1)})
+	churn := func(done func() bool) {
+		t.Helper()
+		for i := 0; !done(); i++ {
+			if i == 1000 {
+				t.Fatal("the log is not cleaned")
+			}
+			r.send(conn, r.msg(tq("other"), "x"))
+			r.do(&Purge{Conn: conn, Ref: 2, Destination: tq("other")})
+		}
+	}
+	r.lazy = true
+	churn(func() bool { return len(r.loads) > 0 })
+	if got := r.xa(&XACommit{Conn: conn, XID: xid(1), Tracked: true}); got != "ok" {
+		t.Fatalf("commit: %s", got)
+	}
+	r.lazy = false
+	loads := r.loads
+	r.loads = nil
+	target := r.b.log.target
+	for _, l := range loads {
+		r.do(r.bring(l))
+	}
+	churn(func() bool { return r.head >= target })
+	r.crash()
+	conn = r.connect("c", "")
+	if got := r.xa(&XACommit{Conn: conn, XID: xid(1), Tracked: true}); got != "ok" {
+		t.Errorf("the commit, asked for once more: %s, want ok", got)
+	}
+	r.ok(&Send{Conn: conn, Ref: 3, Message: m, Tracked: true, Resent: true, MayCreate: true}, 3)
+	if v := r.look(tq("Q")); v.Size != 1 {
+		t.Errorf("the queue has %d messages, want 1: the second copy is no new message", v.Size)
+	}
+}
+
 func TestOutcomesAreBounded(t *testing.T) {
 	r := newRig(t, Options{MaxOutcomes: 10})
 	for i := range 14 {
