@@ -115,8 +115,8 @@ func (c RemoveNode) do(tx *tx) error {
 		if only := b.only(); only != nil && only.Node == c.Name && !b.Goal.Gone {
 			return conflict("name", "the messages of broker [%s] are on node [%s] alone: bring the node back, or delete the broker", b.ID, c.Name)
 		}
-		if op := b.Operation; op != nil && op.Current().Kind == StepSingle && op.Current().Node == c.Name {
-			return conflict("name", "the messages of broker [%s] are going to node [%s] and may be there alone by now: bring the node back, or delete the broker", b.ID, c.Name)
+		if op := b.Operation; op != nil && (op.Current().Kind == StepSingle || op.Current().Kind == StepPair) {
+			return conflict("name", "the messages of broker [%s] are being converted: that ends by itself, one way or the other; try again then", b.ID)
 		}
 	}
 	tx.s.nodes.drop(tx, c.Name)

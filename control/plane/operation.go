@@ -62,7 +62,7 @@ const (
 
 // Step is one of an operation.
 type Step struct {
-	ID         uint64   `json:"id"`
+	ID         uint64   `json:"id,omitempty"` // given when the step becomes the current one: of a broker, later steps have higher ones
 	Kind       StepKind `json:"kind"`
 	Number     int      `json:"number"`
 	Generation uint64   `json:"generation"`
@@ -186,11 +186,12 @@ func (tx *tx) proceed(b *Broker) {
 			to = s.Number
 		}
 		if i := b.Instance(to); i != nil && i.Up {
-			first := Step{ID: tx.next(), Kind: StepSwitchover, Number: to, Generation: i.Generation, Was: i.Generation, Node: i.Node}
+			first := Step{Kind: StepSwitchover, Number: to, Node: i.Node}
 			op.Steps = slices.Insert(op.Steps, op.At, first)
 			s = op.Current()
 		}
 	}
+	s.ID = tx.next()
 	switch s.Kind {
 	case StepStart:
 		i := b.generation(s.Number, s.Was)
@@ -457,4 +458,13 @@ func (Tick) do(tx *tx) error {
 		}
 	}
 	return nil
+}
+
+// Urgent says whether a command may use a log's last room: those that free space, and reports about what has happened already.
+func Urgent(c Command) bool {
+	switch c.(type) {
+	case StepDone, StepFailed, Observed, Tick, DeleteBroker, DeleteConfiguration, DeleteKey, DeleteSecurityGroup, DeleteInstanceType, DeleteUser, RemoveNode, Untag:
+		return true
+	}
+	return false
 }

@@ -56,7 +56,7 @@ func (p *planner) at(number int) *Instance {
 }
 
 func (p *planner) step(kind StepKind, i *Instance, generation uint64) {
-	p.steps = append(p.steps, Step{ID: p.tx.next(), Kind: kind, Number: i.Number, Generation: generation, Was: i.Generation, Node: i.Node})
+	p.steps = append(p.steps, Step{Kind: kind, Number: i.Number, Generation: generation, Was: i.Generation, Node: i.Node})
 }
 
 func (p *planner) stop(i *Instance) {

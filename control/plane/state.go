@@ -140,7 +140,7 @@ func (s *State) Step(now time.Time, by Origin, c Command) (*Change, error) {
 		return &Change{State: s, ID: tx.id}, nil
 	}
 	tx.auditCommand(c)
-	tx.record(recordStep, step{Serial: next.serial, At: tx.now})
+	tx.record(recordStep, step{Serial: tx.next(), At: tx.now})
 	return &Change{State: &next, Records: tx.records, Effects: next.newWork(s), ID: tx.id, Cost: tx.cost, Steps: tx.steps}, nil
 }
 
