@@ -235,17 +235,23 @@ func java(module string) func(t *testing.T) program {
 func python(t *testing.T) program {
 	t.Helper()
 	need(t, "Python", "python3")
-	dir := prepared(t, "python", []string{"python/requirements.txt"}, func(dir string) error {
-		if err := command(".", "python3", "-m", "venv", dir); err != nil {
-			return err
-		}
-		return command(".", filepath.Join(dir, "bin", "pip"), "install", "-q", "-r", "python/requirements.txt")
-	})
+	dir := venv(t, "python", "python/requirements.txt")
 	return program{
 		name: "python",
 		argv: []string{filepath.Join(dir, "bin", "python"), "python/main.py"},
 		env:  []string{"PYTHONDONTWRITEBYTECODE=1", "PYTHONUTF8=1"},
 	}
+}
+
+// venv is a Python environment with what a file of requirements lists.
+func venv(t *testing.T, name, requirements string) string {
+	t.Helper()
+	return prepared(t, name, []string{requirements}, func(dir string) error {
+		if err := command(".", "python3", "-m", "venv", dir); err != nil {
+			return err
+		}
+		return command(".", filepath.Join(dir, "bin", "pip"), "install", "-q", "-r", requirements)
+	})
 }
 
 func node(t *testing.T) program {
