@@ -54,7 +54,13 @@ func TestOperations(t *testing.T) {
 	}
 	broker := "/v1/brokers/" + id
 	must("UpdateBroker", "PUT", broker, `{"engineVersion":"5.18","securityGroups":[],"configuration":{"id":"`+conf.ID+`","revision":2}}`, nil)
+	var cost struct{ Cost string }
+	must("UpdateBroker", "PUT", broker, `{"subnetIds":["subnet-c","subnet-d"],"plan":true}`, &cost)
+	if cost.Cost != "restart: no, failover: no" {
+		t.Errorf("cost %q", cost.Cost)
+	}
 	var d struct {
+		SubnetIDs                                                                      []string
 		EngineType, EngineVersion, DeploymentMode, StorageType, AuthenticationStrategy string
 		SecurityGroups                                                                 []string
 		Tags                                                                           map[string]string
@@ -70,6 +76,9 @@ func TestOperations(t *testing.T) {
 	}
 	if d.EngineVersion != "5.18" || d.SecurityGroups == nil || len(d.SecurityGroups) != 0 || d.Tags["team"] != "pay" {
 		t.Errorf("after the update: %+v; want version 5.18, no security group, and the tags left as they were", d)
+	}
+	if !slices.Equal(d.SubnetIDs, []string{"subnet-a", "subnet-b"}) {
+		t.Errorf("subnets %v after a plan", d.SubnetIDs)
 	}
 	if len(d.BrokerInstances) != 2 || d.BrokerInstances[0].Active == nil || !*d.BrokerInstances[0].Active || d.BrokerInstances[0].ActiveSince == "" || *d.BrokerInstances[1].Active {
 		t.Errorf("instances %+v; want the first active", d.BrokerInstances)

@@ -16,6 +16,7 @@ type rule struct {
 	Attributes []string // by their paths, with [] for any part of a list
 	Operations []string // nil: wherever there is such an attribute
 	Demand     string   // what it asks for, for people
+	Refuses    bool     // something that Amazon MQ has and Godwit has not
 
 	// value says what is wrong with one value, or "". {} at the beginning stands for the attribute's path.
 	value func(k *check, v any) string
@@ -51,11 +52,11 @@ var rules = []rule{
 	{Attributes: []string{"groups", "users[].groups"}, Demand: "at most 20, each once",
 		value: func(k *check, v any) string { return listOf(v.([]string), k.Groups, "groups") }},
 	{Attributes: []string{"password", "users[].password"}, Demand: "12 to 250 characters, at least 4 different ones, none of them `,` `:` `=`", value: password},
-	{Attributes: []string{"replicationUser", "users[].replicationUser"}, Demand: "not true: there is no replication across regions (CRDR)",
+	{Attributes: []string{"replicationUser", "users[].replicationUser"}, Demand: "not true: there is no replication across regions (CRDR)", Refuses: true,
 		value: refuseIf(true, "{} cannot be true: "+noCRDR+"; leave it out")},
 
 	// What a broker is.
-	{Attributes: []string{"engineType"}, Demand: "`ActiveMQ`; RabbitMQ is refused", value: engineType},
+	{Attributes: []string{"engineType"}, Demand: "`ActiveMQ`; RabbitMQ is refused", Refuses: true, value: engineType},
 	{Attributes: []string{"engineVersion"}, Demand: "a version that DescribeBrokerEngineTypes lists, without patch level", value: engineVersion},
 	{Attributes: []string{"hostInstanceType"}, Operations: []string{"CreateBroker", "UpdateBroker"}, Demand: "a type that DescribeBrokerInstanceOptions lists", value: instanceType},
 	{Attributes: []string{"hostInstanceType"}, Operations: []string{"DescribeBrokerInstanceOptions"}, Demand: "1 to 100 letters, digits, `.` and `-`",
@@ -67,11 +68,11 @@ var rules = []rule{
 			}
 			return ""
 		}},
-	{Attributes: []string{"deploymentMode"}, Demand: "`SINGLE_INSTANCE` or `ACTIVE_STANDBY_MULTI_AZ`; RabbitMQ's `CLUSTER_MULTI_AZ` is refused",
+	{Attributes: []string{"deploymentMode"}, Demand: "`SINGLE_INSTANCE` or `ACTIVE_STANDBY_MULTI_AZ`; RabbitMQ's `CLUSTER_MULTI_AZ` is refused", Refuses: true,
 		value: refuseIf(DeploymentModeClusterMultiAz, "{} CLUSTER_MULTI_AZ is RabbitMQ's; use ACTIVE_STANDBY_MULTI_AZ or SINGLE_INSTANCE")},
-	{Attributes: []string{"authenticationStrategy"}, Demand: "not RabbitMQ's `config_managed`",
+	{Attributes: []string{"authenticationStrategy"}, Demand: "not RabbitMQ's `config_managed`", Refuses: true,
 		value: refuseIf(AuthenticationStrategyConfigManaged, "{} CONFIG_MANAGED is RabbitMQ's; use SIMPLE")},
-	{Attributes: []string{"authenticationStrategy"}, Demand: "`ldap` only where the operator has said that there is LDAP",
+	{Attributes: []string{"authenticationStrategy"}, Demand: "`ldap` only where the operator has said that there is LDAP", Refuses: true,
 		value: func(k *check, v any) string {
 			if v == AuthenticationStrategyLDAP && !k.LDAP {
 				return "{} LDAP is not available in this service; use SIMPLE, with users of the broker's own"
@@ -104,8 +105,8 @@ var rules = []rule{
 			}
 			return ""
 		}},
-	{Attributes: []string{"encryptionOptions.kmsKeyId"}, Demand: "not given: there is no KMS", value: refuse("{} is refused: there is no KMS here; leave it out")},
-	{Attributes: []string{"encryptionOptions.useAwsOwnedKey"}, Demand: "`true`, and only where the operator has said that the disks are encrypted",
+	{Attributes: []string{"encryptionOptions.kmsKeyId"}, Demand: "not given: there is no KMS", Refuses: true, value: refuse("{} is refused: there is no KMS here; leave it out")},
+	{Attributes: []string{"encryptionOptions.useAwsOwnedKey"}, Demand: "`true`, and only where the operator has said that the disks are encrypted", Refuses: true,
 		value: func(k *check, v any) string {
 			switch {
 			case v == false:
@@ -122,10 +123,10 @@ var rules = []rule{
 			}
 			return ""
 		}},
-	{Attributes: []string{"dataReplicationMode"}, Demand: "`NONE`; there is no replication across regions (CRDR)",
+	{Attributes: []string{"dataReplicationMode"}, Demand: "`NONE`; there is no replication across regions (CRDR)", Refuses: true,
 		value: refuseIf(DataReplicationModeCRDR, "{} CRDR is refused: "+noCRDR+"; leave it out, or use NONE")},
-	{Attributes: []string{"dataReplicationPrimaryBrokerArn"}, Demand: "not given: there is no replication across regions (CRDR)", value: refuse("{} is refused: " + noCRDR + "; leave it out")},
-	{Attributes: []string{"resourceShareArns"}, Demand: "not given: shared resources are RabbitMQ's", value: refuse("{} is refused: shared resources are RabbitMQ's; leave it out")},
+	{Attributes: []string{"dataReplicationPrimaryBrokerArn"}, Demand: "not given: there is no replication across regions (CRDR)", Refuses: true, value: refuse("{} is refused: " + noCRDR + "; leave it out")},
+	{Attributes: []string{"resourceShareArns"}, Demand: "not given: shared resources are RabbitMQ's", Refuses: true, value: refuse("{} is refused: shared resources are RabbitMQ's; leave it out")},
 
 	// Where it is, and who reaches it.
 	{Attributes: []string{"securityGroups"}, Demand: "at most 5, each once",
@@ -218,13 +219,23 @@ var rules = []rule{
 		}},
 
 	// Between members.
-	{Attributes: []string{"subnetIds"}, Operations: []string{"CreateBroker"}, Demand: "one with `SINGLE_INSTANCE`, two with `ACTIVE_STANDBY_MULTI_AZ`, or none: the service chooses",
+	{Attributes: []string{"subnetIds"}, Operations: []string{"CreateBroker", "UpdateBroker"}, Demand: "one with `SINGLE_INSTANCE`, two with `ACTIVE_STANDBY_MULTI_AZ`, or none: the service chooses",
 		whole: func(_ *check, request any) (string, string) {
-			r := request.(*CreateBrokerRequest)
-			switch n := len(r.SubnetIDs); {
-			case n > 1 && r.DeploymentMode == DeploymentModeSingleInstance:
+			var mode DeploymentMode // of an update it may be absent: then what the broker has counts, which is not known here
+			var subnets []string
+			switch r := request.(type) {
+			case *CreateBrokerRequest:
+				mode, subnets = r.DeploymentMode, r.SubnetIDs
+			case *UpdateBrokerRequest:
+				subnets = r.SubnetIDs
+				if r.DeploymentMode != nil {
+					mode = *r.DeploymentMode
+				}
+			}
+			switch n := len(subnets); {
+			case n > 1 && mode == DeploymentModeSingleInstance:
 				return "subnetIds", "Specify a single subnet in [SINGLE_INSTANCE] deployment mode."
-			case n != 0 && n != 2 && r.DeploymentMode == DeploymentModeActiveStandbyMultiAz:
+			case n > 2 || n == 1 && mode == DeploymentModeActiveStandbyMultiAz:
 				return "subnetIds", "Specify two subnets in [ACTIVE_STANDBY_MULTI_AZ] deployment mode, or none: the service chooses then."
 			}
 			return "", ""
@@ -258,7 +269,7 @@ var rules = []rule{
 			}
 			return "", ""
 		}},
-	{Attributes: []string{"ldapServerMetadata"}, Operations: []string{"UpdateBroker"}, Demand: "only where the operator has said that there is LDAP",
+	{Attributes: []string{"ldapServerMetadata"}, Operations: []string{"UpdateBroker"}, Demand: "only where the operator has said that there is LDAP", Refuses: true,
 		whole: func(k *check, request any) (string, string) {
 			if request.(*UpdateBrokerRequest).LDAPServerMetadata != nil && !k.LDAP {
 				return "ldapServerMetadata", "ldapServerMetadata is refused: LDAP is not available in this service"
@@ -273,7 +284,7 @@ var rules = []rule{
 			}
 			return "", ""
 		}},
-	{Attributes: neverAfterCreation, Operations: []string{"UpdateBroker"}, Demand: "not given: an update cannot change it",
+	{Attributes: neverAfterCreation, Operations: []string{"UpdateBroker"}, Demand: "not given: an update cannot change it", Refuses: true,
 		whole: func(k *check, _ any) (string, string) {
 			for _, name := range neverAfterCreation {
 				if slices.Contains(k.unknown, name) {
@@ -284,9 +295,9 @@ var rules = []rule{
 		}},
 }
 
-// neverAfterCreation are what a broker is made with and keeps. Amazon's UpdateBroker has no such members; who sends one all the same must not
+// neverAfterCreation are what a broker is made with and keeps (Amazon's keep mode and subnets, too). UpdateBroker has no such members; who sends one all the same must not
 // believe that it was honoured.
-var neverAfterCreation = []string{"brokerName", "dataReplicationPrimaryBrokerArn", "deploymentMode", "encryptionOptions", "engineType", "publiclyAccessible", "storageType", "subnetIds"}
+var neverAfterCreation = []string{"brokerName", "dataReplicationPrimaryBrokerArn", "encryptionOptions", "engineType", "publiclyAccessible", "storageType"}
 
 const noCRDR = "Godwit does not replicate brokers across regions (CRDR)"
 

@@ -282,11 +282,14 @@ func TestRules(t *testing.T) {
 			bad: map[string]wrong{"twice": {"subnetIds", pair(func(r *CreateBrokerRequest) { r.SubnetIDs = []string{"a", "a"} })}},
 		},
 		"subnetIds CreateBroker": {
-			good: requests{"one": single(func(r *CreateBrokerRequest) { r.SubnetIDs = []string{"a"} }), "none": pair(func(r *CreateBrokerRequest) { r.SubnetIDs = []string{} })},
+			good: requests{"one": single(func(r *CreateBrokerRequest) { r.SubnetIDs = []string{"a"} }), "other ones": &UpdateBrokerRequest{SubnetIDs: []string{"a"}},
+				"both": &UpdateBrokerRequest{SubnetIDs: []string{"a", "b"}, DeploymentMode: new(DeploymentModeActiveStandbyMultiAz)}, "none": pair(func(r *CreateBrokerRequest) { r.SubnetIDs = []string{} })},
 			bad: map[string]wrong{
-				"two for one":      {"subnetIds", single(func(r *CreateBrokerRequest) { r.SubnetIDs = []string{"a", "b"} })},
-				"one for a pair":   {"subnetIds", pair(func(r *CreateBrokerRequest) { r.SubnetIDs = []string{"a"} })},
-				"three for a pair": {"subnetIds", pair(func(r *CreateBrokerRequest) { r.SubnetIDs = []string{"a", "b", "c"} })},
+				"two for one":           {"subnetIds", single(func(r *CreateBrokerRequest) { r.SubnetIDs = []string{"a", "b"} })},
+				"three by update":       {"subnetIds", &UpdateBrokerRequest{SubnetIDs: []string{"a", "b", "c"}}},
+				"two for one by update": {"subnetIds", &UpdateBrokerRequest{SubnetIDs: []string{"a", "b"}, DeploymentMode: new(DeploymentModeSingleInstance)}},
+				"one for a pair":        {"subnetIds", pair(func(r *CreateBrokerRequest) { r.SubnetIDs = []string{"a"} })},
+				"three for a pair":      {"subnetIds", pair(func(r *CreateBrokerRequest) { r.SubnetIDs = []string{"a", "b", "c"} })},
 			}},
 		"storageType CreateBroker": {
 			good: requests{"EFS": pair(func(r *CreateBrokerRequest) { r.StorageType = new(BrokerStorageTypeEFS) })},

@@ -76,13 +76,13 @@ func TestTables(t *testing.T) {
 		if !slices.Equal(kinds, have) {
 			t.Errorf("%s declares %v; want %v", name, have, kinds)
 		}
-		members := Members(op.Request)
+		members := slices.DeleteFunc(Members(op.Request), func(m Member) bool { return m.Extra })
 		if len(members) != len(want.Request) {
 			t.Errorf("%s has %d members; want %d", name, len(members), len(want.Request))
 			continue
 		}
 		for i, m := range members {
-			if w := want.Request[i]; m.Wire != w.Wire || m.In != w.In || m.Required != w.Required || m.Extra {
+			if w := want.Request[i]; m.Wire != w.Wire || m.In != w.In || m.Required != w.Required {
 				t.Errorf("%s: member %+v; want %+v", name, m, w)
 			}
 		}
@@ -120,7 +120,9 @@ func TestAmazonsLimits(t *testing.T) {
 	}
 	var never []string
 	for _, field := range a.UpdateEffect.Never {
-		never = append(never, strings.ToLower(field[:1])+field[1:])
+		if name := strings.ToLower(field[:1]) + field[1:]; name != "deploymentMode" && name != "subnetIds" { // which Godwit changes
+			never = append(never, name)
+		}
 	}
 	if slices.Sort(never); !slices.Equal(never, neverAfterCreation) {
 		t.Errorf("never after creation: %v; want %v", neverAfterCreation, never)

@@ -780,6 +780,12 @@ type UpdateBrokerRequest struct {
 	SecurityGroups             []string                 `json:"securityGroups,omitzero" body:"securityGroups"`
 	StorageSize                *int32                   `json:"storageSize,omitzero" body:"storageSize"`
 	DataReplicationMode        *DataReplicationMode     `json:"dataReplicationMode,omitzero" body:"dataReplicationMode"`
+	// DeploymentMode makes a pair of a single instance, or the other way round.
+	DeploymentMode *DeploymentMode `json:"deploymentMode,omitzero" body:"deploymentMode" extra:"yes"`
+	// Plan true: change nothing, and tell what it would cost.
+	Plan *bool `json:"plan,omitzero" body:"plan" extra:"yes"`
+	// SubnetIDs moves the instances.
+	SubnetIDs []string `json:"subnetIds,omitzero" body:"subnetIds" extra:"yes"`
 }
 
 // UpdateBrokerResponse is what UpdateBroker answers.
@@ -800,6 +806,10 @@ type UpdateBrokerResponse struct {
 	PendingDataReplicationMetadata *DataReplicationMetadataOutput `json:"pendingDataReplicationMetadata,omitzero" body:"pendingDataReplicationMetadata"`
 	PendingDataReplicationMode     *DataReplicationMode           `json:"pendingDataReplicationMode,omitzero" body:"pendingDataReplicationMode"`
 	StorageSize                    *int32                         `json:"storageSize,omitzero" body:"storageSize"`
+	// Cost is what the change costs the broker's clients: restart: no, failover: no.
+	Cost           *string         `json:"cost,omitzero" body:"cost" extra:"yes"`
+	DeploymentMode *DeploymentMode `json:"deploymentMode,omitzero" body:"deploymentMode" extra:"yes"`
+	SubnetIDs      []string        `json:"subnetIds,omitzero" body:"subnetIds" extra:"yes"`
 }
 
 // UpdateConfigurationRequest is what UpdateConfiguration is asked.

@@ -45,6 +45,7 @@ type schema struct {
 		Status int `json:"status"`
 	} `json:"errors"`
 	Operations map[string]*operation `json:"operations"`
+	Members    map[string]*operation `json:"members"` // ours, of Amazon's operations
 	Structures map[string][]member   `json:"structures"`
 	Refused    map[string]string     `json:"refused"`
 }
@@ -149,13 +150,22 @@ func (s *schema) add(own *schema) error {
 		op.extra = true
 		s.Operations[name] = op
 	}
-	for name, members := range own.Structures {
-		for _, m := range members {
-			if slices.ContainsFunc(s.Structures[name], func(other member) bool { return other.Wire == m.Wire }) {
-				return fmt.Errorf("%s.%s is Amazon's", name, m.Wire)
+	for name, members := range own.Members {
+		op := s.Operations[name]
+		if op == nil {
+			return fmt.Errorf("members of %s: Amazon has no such operation", name)
+		}
+		for to, more := range map[*[]member][]member{&op.Request: members.Request, &op.Response: members.Response} {
+			var err error
+			if *to, err = addMembers(name, *to, more); err != nil {
+				return err
 			}
-			m.extra = true
-			s.Structures[name] = append(s.Structures[name], m)
+		}
+	}
+	for name, members := range own.Structures {
+		var err error
+		if s.Structures[name], err = addMembers(name, s.Structures[name], members); err != nil {
+			return err
 		}
 	}
 	for name := range own.Refused {
@@ -165,6 +175,17 @@ func (s *schema) add(own *schema) error {
 	}
 	s.Refused = own.Refused
 	return nil
+}
+
+func addMembers(of string, to, more []member) ([]member, error) {
+	for _, m := range more {
+		if slices.ContainsFunc(to, func(other member) bool { return other.Wire == m.Wire }) {
+			return nil, fmt.Errorf("%s.%s is Amazon's", of, m.Wire)
+		}
+		m.extra = true
+		to = append(to, m)
+	}
+	return to, nil
 }
 
 func structureDoc(name string) string { return "is the structure " + name + " of the API" }

@@ -228,7 +228,16 @@ func (s *Service) UpdateBroker(_ context.Context, c mqapi.Caller, r *mqapi.Updat
 	if err != nil {
 		return nil, err
 	}
+	if r.Plan != nil && *r.Plan {
+		return &mqapi.UpdateBrokerResponse{BrokerID: &r.BrokerID, Cost: new("restart: no, failover: no")}, nil
+	}
 	d := &b.describe
+	if r.SubnetIDs != nil {
+		d.SubnetIDs = r.SubnetIDs
+	}
+	if r.DeploymentMode != nil && *r.DeploymentMode != *d.DeploymentMode {
+		return nil, mqapi.Errorf(mqapi.BadRequest, "deploymentMode", "this service in memory cannot change it")
+	}
 	set(&d.AutoMinorVersionUpgrade, r.AutoMinorVersionUpgrade)
 	set(&d.EngineVersion, r.EngineVersion)
 	set(&d.HostInstanceType, r.HostInstanceType)
@@ -245,7 +254,7 @@ func (s *Service) UpdateBroker(_ context.Context, c mqapi.Caller, r *mqapi.Updat
 	}
 	return &mqapi.UpdateBrokerResponse{BrokerID: d.BrokerID, AutoMinorVersionUpgrade: r.AutoMinorVersionUpgrade, Configuration: r.Configuration, EngineVersion: r.EngineVersion,
 		HostInstanceType: r.HostInstanceType, LDAPServerMetadata: withoutPassword(r.LDAPServerMetadata), Logs: r.Logs, MaintenanceWindowStartTime: r.MaintenanceWindowStartTime,
-		SecurityGroups: r.SecurityGroups, StorageSize: r.StorageSize}, nil
+		SecurityGroups: r.SecurityGroups, StorageSize: r.StorageSize, Cost: new("restart: no, failover: no"), DeploymentMode: r.DeploymentMode, SubnetIDs: r.SubnetIDs}, nil
 }
 
 func set[T any](to **T, from *T) {
