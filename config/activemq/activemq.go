@@ -108,10 +108,34 @@ func Import(path string, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	im := newImporter(filepath.Dir(path), o)
+	return newImporter(filepath.Dir(path), o).result(path, root)
+}
+
+// ImportData is Import of a configuration that comes from elsewhere, for a broker whose users are made otherwise: it reads no file, and takes over no user; what
+// names one or the other is an item that says so. name stands for the file in items and errors.
+func ImportData(name string, data []byte, o Options) (*Result, error) {
+	root, err := parseXML(name, data)
+	if err != nil {
+		return nil, err
+	}
+	im := newImporter("", o)
+	im.elsewhere = true
+	return im.result(name, root)
+}
+
+// read reads a file that the configuration names.
+func (im *importer) read(path string) ([]byte, error) {
+	if im.elsewhere {
+		return nil, errors.New("a configuration that comes from elsewhere can name no files here")
+	}
+	return readFile(path)
+}
+
+// result imports the document whose root is given.
+func (im *importer) result(name string, root *node) (*Result, error) {
 	im.document(root)
 	if im.broker == nil {
-		return nil, fmt.Errorf("%s: there is no <broker> in it; expected ActiveMQ's activemq.xml", path)
+		return nil, fmt.Errorf("%s: there is no <broker> in it; expected ActiveMQ's activemq.xml", name)
 	}
 	if err := im.finish(); err != nil {
 		return nil, err
@@ -136,6 +160,7 @@ func readFile(path string) ([]byte, error) {
 type importer struct {
 	folder     string // of activemq.xml
 	options    Options
+	elsewhere  bool // see ImportData
 	properties properties
 	config     *config.Config
 	items      []*Item
