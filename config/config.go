@@ -39,6 +39,7 @@ type Config struct {
 	Scheduler   Scheduler   `yaml:"scheduler" doc:"Messages that are to be delivered later (AMQ_SCHEDULED_DELAY and its like)."`
 	Journal     Journal     `yaml:"journal" doc:"The log on disk."`
 	Cluster     Cluster     `yaml:"cluster" doc:"Several nodes that run one broker: one instance is active, another stands by. Without cluster.name this is a broker alone."`
+	Service     Managed     `yaml:"service" doc:"A service for several brokers: Amazon MQ's API at /v1 of the HTTP API, and the brokers that are made through it, each a process of its own. The broker that the rest of this configuration is about is none of them."`
 	Services    []Service   `yaml:"services" live:"yes" doc:"How clients are grouped in godwit clients: the first entry that fits a connection names its service. Those that none fits are grouped by their users, else by what their client ids begin with, else by their addresses."`
 	Shutdown    Shutdown    `yaml:"shutdown" doc:"How the broker stops."`
 	Log         Log         `yaml:"log" doc:"The program's own log, on standard error."`
@@ -332,6 +333,7 @@ func Default() *Config {
 		Flow:        defaultFlow(),
 		Journal:     Journal{SegmentSize: 16 << 20},
 		Cluster:     Cluster{Role: "broker", Relay: true, Hold: 2 * time.Second, Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond, GiveUp: 5 * time.Second},
+		Service:     Managed{Account: "000000000000", Region: "eu-central-1", Node: "local", Addresses: "127.0.64.0/18"},
 		Shutdown:    Shutdown{Grace: 10 * time.Second, Carry: 16 << 20},
 		Log:         Log{Level: "info", Format: "text"},
 

@@ -41,6 +41,7 @@ func (c *Config) validate(problems *Problems) {
 	k.journal()
 	k.cluster()
 	k.services()
+	k.service()
 }
 
 // checker collects problems with the place that each key's value came from.

@@ -49,6 +49,7 @@ type node struct {
 	certs     *listen.Certificates // nil: no TLS
 	dev       *listen.Files        // nil: a certificate was given
 	api       *control.Server      // nil: switched off
+	managed   *managed             // nil: this is no service for several brokers
 	metrics   metrics.Broker
 	instance  atomic.Pointer[instance] // nil: a broker alone
 	failed    chan error               // the broker cannot go on
@@ -104,6 +105,11 @@ func (n *node) rise() error {
 	}
 	if cfg.Cluster.On() {
 		n.instance.Store(newInstance(n))
+	}
+	if cfg.Service.Enabled {
+		if n.managed, err = n.openService(); err != nil {
+			return err
+		}
 	}
 	if err := n.openHTTP(); err != nil {
 		return err
@@ -382,7 +388,7 @@ func (n *node) openHTTP() error {
 	} else if !cfg.HTTP.Loopback() {
 		n.log.Warn("the HTTP API takes passwords without TLS; set http.certificate and http.key", "address", cfg.HTTP.Address)
 	}
-	n.api = control.New(control.Options{
+	options := control.Options{
 		Cluster: func() control.Cluster {
 			if in := n.instance.Load(); in != nil {
 				return in
@@ -393,7 +399,11 @@ func (n *node) openHTTP() error {
 		Connect: n.connect, Cut: n.cut, Login: n.guards.login, Health: n.health, Metrics: n.writeMetrics,
 		Reload: func(context.Context) (api.Reloaded, error) { return n.reload() }, Refusals: n.guards.refusals,
 		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log,
-	}, cfg.HTTP.Loopback())
+	}
+	if n.managed != nil {
+		options.Service, options.Amazon = n.managed.service, n.managed.amazon
+	}
+	n.api = control.New(options, cfg.HTTP.Loopback())
 	n.configureAPI(cfg)
 	n.running.Go(func() {
 		if err := n.api.Serve(l); err != nil {

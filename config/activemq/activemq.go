@@ -60,6 +60,13 @@ type Item struct {
 	frame  bool  // an element that only holds others, or XML's own
 }
 
+// Names are those of the element and, if Path ends with one, of the attribute.
+func (item *Item) Names() (element, attribute string) {
+	element, attribute, _ = strings.Cut(item.Path, "@")
+	attribute, _, _ = strings.Cut(attribute, "?") // an option of it
+	return element[strings.LastIndexByte(element, '/')+1:], attribute
+}
+
 // File is one to be written beside godwit.yaml.
 type File struct {
 	Name string
@@ -111,22 +118,24 @@ func Import(path string, o Options) (*Result, error) {
 	return newImporter(filepath.Dir(path), o).result(path, root)
 }
 
-// ImportData is Import of a configuration that comes from elsewhere, for a broker whose users are made otherwise: it reads no file, and takes over no user; what
+// ImportAlone is Import of a document that may come from anybody, for a broker whose users are made otherwise: no other file is read, and no user taken over; what
 // names one or the other is an item that says so. name stands for the file in items and errors.
-func ImportData(name string, data []byte, o Options) (*Result, error) {
+func ImportAlone(name string, data []byte, o Options) (*Result, error) {
 	root, err := parseXML(name, data)
 	if err != nil {
 		return nil, err
 	}
 	im := newImporter("", o)
-	im.elsewhere = true
+	im.alone = true
 	return im.result(name, root)
 }
 
-// read reads a file that the configuration names.
+var errAlone = errors.New("no other file is read for this document")
+
+// read reads a file that the document names.
 func (im *importer) read(path string) ([]byte, error) {
-	if im.elsewhere {
-		return nil, errors.New("a configuration that comes from elsewhere can name no files here")
+	if im.alone {
+		return nil, errAlone
 	}
 	return readFile(path)
 }
@@ -160,7 +169,7 @@ func readFile(path string) ([]byte, error) {
 type importer struct {
 	folder     string // of activemq.xml
 	options    Options
-	elsewhere  bool // see ImportData
+	alone      bool // no other file is read, and no user taken over
 	properties properties
 	config     *config.Config
 	items      []*Item

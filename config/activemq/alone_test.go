@@ -8,7 +8,7 @@ import (
 )
 
 // What comes from elsewhere reads nothing of this machine, and makes no users.
-func TestImportDataReadsNothing(t *testing.T) {
+func TestImportAloneReadsNothing(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret.properties")
 	if err := os.WriteFile(secret, []byte("name = taken-from-a-file\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -21,7 +21,7 @@ func TestImportDataReadsNothing(t *testing.T) {
 </broker>
 <import resource="` + secret + `"/>
 </beans>`
-	r, err := ImportData("revision", []byte(data), Options{})
+	r, err := ImportAlone("revision", []byte(data), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,12 +40,12 @@ func TestImportDataReadsNothing(t *testing.T) {
 			refused = append(refused, item.Path+" "+item.Words)
 		}
 	}
-	for _, want := range []string{"can name no files here", "users of a configuration are not taken over", "brokerName"} {
+	for _, want := range []string{"no other file is read", "users of a configuration are not taken over", "brokerName"} {
 		if !strings.Contains(strings.Join(refused, "\n"), want) {
 			t.Errorf("no item says %q:\n%s", want, strings.Join(refused, "\n"))
 		}
 	}
-	if _, err := ImportData("revision", []byte("<beans/>"), Options{}); err == nil || !strings.Contains(err.Error(), "revision: there is no <broker>") {
+	if _, err := ImportAlone("revision", []byte("<beans/>"), Options{}); err == nil || !strings.Contains(err.Error(), "revision: there is no <broker>") {
 		t.Errorf("without a broker: %v", err)
 	}
 }
