@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"control/mqapi": {},
 	"sim":           {"broker", "engine", "journal", "message", "vfs", "selector"},
 	"sim/pair":      {"broker", "cluster", "engine", "journal", "message"},
+	"sim/managed":   {"control/plane", "journal", "vfs"},
 }
 
 // impure may not be imported by the core, which knows no I/O, clock, lock or goroutine.
