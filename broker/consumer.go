@@ -158,6 +158,13 @@ func (c *consumer) mayTake(d *destination) bool {
 
 func (c *consumer) wants(name message.Destination) bool { return fits(c.parts, name) }
 
+// lasts says whether the consumer's coming makes a difference that outlives its connection: a durable subscription, or a queue that gets copies from then on. Of any
+// other it can be told before the log has it: what a crash undoes is made again when the client is back.
+func (c *consumer) lasts() bool {
+	return c.subscription != nil || slices.ContainsFunc(c.parts, message.Destination.IsPattern) ||
+		slices.ContainsFunc(c.backlogs, func(q *backlog) bool { return q.destination != nil && q.destination.copied })
+}
+
 func (b *Broker) subscribe(ev *Subscribe) {
 	conn := b.connections[ev.Conn]
 	if conn == nil {
@@ -174,7 +181,9 @@ func (b *Broker) subscribe(ev *Subscribe) {
 		return
 	}
 	conn.consumers[ev.Consumer] = c
-	b.answer(ev.Conn, ev.Ref, nil)
+	if ev.Ref != 0 {
+		b.tell(Effect{Conn: ev.Conn, Ref: ev.Ref, hold: c.lasts()})
+	}
 	b.adviseConsumer(c, false)
 	switch {
 	case c.subscription != nil:

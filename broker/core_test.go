@@ -758,3 +758,31 @@ func TestStopWhileDying(t *testing.T) {
 	c = r.connect("a", "")
 	r.want(r.consume(c, 1, tq("Q"), 1), "x+1")
 }
+
+// A consumer of a plain queue hears at once that it is there, whatever the log has yet; one whose coming has effects that stay, once they do.
+func TestSubscribeWaitsOnlyForWhatLasts(t *testing.T) {
+	for name, want := range map[string]bool{
+		"Q":                         false,
+		"Q.a,Q.b":                   false,
+		"Consumer.A.VirtualTopic.T": true, // from now on copies of what is sent to the topic must be there
+		"Q.a,Consumer.B.Other":      false,
+		"Consumer.C.VirtualTopic.>": true,
+		"Q.*":                       true,
+	} {
+		r := newRig(t, Options{Policies: Policies{VirtualTopics: []VirtualTopic{{Topic: "VirtualTopic.>", Prefix: "Consumer.*."}}}})
+		r.held = true
+		c := r.connect("a", "")
+		answered := false
+		for _, e := range r.do(&Subscribe{Conn: c, Ref: 5, Consumer: 1, Destination: tq(name), Prefetch: 1, MayCreate: true}) {
+			if e.Kind == Answer && e.Ref == 5 {
+				answered = true
+				if e.Err != nil || e.Held() != want {
+					t.Errorf("%s: answered %v, held %v; want it held: %v", name, e.Err, e.Held(), want)
+				}
+			}
+		}
+		if !answered {
+			t.Errorf("%s: no answer", name)
+		}
+	}
+}

@@ -27,6 +27,7 @@ type destination struct {
 	use           use
 	wild          bool        // the name is a pattern: a virtual topic's queue for all topics that fit
 	dropsCopies   bool        // as VirtualTopic.DropWhenFull says of a queue
+	copied        bool        // topics that fit a virtual topic are copied to it
 	hidesTopic    bool        // as VirtualTopic.HidesTopic says of a queue
 	remembers     bool        // as VirtualTopic.RememberSelectors says of a queue
 	remembered    *remembered // with it, the selectors of the queue's consumers

@@ -95,7 +95,7 @@ func (b *Broker) fanOf(topic string) *fan {
 
 // joinFans makes a queue get the copies that are for it.
 func (b *Broker) joinFans(d *destination) {
-	d.hidesTopic, d.remembers, d.dropsCopies = false, false, false
+	d.copied, d.hidesTopic, d.remembers, d.dropsCopies = false, false, false, false
 	if d.name.Kind != message.Queue {
 		return
 	}
@@ -105,7 +105,7 @@ func (b *Broker) joinFans(d *destination) {
 		if !ok {
 			continue
 		}
-		d.hidesTopic, d.dropsCopies = v.HidesTopic, v.DropWhenFull
+		d.copied, d.hidesTopic, d.dropsCopies = true, v.HidesTopic, v.DropWhenFull
 		d.remembers = d.remembers || v.SelectorAware && v.RememberSelectors
 		c := copyTo{queue: d, rule: v, topic: topic}
 		if !(message.Destination{Name: topic}).IsPattern() {

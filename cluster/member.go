@@ -43,6 +43,9 @@ type Status struct {
 	// TakenOver is how this instance became active, the last time that it did; zero if it never has.
 	TakenOver TakeOver
 	Damaged   bool // something that it has not read is damaged in all replicas of the log
+	// Deaf means that a standby has heard nothing of the log for deafAfter, or four times Options.Log.Silence, and could not take over: it is cut off, or most nodes are. Whether there is an active instance it
+	// cannot know.
+	Deaf bool
 }
 
 // TakeOver is a change of the active instance.
@@ -89,6 +92,8 @@ type Options struct {
 	Adopt *Copied
 	// Joined is what this process has of that copy already; nil: it is read.
 	Joined *Joined
+	// Deaf is called when a standby becomes deaf (Status.Deaf), by a goroutine of its own. When it hears again, Changed is called. nil: nobody wants to know.
+	Deaf func()
 	// Left is told that the broker has left the log for a copy with that number, which the named instance has made; true ends Run with ErrLeft. nil: an instance waits.
 	Left func(id uint64, by string) bool
 	// Logger gets what an operator should know. nil means slog.Default.
@@ -147,6 +152,9 @@ const (
 	lookEvery = 20 * time.Millisecond
 	// startEvery is how often one asks that has not read all yet.
 	startEvery = 100 * time.Millisecond
+	// deafAfter is how long a standby without news waits until it says that it is cut off. Nothing depends on it but what it tells and does to clients: much longer than a
+	// takeover takes, much shorter than clients wait for a broker.
+	deafAfter = 2 * time.Second
 	// nearlyAll is how far behind the log, in its messages, one is that has read all and sees it grow.
 	nearlyAll = 8
 )
@@ -209,6 +217,9 @@ func (m *Member) life(ctx context.Context) error {
 	making := making{replay: replay}
 	defer making.abandon()
 	var looked, heard time.Time
+	patience := max(deafAfter, 4*m.opt.Log.Silence)
+	deaf := time.AfterFunc(patience, m.becomeDeaf)
+	defer deaf.Stop()
 	ready := func() {
 		if !read {
 			read = true
@@ -246,6 +257,8 @@ func (m *Member) life(ctx context.Context) error {
 		}
 		if news == jetstream.Advanced {
 			heard = time.Now()
+			deaf.Reset(patience)
+			m.hears()
 			if state, _ := f.State(); state == jetstream.Live {
 				m.summary.begin(&making, core, f)
 			}
@@ -296,6 +309,7 @@ func (m *Member) life(ctx context.Context) error {
 				over.Took = time.Since(heard)
 			}
 			f = nil // used up
+			deaf.Stop()
 			return m.lead(ctx, e, over)
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -402,6 +416,34 @@ func (m *Member) yields() bool {
 	return time.Now().Before(m.yielding)
 }
 
+// becomeDeaf notes that a standby has heard nothing for too long.
+func (m *Member) becomeDeaf() {
+	m.mu.Lock()
+	if m.status.Role != Standby || m.status.Deaf {
+		m.mu.Unlock()
+		return
+	}
+	m.status.Deaf = true
+	m.mu.Unlock()
+	m.log.Warn("this standby has heard nothing of the log and cannot take over: it is cut off, or most of the nodes are", "instance", m.opt.Log.Instance)
+	if m.opt.Deaf != nil {
+		m.opt.Deaf()
+	}
+}
+
+// hears ends that.
+func (m *Member) hears() {
+	m.mu.Lock()
+	was := m.status.Deaf
+	m.status.Deaf = false
+	s := m.status
+	m.mu.Unlock()
+	if was && s.Role == Standby {
+		m.log.Info("this standby hears of the log again", "instance", s.Instance)
+		m.opt.Changed(s, nil)
+	}
+}
+
 // become tells of a change of role.
 func (m *Member) become(r Role, reason string, e *engine.Engine) {
 	m.mu.Lock()
@@ -412,7 +454,7 @@ func (m *Member) become(r Role, reason string, e *engine.Engine) {
 		m.mu.Unlock()
 		return
 	}
-	m.status.Role, m.status.Since, m.status.Reason = r, time.Now(), reason
+	m.status.Role, m.status.Since, m.status.Reason, m.status.Deaf = r, time.Now(), reason, false
 	if m.engine = e; r == Active {
 		m.status.Active, m.status.Lag = m.status.Instance, 0
 		m.status.Epoch = e.Log().Epoch()

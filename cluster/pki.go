@@ -33,32 +33,33 @@ const (
 const (
 	authorityLife = 20 * 365 * 24 * time.Hour
 	nodeLife      = 5 * 365 * 24 * time.Hour
+	// clocksDiffer by less than this.
+	clocksDiffer = time.Hour
 )
 
 // OpenAuthority reads the authority in a folder, or makes one (ECDSA P-256, 20 years). Its key belongs on no node: it is only needed to issue.
 func OpenAuthority(dir string) (*Authority, error) {
-	a := &Authority{dir: dir}
-	data, err := os.ReadFile(filepath.Join(dir, AuthorityFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(dir, AuthorityFile)); errors.Is(err, fs.ErrNotExist) {
+		a := &Authority{dir: dir}
 		return a, a.make()
 	}
+	return ReadAuthority(dir)
+}
+
+// ReadAuthority reads the authority in a folder.
+func ReadAuthority(dir string) (*Authority, error) {
+	a := &Authority{dir: dir}
+	data, err := os.ReadFile(filepath.Join(dir, AuthorityFile))
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, fmt.Errorf("%s has no certificate", filepath.Join(dir, AuthorityFile))
-	}
-	if a.cert, err = x509.ParseCertificate(block.Bytes); err != nil {
+	if a.cert, err = parseCertificate(data); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, AuthorityFile), err)
 	}
 	if data, err = os.ReadFile(filepath.Join(dir, AuthorityKeyFile)); err != nil {
 		return nil, fmt.Errorf("the authority's key is needed to issue certificates: %w", err)
 	}
-	if block, _ = pem.Decode(data); block == nil {
-		return nil, fmt.Errorf("%s has no key", filepath.Join(dir, AuthorityKeyFile))
-	}
-	if a.key, err = x509.ParseECPrivateKey(block.Bytes); err != nil {
+	if a.key, err = ParseKey(data); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, AuthorityKeyFile), err)
 	}
 	return a, nil
@@ -68,16 +69,37 @@ func (a *Authority) make() error {
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {
 		return err
 	}
+	key, err := NewKey()
+	if err != nil {
+		return err
+	}
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: "Godwit nodes"}, NotAfter: time.Now().Add(authorityLife),
 		KeyUsage: x509.KeyUsageCertSign, BasicConstraintsValid: true, IsCA: true, MaxPathLenZero: true,
 	}
-	return a.issue(template, AuthorityFile, AuthorityKeyFile)
+	a.cert, a.key = template, key // which signs itself
+	if a.cert, err = a.sign(template, &key.PublicKey); err != nil {
+		return err
+	}
+	return a.write(AuthorityFile, encodeCertificate(a.cert), AuthorityKeyFile, key)
 }
 
 // Issue makes a certificate and key for a node, NAME.pem and NAME-key.pem, for the hosts (names or addresses) at which the others reach it. Files that are there are
 // replaced.
 func (a *Authority) Issue(node string, hosts []string) error {
+	key, err := NewKey()
+	if err != nil {
+		return err
+	}
+	certificate, err := a.certify(node, hosts, &key.PublicKey)
+	if err != nil {
+		return err
+	}
+	return a.write(node+".pem", certificate, node+"-key.pem", key)
+}
+
+// certify makes a certificate, in PEM, for a node that has made its key itself.
+func (a *Authority) certify(node string, hosts []string, key *ecdsa.PublicKey) ([]byte, error) {
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: node}, NotAfter: time.Now().Add(nodeLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
@@ -89,39 +111,67 @@ func (a *Authority) Issue(node string, hosts []string) error {
 			template.DNSNames = append(template.DNSNames, h)
 		}
 	}
-	return a.issue(template, node+".pem", node+"-key.pem")
+	certificate, err := a.sign(template, key)
+	if err != nil {
+		return nil, err
+	}
+	return encodeCertificate(certificate), nil
 }
 
-// issue signs a certificate with a new key; the authority's own with itself.
-func (a *Authority) issue(template *x509.Certificate, certFile, keyFile string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
+// sign completes a certificate for a key.
+func (a *Authority) sign(template *x509.Certificate, key *ecdsa.PublicKey) (*x509.Certificate, error) {
+	var err error
 	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120)); err != nil {
-		return err
+		return nil, err
 	}
-	template.NotBefore = time.Now().Add(-time.Hour) // clocks differ
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
+	template.NotBefore = time.Now().Add(-clocksDiffer)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key, a.key)
+	if err != nil {
+		return nil, err
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	return x509.ParseCertificate(der)
+}
+
+func (a *Authority) write(certificateFile string, certificate []byte, keyFile string, key *ecdsa.PrivateKey) error {
+	secret, err := EncodeKey(key)
 	if err != nil {
 		return err
 	}
-	if a.cert == nil {
-		if a.cert, err = x509.ParseCertificate(der); err != nil {
-			return err
-		}
-		a.key = key
+	if err := os.WriteFile(filepath.Join(a.dir, keyFile), secret, 0o600); err != nil {
+		return err
 	}
-	secret, err := x509.MarshalECPrivateKey(key)
+	return os.WriteFile(filepath.Join(a.dir, certificateFile), certificate, 0o644)
+}
+
+// NewKey makes the private key of a node: ECDSA P-256.
+func NewKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+// EncodeKey is a private key in PEM.
+func EncodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(a.dir, keyFile), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}), 0o600); err != nil {
-		return err
+	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), nil
+}
+
+// ParseKey reads what EncodeKey has made.
+func ParseKey(data []byte) (*ecdsa.PrivateKey, error) {
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, errors.New("has no key")
 	}
-	return os.WriteFile(filepath.Join(a.dir, certFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
+	return x509.ParseECPrivateKey(block.Bytes)
+}
+
+func encodeCertificate(certificate *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})
+}
+
+func parseCertificate(data []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, errors.New("has no certificate")
+	}
+	return x509.ParseCertificate(block.Bytes)
 }

@@ -1,15 +1,19 @@
 package interop
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -178,5 +182,62 @@ func (p *pair) switchOver(t *testing.T, from string) {
 	}
 	if active := p.await(t, "active"); active == from {
 		t.Errorf("after a switchover from %s it is active", from)
+	}
+}
+
+// TestDeafStandby stops the active instance and the witness, so that the standby hears nothing and cannot take over: it sends away the clients that it brought to the
+// active, which have other addresses to try, and says that it is not ready. When the others go on, so does it.
+func TestDeafStandby(t *testing.T) {
+	needSomething(t)
+	p := startPair(t)
+	active, standby := p.await(t, "active"), p.await(t, "standby")
+	conn, err := net.Dial("tcp", p.nodes[standby].stomp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	frames := bufio.NewReader(conn)
+	if _, err := io.WriteString(conn, "CONNECT\naccept-version:1.2\nhost:x\n\n\x00"); err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadDeadline(time.Now().Add(becomesWithin))
+	if answer, err := frames.ReadString(0); err != nil || !strings.HasPrefix(answer, "CONNECTED") {
+		t.Fatalf("the standby's client was answered %q, %v", answer, err)
+	}
+	var stopped []*os.Process
+	goOn := func() {
+		for _, process := range stopped {
+			process.Signal(syscall.SIGCONT)
+		}
+	}
+	defer goOn()
+	for _, name := range []string{active, "w"} {
+		process := p.nodes[name].cmd.Process
+		if err := process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		stopped = append(stopped, process)
+	}
+	conn.SetReadDeadline(time.Now().Add(becomesWithin))
+	if _, err := frames.ReadString(0); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the client of a standby that is cut off was not sent away: %v", err)
+	}
+	ready := func() int {
+		status, _, err := p.ask(5*time.Second, standby, http.MethodGet, "/readyz", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status
+	}
+	if status := ready(); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz of a standby that is cut off answers %d", status)
+	}
+	goOn()
+	p.await(t, "active")
+	standby = p.await(t, "standby")
+	for deadline := time.Now().Add(becomesWithin); ready() != http.StatusOK; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the standby is not ready again")
+		}
 	}
 }

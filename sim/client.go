@@ -181,7 +181,11 @@ func (w *world) act() {
 		c.settle()
 		return
 	}
-	switch x := w.rnd.IntN(1000); {
+	x := w.rnd.IntN(1000)
+	if x >= 982 && c.isSlow() { // it is for the broker to end what it has
+		x = 0
+	}
+	switch {
 	case x < 300:
 		c.send(0)
 	case x < 400:
@@ -492,7 +496,7 @@ func (c *client) some() *consumer {
 
 func (c *client) unsubscribe() {
 	x := c.some()
-	if x == nil {
+	if x == nil || c.isSlow() && !c.w.chance(8) { // the broker is to end it
 		return
 	}
 	ev := &broker.Unsubscribe{Conn: c.conn, Ref: c.ref(), Consumer: x.id}

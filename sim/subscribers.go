@@ -28,7 +28,7 @@ func (w *world) limitSubscribers() {
 		p.Subscribers.Limited, p.Subscribers.PendingLimit = true, w.rnd.IntN(4)
 		p.Subscribers.Eviction = []broker.Eviction{broker.EvictOldest, broker.EvictLowestPriority}[w.rnd.IntN(2)]
 	}
-	if w.chance(3) {
+	if w.chance(2) {
 		p.Slow = broker.SlowPolicy{MaxSinceAck: time.Second, CheckPeriod: 300 * time.Millisecond}
 	}
 }

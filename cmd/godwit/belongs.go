@@ -61,42 +61,15 @@ func writeNote(dir, name string, note any) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, name)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return rename(path+".new", path)
+	return writeFile(filepath.Join(dir, name), append(data, '\n'))
 }
 
-// rename and removeNote are durable when they return nil.
-func rename(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
-		return err
-	}
-	return vfs.OS{}.SyncDir(filepath.Dir(to))
-}
-
+// removeNote is durable when it returns nil.
 func removeNote(dir, name string) error {
 	if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return vfs.OS{}.SyncDir(dir)
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // claim sees to it that the data folder is that of this configuration, and ends what a conversion that was cut off has decided.

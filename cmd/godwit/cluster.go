@@ -153,7 +153,7 @@ func (in *instance) run(cfg *config.Config, adopt *cluster.Copied, joined *clust
 			return n.brokerOptions()
 		},
 		Engine:  engine.Options{MemoryLimit: int64(cfg.Limits.Process), OnShort: n.frames.Shut, Logger: n.log},
-		Changed: in.roleChanged, Leaving: in.handsOver, Left: in.left,
+		Changed: in.roleChanged, Deaf: in.deaf, Leaving: in.handsOver, Left: in.left,
 		Await: cfg.Cluster.Await, Adopt: adopt, Joined: joined,
 		// Not in the folder of the log, which the log's own servers keep.
 		Checkpoints: &checkpoint.Store{FS: n.fs, Dir: cfg.Data},
@@ -193,7 +193,7 @@ func (in *instance) roleChanged(s cluster.Status, e *engine.Engine) {
 	}
 	n.core.set(nil, nil, string(s.Role), s.Reason)
 	switch other := n.config().Cluster.Node(s.Active); {
-	case s.Role == cluster.Waiting:
+	case s.Role == cluster.Waiting || s.Deaf:
 		d.set(false, "", nil)
 	case s.Active == s.Instance: // the log was handed over to this one, which is about to be active
 		d.set(false, "", relay.ErrHandedOver)
@@ -201,6 +201,15 @@ func (in *instance) roleChanged(s cluster.Status, e *engine.Engine) {
 		d.set(true, other.Relay, nil)
 	default:
 		d.set(false, "", nil)
+	}
+}
+
+// deaf cuts the clients that are brought to the active instance: whether it still is that, and hears them, is not known, and they have other addresses to try.
+func (in *instance) deaf() {
+	in.changing.Lock()
+	defer in.changing.Unlock()
+	if s := in.member.Load().Status(); s.Role == cluster.Standby && s.Deaf && !in.gone {
+		in.directory.set(false, "", nil)
 	}
 }
 
@@ -246,6 +255,9 @@ func (in *instance) Instance() api.Instance {
 		s := member.Status()
 		a.Config = n.config().Digest()
 		a.Role, a.Since, a.Epoch, a.Active, a.Lag, a.Reason = string(s.Role), s.Since, s.Epoch, s.Active, s.Lag, s.Reason
+		if s.Deaf {
+			a.Reason = "it hears nothing of the log: it is cut off, or most of the nodes are"
+		}
 		if s.Role == cluster.Active {
 			ctx, cancel := context.WithTimeout(n.background, lookTime)
 			defer cancel()

@@ -18,21 +18,22 @@ import (
 
 func (c *cli) cluster() *cobra.Command {
 	cmd := &cobra.Command{Use: "cluster", Short: "Set up several instances of one broker"}
-	cmd.AddCommand(c.clusterInit())
+	cmd.AddCommand(c.clusterInit(), c.clusterInvite(), c.clusterJoin())
 	return cmd
 }
 
 func (c *cli) clusterInit() *cobra.Command {
-	dir, from, nodes, witness := "", "", []string{"a=127.0.0.1", "b=127.0.0.1"}, "witness=127.0.0.1"
+	dir, from, nodes, witness, invite := "", "", []string{"a=127.0.0.1", "b=127.0.0.1"}, "witness=127.0.0.1", false
 	cmd := &cobra.Command{
 		Use: "init", Short: "Write configurations and certificates for two brokers and a witness", Args: exactly(0, "no arguments"),
 		Long: "Write, into one folder, an authority that signs the nodes' certificates and nothing else, a certificate and a configuration for each node. Nodes on different hosts\n" +
 			"use the same ports, nodes on one host ports of their own. Each node needs its own NAME.yaml, NAME.pem, NAME-key.pem and ca.pem; ca-key.pem belongs on none of them.\n" +
+			"With --invite only the first node's key and certificate are made: the others make their keys on their own hosts (`godwit cluster invite`), and none is copied.\n" +
 			"What is there already is left alone, but for the nodes' certificates.\n" +
 			"With --from the first node is the broker alone that has that configuration, and keeps it, its data folder and its addresses; the second gets the same, for its host. They wait for\n" +
 			"`godwit convert`, which brings what the broker has.",
 		Example: "  godwit cluster init --dir pair\n  godwit serve --config pair/a.yaml      # and b.yaml, and witness.yaml\n" +
-			"  godwit cluster init --dir pair --node a=10.0.1.5 --node b=10.0.2.5 --witness w=10.0.3.5\n" +
+			"  godwit cluster init --dir pair --node a=10.0.1.5 --node b=10.0.2.5 --witness w=10.0.3.5 --invite\n" +
 			"  godwit cluster init --dir pair --from single.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			all, err := parseNodes(append(nodes, witness))
@@ -48,24 +49,33 @@ func (c *cli) clusterInit() *cobra.Command {
 					return fmt.Errorf("%s is that of an instance of a cluster already", from)
 				}
 			}
-			if err := writeCluster(dir, all, single); err != nil {
+			keys := all
+			if invite {
+				keys = all[:1]
+			}
+			if err := writeCluster(dir, all, keys, single); err != nil {
 				return err
 			}
-			starts := all
+			starts := keys
 			if single != nil {
-				starts = all[1:] // the first is running
+				starts = starts[1:] // the first is running
 			}
-			fmt.Fprintf(c.out, "%s has what the nodes need. Start each:\n\n", dir)
+			if len(starts) > 0 {
+				fmt.Fprintf(c.out, "%s has what %s. Start each:\n\n", dir, map[bool]string{false: "the nodes need", true: all[0].name + " needs"}[invite])
+			}
 			for _, n := range starts {
 				fmt.Fprintf(c.out, "    godwit serve --config %s\n", filepath.Join(dir, n.name+".yaml"))
+			}
+			if single == nil && !all[0].loopback() {
+				fmt.Fprintf(c.out, "\nOff loopback everybody needs credentials. Make users before, and give each node the same file:\n\n    godwit users add --file %s --group admins NAME\n", filepath.Join(dir, "users"))
+			}
+			if invite {
+				fmt.Fprintf(c.out, "\nInvite the others, which sends them all that they need:\n\n    godwit cluster invite --dir %s\n", dir)
 			}
 			if single != nil {
 				first := filepath.Join(dir, all[0].name+".yaml")
 				fmt.Fprintf(c.out, "\nThen: godwit convert --to %s --config %s --plan\n", toPair, first)
 				return nil
-			}
-			if !all[0].loopback() {
-				fmt.Fprintf(c.out, "\nOff loopback everybody needs credentials. Make users before, and give each node the same file:\n\n    godwit users add --file %s --group admins NAME\n", filepath.Join(dir, "users"))
 			}
 			fmt.Fprintf(c.out, "\nThen: godwit instances --api %s\n", all[0].api())
 			return nil
@@ -75,6 +85,7 @@ func (c *cli) clusterInit() *cobra.Command {
 	cmd.Flags().StringVar(&from, "from", "", "configuration of a broker alone that is to become the first node")
 	cmd.Flags().StringArrayVar(&nodes, "node", nodes, "NAME=HOST of a broker, where the other nodes and clients reach it; two or three times")
 	cmd.Flags().StringVar(&witness, "witness", witness, "NAME=HOST of the witness")
+	cmd.Flags().BoolVar(&invite, "invite", false, "make no keys but the first node's: the others will be invited")
 	return cmd
 }
 
@@ -93,8 +104,11 @@ func parseNodes(specs []string) ([]nodeSpec, error) {
 	var all []nodeSpec
 	for i, s := range specs {
 		name, host, ok := strings.Cut(s, "=")
-		if !ok || name == "" || host == "" || names[name] || name != filepath.Base(name) {
+		if !ok || host == "" || names[name] {
 			return nil, fmt.Errorf("%q: expected NAME=HOST, each name once", s)
+		}
+		if err := cluster.CheckName(name); err != nil {
+			return nil, err
 		}
 		names[name] = true
 		all = append(all, nodeSpec{name: name, host: host, witness: i == len(specs)-1, number: onHost[host]})
@@ -151,20 +165,24 @@ const (
 	logPort   = 7410
 	relayPort = 7420
 	apiPort   = 8161
+	// invitePort is that of `cluster invite`, while it waits.
+	invitePort = 7430
 	// clientPort is the first of four.
 	clientPort = 61614
 )
 
-// writeCluster writes what nodes need. single, if not nil, is what the first node has now.
-func writeCluster(dir string, all []nodeSpec, single *config.Config) error {
+// writeCluster writes what nodes need, and the keys of some. single, if not nil, is what the first node has now.
+func writeCluster(dir string, all, keys []nodeSpec, single *config.Config) error {
 	ca, err := cluster.OpenAuthority(dir)
 	if err != nil {
 		return fmt.Errorf("set up the nodes' authority: %w", err)
 	}
-	for _, n := range all {
+	for _, n := range keys {
 		if err := ca.Issue(n.name, []string{n.host}); err != nil {
 			return fmt.Errorf("issue a certificate for %s: %w", n.name, err)
 		}
+	}
+	for _, n := range all {
 		name := filepath.Join(dir, n.name+".yaml")
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if errors.Is(err, fs.ErrExist) {

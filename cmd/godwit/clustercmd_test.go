@@ -25,7 +25,7 @@ func TestClusterInit(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := t.TempDir()
-			if err := writeCluster(dir, all, nil); err != nil {
+			if err := writeCluster(dir, all, all, nil); err != nil {
 				t.Fatal(err)
 			}
 			addresses := map[string]string{}
@@ -80,7 +80,7 @@ func TestClusterInit(t *testing.T) {
 			t.Fatal(err)
 		}
 		pair := filepath.Join(dir, "pair")
-		if err := writeCluster(pair, all, single); err != nil {
+		if err := writeCluster(pair, all, all, single); err != nil {
 			t.Fatal(err)
 		}
 		of := map[string]*config.Config{}
@@ -110,7 +110,7 @@ func TestClusterInit(t *testing.T) {
 			}
 		}
 	})
-	for _, bad := range [][]string{{"a=h"}, {"a=h", "a=h", "w=h"}, {"a", "b=h", "w=h"}, {"../a=h", "b=h", "w=h"}} {
+	for _, bad := range [][]string{{"a=h"}, {"a=h", "a=h", "w=h"}, {"a", "b=h", "w=h"}, {"../a=h", "b=h", "w=h"}, {"ca=h", "b=h", "w=h"}, {"b-key=h", "b=h", "w=h"}, {"a.1=h", "b=h", "w=h"}} {
 		if _, err := parseNodes(bad); err == nil {
 			t.Errorf("parseNodes(%q) gives no error", bad)
 		}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -89,7 +87,11 @@ func (c *cli) writeImport(result *activemq.Result, source, folder string, f impo
 	if f.out != "-" {
 		files = append(files, activemq.File{Name: filepath.Base(f.out), Data: yaml})
 	}
-	if err := writeFiles(folder, files, f.overwrite); err != nil {
+	instead := "--overwrite writes over it"
+	if f.overwrite {
+		instead = ""
+	}
+	if err := writeFiles(folder, files, instead); err != nil {
 		return err
 	}
 	if err := writeReport(report, result, f.report); err != nil {
@@ -98,31 +100,6 @@ func (c *cli) writeImport(result *activemq.Result, source, folder string, f impo
 	if f.report == "table" {
 		for _, file := range files {
 			fmt.Fprintf(report, "wrote %s\n", filepath.Join(folder, file.Name))
-		}
-	}
-	return nil
-}
-
-// writeFiles writes all or, if one is there already, none. They may hold a private key or hashes of passwords: they are for their owner alone.
-func writeFiles(folder string, files []activemq.File, overwrite bool) error {
-	for _, file := range files {
-		path := filepath.Join(folder, file.Name)
-		there, err := os.ReadFile(path)
-		if err == nil && !overwrite && !bytes.Equal(there, file.Data) {
-			return fmt.Errorf("%s is there already; --overwrite writes over it", path)
-		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	for _, file := range files {
-		path := filepath.Join(folder, file.Name)
-		// A file that is there would keep its mode.
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		if err := os.WriteFile(path, file.Data, 0o600); err != nil {
-			return err
 		}
 	}
 	return nil

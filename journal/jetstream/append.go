@@ -73,7 +73,7 @@ func (l *Log) push(it item) {
 func (l *Log) pump() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for !l.pumping && !l.recovering && l.err == nil && len(l.inflight) < window && len(l.waiting)+len(l.parts) > 0 {
+	for !l.pumping && !l.holding && !l.recovering && l.err == nil && len(l.inflight) < window && len(l.waiting)+len(l.parts) > 0 {
 		l.pumping = true
 		if len(l.parts) == 0 {
 			n := l.gather()
@@ -248,6 +248,8 @@ func (l *Log) settle() {
 	}
 }
 
+var errLost = errors.New("the node that led the stream is gone")
+
 // keep is the goroutine that lets the log be heard, and finds out what has become of messages without an answer.
 func (l *Log) keep() {
 	defer l.done.Done()
@@ -258,14 +260,21 @@ func (l *Log) keep() {
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
+	loss := l.s.node.losses()
 	for {
+		lost := false
 		select {
 		case <-l.ctx.Done():
 			return
 		case <-l.trouble:
 		case <-ticker.C:
+		case <-loss: // what was on its way may not have arrived, or its answer
+			lost, loss = true, l.s.node.losses()
 		}
 		l.mu.Lock()
+		if lost && len(l.inflight) > 0 {
+			l.refusal, l.recovering = errLost, true
+		}
 		if len(l.inflight) > 0 && time.Since(l.inflight[0].sent) > answerWithin {
 			l.recovering = true
 		}

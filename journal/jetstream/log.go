@@ -51,6 +51,7 @@ type Log struct {
 	sinceBytes int64
 	busy       bool // the writer has appended something since the last heartbeat was due
 	pumping    bool
+	holding    bool // nothing is sent: the stream changes its leader
 	recovering bool
 	refusal    error            // the last reason why an append was not taken
 	overhead   int64            // messages of the stream
@@ -168,6 +169,7 @@ func newLog(f *Follower, notify journal.Notify) (*Log, error) {
 	if l.pub, err = l.s.Publisher(l.answered); err != nil {
 		return nil, err
 	}
+	l.s.node.writers.Add(1)
 	l.done.Add(2)
 	go l.keep()
 	go l.tend()
@@ -340,6 +342,7 @@ func (l *Log) release() {
 		l.cancel()
 		l.done.Wait()
 		l.pub.Close()
+		l.s.node.writers.Add(-1)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -55,7 +56,10 @@ type Node struct {
 	servers Servers        // others than before when an embedded server was started again: then a new stream is to be made
 	server  *server.Server // nil: none is embedded
 	stop    chan struct{}  // closed by Close
+	loss    chan struct{}  // see losses
 	done    sync.WaitGroup
+
+	writers atomic.Int32 // logs that are open for writing
 }
 
 // StartNode starts an embedded server and connects to it. It does not wait for the other nodes. It refuses to run if the server does not sync before it
@@ -64,11 +68,14 @@ func StartNode(opt NodeOptions) (*Node, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.Default()
 	}
-	n := &Node{name: opt.Name, opt: opt, log: opt.Logger, stop: make(chan struct{})}
+	n := &Node{name: opt.Name, opt: opt, log: opt.Logger, stop: make(chan struct{}), loss: make(chan struct{})}
 	if err := n.start(); err != nil {
 		return nil, fmt.Errorf("start log node %s: %w", opt.Name, err)
 	}
 	n.done.Go(n.watch)
+	if len(opt.Peers) > 1 {
+		n.done.Go(n.hasten)
+	}
 	return n, nil
 }
 

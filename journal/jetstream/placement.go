@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"time"
@@ -80,9 +81,54 @@ func (l *Log) yieldLeader() error {
 	if to == "" {
 		return errors.New("no other replica is up to date")
 	}
-	if err := l.s.StepDown(l.ctx, to); err != nil {
+	if err := l.moveLeader(to); err != nil {
 		return err
 	}
 	l.log.Info("the log's stream is led by another node now", "stream", l.s.name, "node", to)
 	return nil
+}
+
+const (
+	// drainTime is how long what is on its way is waited for before the leader is moved.
+	drainTime = 100 * time.Millisecond
+	// moveTime is how long nothing is sent while it is: less than followers take for silence.
+	moveTime = 150 * time.Millisecond
+	moveLook = 2 * time.Millisecond
+)
+
+// moveLeader makes another node the stream's leader while nothing is on its way: what reached neither the leader before nor the next would be missed only when its
+// answer is overdue.
+func (l *Log) moveLeader(to string) error {
+	l.mu.Lock()
+	l.holding = true
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.holding = false
+		l.mu.Unlock()
+		l.pump()
+	}()
+	for begun := time.Now(); !l.nothingSent(); time.Sleep(moveLook) {
+		if time.Since(begun) > drainTime || l.ctx.Err() != nil {
+			return errors.New("an append has no answer yet")
+		}
+	}
+	if err := l.s.StepDown(l.ctx, to); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, moveTime)
+	defer cancel()
+	for ctx.Err() == nil {
+		if info, err := l.s.Info(ctx); err == nil && info.Cluster != nil && info.Cluster.Leader != "" && info.Cluster.Leader != l.s.node.name {
+			break
+		}
+		time.Sleep(moveLook)
+	}
+	return nil
+}
+
+func (l *Log) nothingSent() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.inflight) == 0
 }

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -96,6 +98,24 @@ func (p *process) line(t *testing.T) string {
 	return p.out.Text()
 }
 
+// lines is a log that can be looked through.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) have(what string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), what)
+}
+
 // usage is the process's resident memory in KiB and the processor time it has used.
 func (p *process) usage(t *testing.T) (kib int, used time.Duration) {
 	t.Helper()
@@ -124,7 +144,8 @@ func TestProcesses(t *testing.T) {
 	dir, peers := t.TempDir(), freeAddresses(t, 3)
 	active := startProcess(t, "active", "a", dir+"/a", peers[0], peers)
 	witness := startProcess(t, "witness", "c", dir+"/c", peers[2], peers)
-	node, err := StartNode(NodeOptions{Name: "b", Dir: dir + "/b", Listen: peers[1], Peers: peers, Logger: quiet()})
+	var said lines
+	node, err := StartNode(NodeOptions{Name: "b", Dir: dir + "/b", Listen: peers[1], Peers: peers, Logger: slog.New(slog.NewTextHandler(&said, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +188,7 @@ func TestProcesses(t *testing.T) {
 		}
 	}
 
-	// The node with the stream's leader dies: the writer goes on once the others have elected another.
+	// The node with the stream's leader dies: the writer goes on once the others have elected another. That is begun by the follower's node, not by a timer.
 	current := func() bool {
 		info, err := f.s.Info(patience(t))
 		if err != nil || info.Cluster == nil || len(info.Cluster.Replicas) != 2 {
@@ -199,6 +220,9 @@ func TestProcesses(t *testing.T) {
 	}
 	durable = append(durable, strings.TrimPrefix(active.line(t), "durable "))
 	t.Logf("kill -9 of the node with the stream's leader to the next append by the same writer: %v", time.Since(begun))
+	if !said.have("node that led a part of the log is gone") {
+		t.Error("the follower's node has not begun the election")
+	}
 	startProcess(t, "witness", "c", dir+"/c", peers[2], peers).line(t)
 	eventually(t, "all nodes are up to date, and the writer's does not lead", func() bool {
 		info, err := f.s.Info(patience(t))

@@ -21,21 +21,33 @@ var maxElectionTimeout time.Duration
 //go:linkname hbInterval github.com/nats-io/nats-server/v2/server.hbInterval
 var hbInterval time.Duration
 
+//go:linkname minCampaignTimeout github.com/nats-io/nats-server/v2/server.minCampaignTimeout
+var minCampaignTimeout time.Duration
+
+//go:linkname maxCampaignTimeout github.com/nats-io/nats-server/v2/server.maxCampaignTimeout
+var maxCampaignTimeout time.Duration
+
 const (
 	electionMin = 600 * time.Millisecond
 	electionMax = 1200 * time.Millisecond
 	heartbeat   = 150 * time.Millisecond
+	// From the moment when a node is told to begin an election, until it does: chance keeps two from standing in each other's way.
+	campaignMin = 20 * time.Millisecond
+	campaignMax = 100 * time.Millisecond
 
 	serversElectionMin = 4 * time.Second
 	serversHeartbeat   = time.Second
+	serversCampaignMin = 100 * time.Millisecond
 )
 
 // shortenTimers must come before the first server of the process is made. It returns false if the variables are not the server's: then all works, only elections
 // take as long as the server thinks.
 var shortenTimers = sync.OnceValue(func() bool {
-	if minElectionTimeout != serversElectionMin || hbInterval != serversHeartbeat || maxElectionTimeout <= minElectionTimeout {
+	if minElectionTimeout != serversElectionMin || hbInterval != serversHeartbeat || maxElectionTimeout <= minElectionTimeout ||
+		minCampaignTimeout != serversCampaignMin || maxCampaignTimeout <= minCampaignTimeout {
 		return false
 	}
 	minElectionTimeout, maxElectionTimeout, hbInterval = electionMin, electionMax, heartbeat
+	minCampaignTimeout, maxCampaignTimeout = campaignMin, campaignMax
 	return true
 })
