@@ -31,6 +31,8 @@ var allowed = map[string][]string{
 	"readiness": {},
 	"session":   {"codec", "engine", "broker", "message", "readiness", "security", "listen"},
 	"control":   {"engine", "broker", "message", "journal", "readiness", "security", "listen", "config", "metrics", "selector"},
+	// What a node does for the control plane: it makes certificates, too, and starts processes.
+	"control/agent": {"broker", "cluster", "config", "control/api", "control/client", "control/plane", "security", "vfs"},
 	// Who carries need not know why.
 	"cluster/relay": {"listen"},
 	// The wire layer of an API that is not ours: what is behind it is given.

@@ -111,23 +111,33 @@ func Import(path string, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := parseXML(filepath.Base(path), data)
-	if err != nil {
-		return nil, err
-	}
-	return newImporter(filepath.Dir(path), o).result(path, root)
+	return importDocument(path, data, newImporter(filepath.Dir(path), o))
 }
 
-// ImportAlone is Import of a document that may come from anybody, for a broker whose users are made otherwise: no other file is read, and no user taken over; what
-// names one or the other is an item that says so. name stands for the file in items and errors.
+// ImportAlone is Import of a document that may come from anybody, for a broker whose users are made otherwise: no other file is read, and no user taken over (their passwords would have to be
+// hashed, however many). What the document says of one or the other is an item like any other that is not there. name stands for it in messages.
 func ImportAlone(name string, data []byte, o Options) (*Result, error) {
-	root, err := parseXML(name, data)
-	if err != nil {
-		return nil, err
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d MiB", name, maxFile>>20)
 	}
 	im := newImporter("", o)
 	im.alone = true
-	return im.result(name, root)
+	return importDocument(name, data, im)
+}
+
+func importDocument(name string, data []byte, im *importer) (*Result, error) {
+	root, err := parseXML(filepath.Base(name), data)
+	if err != nil {
+		return nil, err
+	}
+	im.document(root)
+	if im.broker == nil {
+		return nil, fmt.Errorf("%s: there is no <broker> in it; expected ActiveMQ's activemq.xml", name)
+	}
+	if err := im.finish(); err != nil {
+		return nil, err
+	}
+	return &Result{Config: im.config, Items: im.items, Files: im.files}, nil
 }
 
 var errAlone = errors.New("no other file is read for this document")
@@ -138,18 +148,6 @@ func (im *importer) read(path string) ([]byte, error) {
 		return nil, errAlone
 	}
 	return readFile(path)
-}
-
-// result imports the document whose root is given.
-func (im *importer) result(name string, root *node) (*Result, error) {
-	im.document(root)
-	if im.broker == nil {
-		return nil, fmt.Errorf("%s: there is no <broker> in it; expected ActiveMQ's activemq.xml", name)
-	}
-	if err := im.finish(); err != nil {
-		return nil, err
-	}
-	return &Result{Config: im.config, Items: im.items, Files: im.files}, nil
 }
 
 func readFile(path string) ([]byte, error) {

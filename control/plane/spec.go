@@ -19,7 +19,9 @@ type Spec struct {
 	Address             netip.Addr
 	Ports               Ports
 	// Cluster says that the instance is one of several, whose log is on their nodes; else it runs alone, with files.
-	Cluster       bool
+	Cluster bool
+	// Log is where the broker's messages are, as far as the plane knows: with NoLog the instances of a pair begin a log, with FileLog they wait for the one that has the messages.
+	Log           LogKind
 	Peers         []Peer // the broker's instances, this one among them, by number
 	EngineVersion string
 	MemoryBytes   int64
@@ -64,7 +66,7 @@ func (s *State) spec(b *Broker, i *Instance) Spec {
 		t = &InstanceType{}
 	}
 	spec := Spec{Scope: b.Scope, Broker: b.ID, Name: b.Name, Number: i.Number, Witness: i.Number == Witness, Generation: i.Generation, Version: b.Version, Node: i.Node, Zone: i.Zone,
-		Address: i.Address, Ports: PortsOf(i.Slot), Cluster: b.cluster(i), EngineVersion: i.Version, MemoryBytes: i.MemoryBytes, Connections: t.Connections,
+		Address: i.Address, Ports: PortsOf(i.Slot), Cluster: b.cluster(i), Log: b.Log, EngineVersion: i.Version, MemoryBytes: i.MemoryBytes, Connections: t.Connections,
 		StorageBytes: int64(b.StorageGB) * gib, Configuration: b.Configuration, Users: b.Users, Logs: b.Logs}
 	for number := 1; number <= Witness; number++ {
 		if peer := b.Instance(number); peer != nil {
