@@ -34,11 +34,8 @@ func (m Managed) Range() netip.Prefix {
 	return p
 }
 
-// ControlPath is the folder of the control plane, InstancesPath that of the instances' data.
+// ControlPath is the folder of the control plane. What its agent has of instances is beside it.
 func (c *Config) ControlPath() string { return filepath.Join(c.Data, "control") }
-
-// InstancesPath is the folder of the instances' data.
-func (c *Config) InstancesPath() string { return filepath.Join(c.Data, "instances") }
 
 var (
 	accountForm = regexp.MustCompile(`^[0-9]{12}$`)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -9,9 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/godwitmq/godwit/control/agent"
 	"github.com/godwitmq/godwit/control/mqapi"
 	"github.com/godwitmq/godwit/control/plane"
 	"github.com/godwitmq/godwit/control/plane/durable"
@@ -23,6 +26,7 @@ import (
 type managed struct {
 	n       *node
 	plane   atomic.Pointer[durable.Plane] // nil: it cannot be asked now
+	local   atomic.Pointer[agent.Local]   // the same for the agent
 	broken  chan error                    // the plane's log has failed
 	service *service.Service
 	amazon  *mqapi.Handler
@@ -45,7 +49,7 @@ func (n *node) openService() (*managed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the service's secret: %w", err)
 	}
-	m.service = service.New(service.Options{Plane: m.plane.Load, Secret: secret, Account: cfg.Service.Account, Region: cfg.Service.Region, ConsoleURL: httpURL(cfg)})
+	m.service = service.New(service.Options{Plane: m.plane.Load, Secret: secret, Account: cfg.Service.Account, Region: cfg.Service.Region, ConsoleURL: httpURL(cfg), Stranded: m.stranded})
 	m.amazon, err = mqapi.New(mqapi.Options{Service: m.service, Keys: m.service, Rules: mqapi.Rules{Catalog: m.service.Catalog, ConfigurationBytes: configurationBytes},
 		PageKey: derived(secret, "pages"), Log: n.log})
 	return m, err
@@ -78,23 +82,16 @@ func (m *managed) open() (*durable.Plane, error) {
 // registerWithin is how long a node may take to register itself, which is one sync of the disk.
 const registerWithin = time.Minute
 
-// supervise owns the control plane: it closes it when the node stops. When its log has failed, nobody knows what the disk holds: it is opened anew, which reads what is there. The instances
-// go on all the while.
+// supervise owns the control plane and the agent: it ends both when the node stops. When the control plane's log has failed, nobody knows what the disk holds: it is opened anew, which reads
+// what is there. The instances go on all the while.
 func (m *managed) supervise(p *durable.Plane) {
 	for {
-		select {
-		case <-m.n.background.Done():
-			m.close(p)
-			return
-		case err := <-m.broken:
-			m.n.log.Error("the control plane's log failed: nothing can be changed until it can be read again", "error", err)
-		}
-		m.close(p)
+		m.serve(p)
 		for pause := firstPause; ; pause = min(2*pause, longPause) {
 			select {
-			case <-time.After(pause):
 			case <-m.n.background.Done():
 				return
+			case <-time.After(pause):
 			}
 			var err error
 			if p, err = m.open(); err == nil {
@@ -106,12 +103,76 @@ func (m *managed) supervise(p *durable.Plane) {
 	}
 }
 
-func (m *managed) close(p *durable.Plane) {
+// serve has this node's agent work for a control plane, until the node stops or something fails, and closes it.
+func (m *managed) serve(p *durable.Plane) {
+	cfg := m.n.config()
+	ctx, cancel := context.WithCancel(m.n.background)
+	defer cancel()
+	local := &agent.Local{Plane: p, Dir: cfg.ControlPath()}
+	m.local.Store(local)
+	var working sync.WaitGroup
+	working.Go(func() {
+		for ctx.Err() == nil {
+			err := agent.New(local, agent.Options{Node: cfg.Service.Node, Data: cfg.Data, Logger: m.n.log}).Run(ctx)
+			if err == nil || ctx.Err() != nil {
+				continue
+			}
+			m.n.log.Error("the service's agent cannot work: no instance is started or changed until it can; trying again", "error", err, "in", longPause)
+			select {
+			case <-ctx.Done():
+			case <-time.After(longPause):
+			}
+		}
+	})
+	select {
+	case <-ctx.Done():
+	case err := <-m.broken:
+		m.n.log.Error("the control plane's log failed: nothing can be changed until it can be read again", "error", err)
+	}
 	m.plane.Store(nil)
+	m.local.Store(nil)
+	cancel()
+	working.Wait() // instances go on
 	if err := p.Close(); err != nil {
 		m.n.log.Warn("the control plane's log did not close in good order", "error", err)
 	}
 }
+
+// stranded asks the active instance of a pair which clients would not follow a switchover.
+func (m *managed) stranded(ctx context.Context, active plane.Spec) ([]mqapi.SwitchoverClient, error) {
+	local := m.local.Load()
+	if local == nil {
+		return nil, errors.New("the control plane is being read")
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	remote, err := local.API(ctx, active)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := remote.Clients(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	list := []mqapi.SwitchoverClient{}
+	for _, s := range answer.Services {
+		for _, c := range s.Clients {
+			var reasons []string
+			for _, f := range c.Findings {
+				if f.Failover {
+					reasons = append(reasons, f.Text)
+				}
+			}
+			if len(reasons) > 0 {
+				list = append(list, mqapi.SwitchoverClient{Service: &s.Name, ClientID: &c.ClientID, RemoteAddress: new(c.Remote.String()), Endpoint: &c.Endpoint, Reasons: reasons})
+			}
+		}
+	}
+	return list, nil
+}
+
+// askWithin is how long an instance may take to answer.
+const askWithin = 5 * time.Second
 
 // secretIn reads 32 random bytes from a file, which is made if it is not there.
 func secretIn(path string) ([]byte, error) {
