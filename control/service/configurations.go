@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/godwitmq/godwit/config/activemq"
 	"github.com/godwitmq/godwit/control/mqapi"
@@ -73,12 +74,20 @@ func (s *Service) UpdateConfiguration(ctx context.Context, c mqapi.Caller, r *mq
 // maxWarnings is how many Amazon MQ gives.
 const maxWarnings = 20
 
-// warnings tell of elements and attributes that are not honoured, those that matter first. Amazon's words for that say that they were removed: in force they are not there, in the data they are.
+// warnings tell of elements and attributes that are not honoured, those that matter first; what is in an element that is not honoured is not told by itself. Amazon's words for that say that they
+// were removed: in force they are not there, in the data they are.
 func warnings(items []*activemq.Item) []mqapi.SanitizationWarning {
 	list := []mqapi.SanitizationWarning{}
+	elements := map[string]bool{} // paths of those that are not honoured
+	for _, item := range items {
+		if item.Verdict == activemq.NotSupported && item.Kind == activemq.Element {
+			elements[item.Path] = true
+		}
+	}
 	for _, matters := range []bool{true, false} {
 		for _, item := range items {
-			if item.Verdict != activemq.NotSupported || item.Matters != matters || item.Within != "" || len(list) == maxWarnings {
+			of, _, _ := strings.Cut(item.Path, "@")
+			if item.Verdict != activemq.NotSupported || item.Matters != matters || item.Within != "" || item.Kind != activemq.Element && elements[of] || len(list) == maxWarnings {
 				continue
 			}
 			element, attribute := item.Names()
