@@ -2,7 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -50,9 +49,6 @@ func TestPair(t *testing.T) {
 
 // TestConvert makes a pair of a single instance and a single instance of the pair, while a client sends, and keeps books.
 func TestConvert(t *testing.T) {
-	if os.Getenv("GODWIT_INTEROP") == "" {
-		t.Skip("takes a minute; set GODWIT_INTEROP=1")
-	}
 	t.Parallel()
 	r := newRig(t, "a", "b", "c")
 	r.begin()

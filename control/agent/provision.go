@@ -160,7 +160,7 @@ func (i *instance) cluster(spec *plane.Spec) config.Cluster {
 	c.Listen = net.JoinHostPort(spec.Address.String(), strconv.Itoa(spec.Ports.Log))
 	// Once the log is there, it makes no difference. So what was said at first stays, and a running instance has nothing to take over.
 	c.Await = spec.Log == plane.FileLog
-	if was, err := os.ReadFile(path(pairFile)); err == nil && exists(path(belongsFile)) {
+	if was, err := os.ReadFile(path(pairFile)); err == nil {
 		if before, err := config.Parse(path(pairFile), was); err == nil {
 			c.Await = before.Cluster.Await
 		}
