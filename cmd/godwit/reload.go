@@ -44,6 +44,9 @@ func (n *node) reload() (done api.Reloaded, err error) {
 		in.compareSoon()
 	}
 	n.configureAPI(merged)
+	if n.listeners != nil { // a witness has none
+		n.listeners.Admit(merged.Access.Admits())
+	}
 	setLevel(n.level, merged.Log.Level)
 	done = api.Reloaded{Live: changes(live), Restart: changes(restart), Notes: []string{"users were read again"}}
 	if n.certs != nil {

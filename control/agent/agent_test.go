@@ -1,10 +1,13 @@
 package agent
 
 import (
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +18,7 @@ import (
 	"time"
 
 	"github.com/godwitmq/godwit/control/plane"
+	"github.com/godwitmq/godwit/control/plane/durable"
 	"github.com/godwitmq/godwit/security"
 )
 
@@ -215,7 +219,7 @@ func processesOf(folder string) (pids []int) {
 	return pids
 }
 
-// TestLive changes users while a client is connected, which notices nothing.
+// TestLive changes whatever can change while a client is connected, which notices nothing.
 func TestLive(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "a")
@@ -223,28 +227,84 @@ func TestLive(t *testing.T) {
 	id := r.create("payroll", plane.Single, xml)
 	r.running(id)
 	pid, s := r.pid(id, 1), r.dial(id, 1)
-	if err := s.send("/queue/ORDERS", "before"); err != nil {
-		t.Fatal(err)
+	stays := func(what string) {
+		t.Helper()
+		r.running(id)
+		if err := s.send("/queue/ORDERS", what); err != nil {
+			t.Fatalf("%s: the connection of before: %v", what, err)
+		}
+		if now := r.pid(id, 1); now != pid {
+			t.Fatalf("%s: process %d took the place of %d", what, now, pid)
+		}
 	}
 	hash, err := security.HashPassword("a-password-of-bob")
 	if err != nil {
 		t.Fatal(err)
 	}
+	bob := func() error {
+		c, err := dialStomp(r.address(id, 1, stompPort), "bob", "a-password-of-bob", r.trust())
+		if err == nil {
+			c.conn.Close()
+		}
+		return err
+	}
 	r.do(plane.CreateUser{Broker: id, User: plane.NewUser{Name: "bob", Hash: hash}})
-	r.running(id)
-	if _, err := dialStomp(r.address(id, 1, stompPort), "bob", "a-password-of-bob", r.trust()); err != nil {
+	stays("a new user")
+	if err := bob(); err != nil {
 		t.Errorf("the new user: %v", err)
 	}
 	r.do(plane.DeleteUser{Broker: id, Name: "bob"})
-	r.running(id)
-	if _, err := dialStomp(r.address(id, 1, stompPort), "bob", "a-password-of-bob", r.trust()); err == nil {
+	stays("a user less")
+	if bob() == nil {
 		t.Error("the user that is gone may log in")
 	}
-	if err := s.send("/queue/ORDERS", "after"); err != nil {
-		t.Fatalf("the connection of before: %v", err)
+
+	// Security groups: s comes from 127.0.0.1.
+	from := func(address string) *net.TCPConn {
+		t.Helper()
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+		c, err := d.Dial("tcp", r.address(id, 1, stompPort))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(patience))
+		return c.(*net.TCPConn)
 	}
-	if r.pid(id, 1) != pid {
-		t.Error("the instance was restarted")
+	closed := func(what string, c net.Conn) {
+		t.Helper()
+		var timeout net.Error
+		if _, err := c.Read(make([]byte, 1)); errors.As(err, &timeout) && timeout.Timeout() {
+			t.Errorf("%s is not closed", what)
+		}
+	}
+	group := durable.NewID("sg")
+	mine, all := plane.Rule{Network: netip.MustParsePrefix("127.0.0.1/32"), From: 61614, To: 61614}, plane.Rule{Network: netip.MustParsePrefix("127.0.0.0/30"), From: 0, To: 65535}
+	stranger := from("127.0.0.2")
+	r.do(plane.CreateSecurityGroup{ID: group, Name: "mine", Rules: []plane.Rule{mine}})
+	r.do(plane.UpdateBroker{ID: id, SecurityGroups: &[]string{group}})
+	stays("a security group")
+	closed("a connection that no rule lets in", stranger)
+	r.do(plane.UpdateSecurityGroup{ID: group, Rules: &[]plane.Rule{all}})
+	stays("another rule")
+	tlsTo := r.trust()
+	tlsTo.ServerName = r.broker(id).Instance(1).Address.String()
+	guest := tls.Client(from("127.0.0.2"), tlsTo)
+	if err := guest.Handshake(); err != nil {
+		t.Errorf("a connection that a rule lets in: %v", err)
+	}
+	r.do(plane.UpdateSecurityGroup{ID: group, Rules: &[]plane.Rule{mine}})
+	stays("the rule of before")
+	closed("a connection that a rule let in before", guest)
+
+	// A revision of the configuration.
+	ref := r.broker(id).Configuration
+	r.do(plane.UpdateConfiguration{ID: ref.ID, Data: []byte(strings.ReplaceAll(xml, "DEAD.", "LATE."))})
+	r.do(plane.UpdateBroker{ID: id, Configuration: &plane.ConfigurationRef{ID: ref.ID, Revision: 2}})
+	stays("a revision")
+	text, err := os.ReadFile(filepath.Join(r.folder(id, 1), singleFile))
+	if err != nil || !strings.Contains(string(text), "LATE.") {
+		t.Errorf("the revision is not in the file: %v", err)
 	}
 }
 
