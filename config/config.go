@@ -265,7 +265,7 @@ type Cluster struct {
 	Name        string        `yaml:"name" doc:"Name of this instance, unique in the cluster and the same at every start. Empty: no cluster."`
 	Role        string        `yaml:"role" allowed:"broker|witness" doc:"broker serves clients, as the active instance or as a standby; witness only keeps a copy of the log, so that two machines and a small third one can tell who is cut off."`
 	Listen      string        `yaml:"listen" doc:"HOST:PORT at which the other nodes reach this one's copy of the log."`
-	Nodes       []ClusterNode `yaml:"nodes" doc:"All nodes of the cluster, this one included: three, of which two or three are brokers."`
+	Nodes       []ClusterNode `yaml:"nodes" live:"yes" doc:"All nodes of the cluster, this one included: three, of which two or three are brokers. When another has moved, its new addresses are taken over live; the copies of the log find each other meanwhile by the node that has moved, which knows the others."`
 	Certificate string        `yaml:"certificate" path:"yes" doc:"PEM file with this node's certificate. Nodes show each other certificates of one authority that signs nothing else; without, all addresses between nodes must be loopback."`
 	Key         string        `yaml:"key" path:"yes" doc:"PEM file with the certificate's key."`
 	CA          string        `yaml:"ca" path:"yes" doc:"PEM file with the authority of the nodes' certificates."`

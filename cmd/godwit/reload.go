@@ -42,6 +42,7 @@ func (n *node) reload() (done api.Reloaded, err error) {
 	}
 	if in := n.instance.Load(); in != nil { // a standby's core takes the policies that are in force when it becomes active
 		in.compareSoon()
+		in.moved()
 	}
 	n.configureAPI(merged)
 	if n.listeners != nil { // a witness has none
