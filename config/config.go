@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,6 +26,7 @@ type Config struct {
 	Listeners   []Listener  `yaml:"listeners" doc:"Where clients connect. Any entry replaces the four default listeners."`
 	TLS         TLS         `yaml:"tls" doc:"The certificate of TLS listeners."`
 	HTTP        HTTP        `yaml:"http" doc:"The HTTP API, which the command line uses."`
+	Access      Access      `yaml:"access" live:"yes" doc:"From where clients may connect. The HTTP API and other instances are not concerned."`
 	Credentials Credentials `yaml:"credentials" doc:"Who may connect, and what they may do."`
 	Limits      Limits      `yaml:"limits" doc:"What one client, or all of them, may take."`
 	Redelivery  Redelivery  `yaml:"redelivery" live:"yes" doc:"What happens to a message that a consumer could not process."`
@@ -103,6 +105,40 @@ type HTTP struct {
 	Hosts       []string `yaml:"hosts" live:"yes" doc:"Further host names under which the API may be called. A loopback API answers to localhost and loopback addresses only, so that no web page can reach it under another name."`
 	Admins      []string `yaml:"admins" live:"yes" doc:"Groups that may use all of the API, where it demands credentials."`
 	Readers     []string `yaml:"readers" live:"yes" doc:"Groups that may read lists and metrics, but no messages, where it demands credentials."`
+}
+
+// Access says from where clients may connect.
+type Access struct {
+	Restricted bool         `yaml:"restricted" doc:"Only connections that a rule lets in may come. Those that are there already and that none lets in any more are closed."`
+	Rules      []AccessRule `yaml:"rules" doc:"What is let in, if restricted is true: what any entry allows."`
+}
+
+// AccessRule lets in connections from a network to a range of ports.
+type AccessRule struct {
+	Network string `yaml:"network" doc:"Addresses of clients, as 10.1.0.0/16; behind a load balancer that sends a PROXY header, those that it tells."`
+	From    int    `yaml:"from" doc:"First port of listeners that they may connect to."`
+	To      int    `yaml:"to" doc:"Last port. 0 is the same as from."`
+}
+
+// Admits is a function that says whether a client's address may connect to a port; nil: all may.
+func (a Access) Admits() func(client netip.Addr, port int) bool {
+	if !a.Restricted {
+		return nil
+	}
+	type rule struct {
+		network  netip.Prefix
+		from, to int
+	}
+	rules := make([]rule, 0, len(a.Rules))
+	for _, r := range a.Rules {
+		if network, err := netip.ParsePrefix(r.Network); err == nil { // Validate has seen to it
+			rules = append(rules, rule{network, r.From, max(r.From, r.To)})
+		}
+	}
+	return func(client netip.Addr, port int) bool {
+		client = client.Unmap().WithZone("")
+		return slices.ContainsFunc(rules, func(r rule) bool { return r.network.Contains(client) && r.from <= port && port <= r.to })
+	}
 }
 
 // Credentials says who may connect.
@@ -230,7 +266,7 @@ type Cluster struct {
 	Name        string        `yaml:"name" doc:"Name of this instance, unique in the cluster and the same at every start. Empty: no cluster."`
 	Role        string        `yaml:"role" allowed:"broker|witness" doc:"broker serves clients, as the active instance or as a standby; witness only keeps a copy of the log, so that two machines and a small third one can tell who is cut off."`
 	Listen      string        `yaml:"listen" doc:"HOST:PORT at which the other nodes reach this one's copy of the log."`
-	Nodes       []ClusterNode `yaml:"nodes" doc:"All nodes of the cluster, this one included: three, of which two or three are brokers."`
+	Nodes       []ClusterNode `yaml:"nodes" live:"yes" doc:"All nodes of the cluster, this one included: three, of which two or three are brokers. When another has moved, its new addresses are taken over live; the copies of the log find each other meanwhile by the node that has moved, which knows the others."`
 	Certificate string        `yaml:"certificate" path:"yes" doc:"PEM file with this node's certificate. Nodes show each other certificates of one authority that signs nothing else; without, all addresses between nodes must be loopback."`
 	Key         string        `yaml:"key" path:"yes" doc:"PEM file with the certificate's key."`
 	CA          string        `yaml:"ca" path:"yes" doc:"PEM file with the authority of the nodes' certificates."`

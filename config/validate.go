@@ -33,6 +33,7 @@ func (c *Config) validate(problems *Problems) {
 	k.listeners()
 	k.tls(c.TLS, "tls")
 	k.http()
+	k.access()
 	k.credentials()
 	k.limits()
 	k.shutdown()
@@ -180,6 +181,16 @@ func (k checker) http() {
 		k.check(false, "http.address", "%s, or off", err)
 	}
 	k.check((h.Certificate == "") == (h.Key == ""), "http", "certificate and key go together; one of them is missing")
+}
+
+func (k checker) access() {
+	for i, r := range k.config.Access.Rules {
+		key := fmt.Sprintf("access.rules[%d]", i)
+		network, err := netip.ParsePrefix(r.Network)
+		k.check(err == nil && network == network.Masked(), key+".network", "%q is not a network; expected for example 10.0.0.0/8 or 192.0.2.7/32", r.Network)
+		k.check(r.From >= 0 && r.From <= 65535, key+".from", "%d is not a port; expected 0 to 65535", r.From)
+		k.check(r.To == 0 || r.To >= r.From && r.To <= 65535, key+".to", "%d is not a last port; expected %d to 65535, or 0 for the first alone", r.To, r.From)
+	}
 }
 
 func (k checker) credentials() {

@@ -72,7 +72,8 @@ type Server struct {
 	peers   gate // connections that other instances hand over, until they said whose
 	stats   Stats
 	pace    pace
-	ctx     context.Context // of the handlers
+	admits  atomic.Pointer[func(client netip.Addr, port int) bool] // nil: everybody is
+	ctx     context.Context                                        // of the handlers
 	cancel  context.CancelFunc
 
 	mu        sync.Mutex
@@ -195,6 +196,28 @@ func (s *Server) name(l *listener) error {
 		l.Name = base + "-" + strconv.Itoa(n)
 	}
 	return nil
+}
+
+// Admit says from now on which clients may connect to which port, and closes the connections of those that may not any more. nil: all may. Connections that other instances hand over
+// are let in by those. admits must not wait.
+func (s *Server) Admit(admits func(client netip.Addr, port int) bool) {
+	if admits == nil {
+		s.admits.Store(nil)
+		return
+	}
+	s.admits.Store(&admits)
+	s.mu.Lock()
+	var out []*guard
+	for g := range s.guards {
+		if !g.admitted() {
+			out = append(out, g)
+		}
+	}
+	s.mu.Unlock()
+	for _, g := range out {
+		g.refuse(&s.stats.RefusedAccess, errNoAccess)
+		g.conn.Close()
+	}
 }
 
 // Start begins to accept, also on endpoints that are bound later.
@@ -337,8 +360,12 @@ func (s *Server) take(l *listener, tcp *net.TCPConn) {
 		return
 	}
 	s.mu.Lock()
-	if s.closed {
+	if s.closed || !g.admitted() { // asked for under the lock, behind which Admit looks at all that are there
+		closed := s.closed
 		s.mu.Unlock()
+		if !closed {
+			g.refuse(&s.stats.RefusedAccess, errNoAccess)
+		}
 		g.release()
 		return
 	}

@@ -294,6 +294,7 @@ func (n *node) bind() error {
 		}
 	}
 	n.listeners = listen.New(listen.Options{Handlers: n.handlers(), Certificates: n.certs, MaxConnections: cfg.Limits.Connections, Log: n.log})
+	n.listeners.Admit(cfg.Access.Admits())
 	for _, e := range endpoints {
 		if _, err := n.listeners.Listen(e); err != nil {
 			var op *net.OpError
@@ -511,7 +512,7 @@ func writeListenStats(e *metrics.Exposition, listeners *listen.Server) {
 		reason string
 		value  int64
 	}{
-		{"full", s.RefusedFull.Load()}, {"address", s.RefusedAddress.Load()}, {"pending", s.RefusedPending.Load()}, {"proxy", s.RefusedProxy.Load()},
+		{"full", s.RefusedFull.Load()}, {"address", s.RefusedAddress.Load()}, {"access", s.RefusedAccess.Load()}, {"pending", s.RefusedPending.Load()}, {"proxy", s.RefusedProxy.Load()},
 		{"tls", s.RefusedTLS.Load()}, {"protocol", s.RefusedProtocol.Load()}, {"login-timeout", s.RefusedLoginTimeout.Load()}, {"login-bytes", s.RefusedLoginBytes.Load()},
 		{"accept", s.AcceptFail.Load()},
 	} {

@@ -42,8 +42,12 @@ func (n *node) reload() (done api.Reloaded, err error) {
 	}
 	if in := n.instance.Load(); in != nil { // a standby's core takes the policies that are in force when it becomes active
 		in.compareSoon()
+		in.moved()
 	}
 	n.configureAPI(merged)
+	if n.listeners != nil { // a witness has none
+		n.listeners.Admit(merged.Access.Admits())
+	}
 	setLevel(n.level, merged.Log.Level)
 	done = api.Reloaded{Live: changes(live), Restart: changes(restart), Notes: []string{"users were read again"}}
 	if n.certs != nil {

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -50,9 +49,6 @@ func TestPair(t *testing.T) {
 
 // TestConvert makes a pair of a single instance and a single instance of the pair, while a client sends, and keeps books.
 func TestConvert(t *testing.T) {
-	if os.Getenv("GODWIT_INTEROP") == "" {
-		t.Skip("takes a minute; set GODWIT_INTEROP=1")
-	}
 	t.Parallel()
 	r := newRig(t, "a", "b", "c")
 	r.begin()
@@ -149,4 +145,43 @@ func TestConvert(t *testing.T) {
 			t.Errorf("%s is left", name)
 		}
 	}
+}
+
+// TestMove moves both instances of a pair, one after the other, to other nodes, and restarts all of it.
+func TestMove(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "a", "b", "c", "a", "b")
+	r.begin()
+	id := r.create("orders", plane.Pair, xml)
+	b := r.running(id)
+	if err := r.dial(id, b.Active).send("/queue/ORDERS", "first"); err != nil {
+		t.Fatal(err)
+	}
+	active := b.Active
+	standby, first := b.Instance(3-active).Node, b.Instance(active).Node
+	r.do(plane.DrainNode{Name: standby, Drain: true})
+	b = r.running(id)
+	if b.Instance(3-active).Node == standby || b.Active != active {
+		t.Fatalf("the standby is to move from %s: %+v, %d is active", standby, b.Instances, b.Active)
+	}
+	// The standby that has moved carries clients to the active instance.
+	if err := r.dial(id, 3-active).send("/queue/ORDERS", "second"); err != nil {
+		t.Fatal(err)
+	}
+	r.do(plane.DrainNode{Name: first, Drain: true})
+	b = r.running(id)
+	if b.Instance(active).Node == first || b.Active != 3-active {
+		t.Fatalf("the active instance is to move from %s: %+v, %d is active", first, b.Instances, b.Active)
+	}
+	if err := r.dial(id, active).send("/queue/ORDERS", "third"); err != nil {
+		t.Fatal(err)
+	}
+	r.do(plane.RebootBroker{ID: id})
+	b = r.running(id)
+	if got, err := r.dial(id, b.Active).drain("/queue/ORDERS", 2*time.Second); err != nil || !slices.Equal(got, []string{"first", "second", "third"}) {
+		t.Fatalf("the pair has %q, %v", got, err)
+	}
+	r.do(plane.DeleteBroker{ID: id})
+	r.until("deleted", func() bool { return r.broker(id) == nil })
+	r.nothingLeft(nil, nil)
 }

@@ -142,6 +142,10 @@ func (i *instance) base(ctx context.Context, spec *plane.Spec) (*config.Config, 
 		c.Limits.FrameSize = max(64<<10, min(c.Limits.FrameSize, c.Limits.Process/4))
 		c.Journal.MaxSize = config.Size(spec.StorageBytes)
 	}
+	c.Access = config.Access{Restricted: spec.Restricted}
+	for _, r := range spec.Rules {
+		c.Access.Rules = append(c.Access.Rules, config.AccessRule{Network: r.Network.String(), From: int(r.From), To: int(r.To)})
+	}
 	c.HTTP = config.HTTP{Address: at(spec.Ports.API), Admins: []string{agentGroup}, Readers: []string{agentGroup}}
 	c.Credentials = config.Credentials{Mode: "mandatory", UsersFile: path(usersFile), Rights: c.Credentials.Rights}
 	c.Cluster = config.Default().Cluster
@@ -160,7 +164,7 @@ func (i *instance) cluster(spec *plane.Spec) config.Cluster {
 	c.Listen = net.JoinHostPort(spec.Address.String(), strconv.Itoa(spec.Ports.Log))
 	// Once the log is there, it makes no difference. So what was said at first stays, and a running instance has nothing to take over.
 	c.Await = spec.Log == plane.FileLog
-	if was, err := os.ReadFile(path(pairFile)); err == nil && exists(path(belongsFile)) {
+	if was, err := os.ReadFile(path(pairFile)); err == nil {
 		if before, err := config.Parse(path(pairFile), was); err == nil {
 			c.Await = before.Cluster.Await
 		}

@@ -412,9 +412,10 @@ func (r *rig) nothingLeft(pids []int, addresses []string) {
 			r.t.Errorf("left of the folders of %s: %v, %v", n.Name, left, err)
 		}
 	}
-	if left, _ := os.ReadDir(filepath.Join(r.dir, "control", nodesDir)); len(left) > 0 {
-		r.t.Errorf("left of the authorities: %v", left)
-	}
+	r.until("no authority is left", func() bool { // which goes with the next orders
+		left, _ := os.ReadDir(filepath.Join(r.dir, "control", nodesDir))
+		return len(left) == 0
+	})
 	for _, a := range addresses {
 		l, err := net.Listen("tcp", a)
 		if err != nil {
