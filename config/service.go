@@ -17,6 +17,8 @@ type Managed struct {
 	Subnets   []string `yaml:"subnets" doc:"Subnets that this machine is in: what subnetIds of a broker may name."`
 	Addresses string   `yaml:"addresses" doc:"Range of the addresses that instances get, one each, with the standard ports; or one address, which all share, with ports of their own from 20000 on. The machine must have them: on Linux all of 127.0.0.0/8 are there by themselves. Nothing else may use the range."`
 	Memory    Size     `yaml:"memory" doc:"Memory that all instances together may be given, by their types. 0 is no limit."`
+	Burst     int      `yaml:"burst" doc:"Requests that an account may make at once. (Amazon MQ: 100.)"`
+	Rate      int      `yaml:"rate" doc:"Requests a second that an account may make from then on. (Amazon MQ: 15.)"`
 	Instances int      `yaml:"instances" doc:"How many instances may run here, witnesses included. 0 is no limit."`
 }
 
@@ -64,5 +66,7 @@ func (k checker) service() {
 		k.check(p.String() == m.Addresses, "service.addresses", "%q has bits behind its length; expected %s", m.Addresses, p)
 	}
 	k.check(m.Memory >= 0, "service.memory", "%s is negative; expected 0 for no limit, or more", m.Memory)
+	k.check(m.Burst >= 1 && m.Burst <= 1_000_000, "service.burst", "%d is out of range; expected 1 to 1000000", m.Burst)
+	k.check(m.Rate >= 1 && m.Rate <= 1_000_000, "service.rate", "%d is out of range; expected 1 to 1000000", m.Rate)
 	k.check(m.Instances >= 0, "service.instances", "%d is negative; expected 0 for no limit, or more", m.Instances)
 }

@@ -40,6 +40,9 @@ func (n *node) printEndpoints(w io.Writer, took time.Duration) {
 	}
 	t.Flush()
 	fmt.Fprintf(w, "\nData in %s; credentials: %s\n", absolute(cfg.Data), credentialsWords[cfg.Credentials.Mode])
+	if n.managed != nil {
+		fmt.Fprintf(w, "Clients of the service's brokers trust %s\n", absolute(n.managed.trust()))
+	}
 	if n.dev != nil {
 		printTrust(w, n.dev, stompTLS)
 	}

@@ -51,7 +51,7 @@ func (n *node) openService() (*managed, error) {
 	}
 	m.service = service.New(service.Options{Plane: m.plane.Load, Secret: secret, Account: cfg.Service.Account, Region: cfg.Service.Region, ConsoleURL: httpURL(cfg), Stranded: m.stranded})
 	m.amazon, err = mqapi.New(mqapi.Options{Service: m.service, Keys: m.service, Rules: mqapi.Rules{Catalog: m.service.Catalog, ConfigurationBytes: configurationBytes},
-		PageKey: derived(secret, "pages"), Log: n.log})
+		PageKey: derived(secret, "pages"), Burst: cfg.Service.Burst, Rate: float64(cfg.Service.Rate), Log: n.log})
 	return m, err
 }
 
@@ -137,6 +137,9 @@ func (m *managed) serve(p *durable.Plane) {
 		m.n.log.Warn("the control plane's log did not close in good order", "error", err)
 	}
 }
+
+// trust is the file of the authority that signs the certificates of all instances. It is there when the first instance is.
+func (m *managed) trust() string { return filepath.Join(m.n.config().ControlPath(), "ca.pem") }
 
 // stranded asks the active instance of a pair which clients would not follow a switchover.
 func (m *managed) stranded(ctx context.Context, active plane.Spec) ([]mqapi.SwitchoverClient, error) {

@@ -50,6 +50,9 @@ func (c *cli) createKey() *cobra.Command {
 			"signatures are checked with it, but gives it to nobody.",
 		Example: "  godwit keys create --note 'terraform of the payroll team'\n  eval \"$(godwit keys create)\" && aws mq list-brokers",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if output != "env" && output != "json" { // before there is a key whose secret nobody has seen
+				return &usageError{fmt.Errorf("output %q is not known; expected env or json", output)}
+			}
 			remote, err := c.remote()
 			if err != nil {
 				return err
@@ -58,12 +61,8 @@ func (c *cli) createKey() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			switch output {
-			case "json":
+			if output == "json" {
 				return printJSON(c.out, key)
-			case "env":
-			default:
-				return &usageError{fmt.Errorf("output %q is not known; expected env or json", output)}
 			}
 			fmt.Fprintf(c.out, "export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\nexport AWS_DEFAULT_REGION=%s\nexport AWS_ENDPOINT_URL_MQ=%s\n", key.ID, key.Secret, key.Region, remote.URL())
 			fmt.Fprintf(c.err, "The secret of this key, of account %s, is not shown again.\n", key.Account)
