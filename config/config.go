@@ -86,7 +86,7 @@ type Listener struct {
 	URL            string   `yaml:"url" doc:"tcp://HOST:PORT is plain, tls://HOST:PORT is TLS, tcp+tls://HOST:PORT takes both and tells by the first byte."`
 	ClientAuth     string   `yaml:"clientAuth" allowed:"off|optional|required" doc:"Whether TLS clients show a certificate of their own, if not as tls.clientAuth says."`
 	ProxyFrom      []string `yaml:"proxyFrom" doc:"Networks (10.0.0.0/8) of load balancers that send a PROXY protocol header; from there it is demanded."`
-	MaxConnections int      `yaml:"maxConnections" doc:"Connections at a time on this listener. 0 leaves it to limits.connections."`
+	MaxConnections int      `yaml:"maxConnections" doc:"Connections at a time on this listener. 0 leaves it to limits.connectionsPerListener."`
 }
 
 // TLS is a certificate with its key, and what is asked of clients.
@@ -168,18 +168,19 @@ type Right struct {
 
 // Limits bounds what clients may take.
 type Limits struct {
-	FrameSize             Size          `yaml:"frameSize" doc:"Largest frame, and so about the largest message, that is accepted."`
-	Frames                Size          `yaml:"frames" doc:"Memory for frames that have begun to come and are not whole yet, of all connections together, beyond 64 KiB each. A frame for which there is none waits, and its connection with it, for half a minute, and is then refused. 0 is a quarter of process, or 256 MiB without process; what is said here must not be less than frameSize."`
-	Connections           int           `yaml:"connections" doc:"Connections at a time, over all listeners."`
-	ConnectionsPerAddress int           `yaml:"connectionsPerAddress" doc:"Connections at a time from one client address. 0 is no limit."`
-	LoginTimeout          time.Duration `yaml:"loginTimeout" doc:"Time a client has to log in."`
-	LoginBytes            Size          `yaml:"loginBytes" doc:"Bytes a client may send before it is logged in."`
-	Cache                 Size          `yaml:"cache" doc:"Memory for bodies of waiting persistent messages. What does not fit is read back from the journal when its turn comes."`
-	Process               Size          `yaml:"process" doc:"Memory that the whole process may take. When most of it is in use, messages wait and are then refused (see flow.wait), while consuming goes on. 0 is no limit."`
-	Memory                Size          `yaml:"memory" doc:"Memory for waiting non-persistent messages. What does not fit waits in the journal; it does not survive a restart there either."`
-	Destinations          int           `yaml:"destinations" doc:"Queues and topics at a time."`
-	Transaction           int           `yaml:"transaction" doc:"Messages and acknowledgements in one transaction."`
-	DuplicateProducers    int           `yaml:"duplicateProducers" doc:"Producers whose last message is remembered, so that a copy sent again after a failover is recognised."`
+	FrameSize              Size          `yaml:"frameSize" doc:"Largest frame, and so about the largest message, that is accepted."`
+	Frames                 Size          `yaml:"frames" live:"yes" doc:"Memory for frames that have begun to come and are not whole yet, of all connections together, beyond 64 KiB each. A frame for which there is none waits, and its connection with it, for half a minute, and is then refused. 0 is a quarter of process, or 256 MiB without process; what is said here must not be less than frameSize."`
+	Connections            int           `yaml:"connections" live:"yes" doc:"Connections at a time, over all listeners."`
+	ConnectionsPerListener int           `yaml:"connectionsPerListener" live:"yes" doc:"Connections at a time on each listener that does not say itself (maxConnections). 0 leaves it to connections."`
+	ConnectionsPerAddress  int           `yaml:"connectionsPerAddress" doc:"Connections at a time from one client address. 0 is no limit."`
+	LoginTimeout           time.Duration `yaml:"loginTimeout" doc:"Time a client has to log in."`
+	LoginBytes             Size          `yaml:"loginBytes" doc:"Bytes a client may send before it is logged in."`
+	Cache                  Size          `yaml:"cache" live:"yes" doc:"Memory for bodies of waiting persistent messages. What does not fit is read back from the journal when its turn comes."`
+	Process                Size          `yaml:"process" live:"yes" doc:"Memory that the whole process may take. When most of it is in use, messages wait and are then refused (see flow.wait), while consuming goes on. 0 is no limit."`
+	Memory                 Size          `yaml:"memory" live:"yes" doc:"Memory for waiting non-persistent messages. What does not fit waits in the journal; it does not survive a restart there either."`
+	Destinations           int           `yaml:"destinations" doc:"Queues and topics at a time."`
+	Transaction            int           `yaml:"transaction" doc:"Messages and acknowledgements in one transaction."`
+	DuplicateProducers     int           `yaml:"duplicateProducers" doc:"Producers whose last message is remembered, so that a copy sent again after a failover is recognised."`
 }
 
 // FrameMemory is Frames, or what stands for it, in bytes.
@@ -257,7 +258,7 @@ type Policy struct {
 // Journal is the log on disk.
 type Journal struct {
 	SegmentSize Size `yaml:"segmentSize" doc:"Size of one file of the journal. They are written in full once and reused."`
-	MaxSize     Size `yaml:"maxSize" doc:"Disk space for the journal. When it is used up, sends are refused and everything else goes on. 0 is what the disk has."`
+	MaxSize     Size `yaml:"maxSize" live:"yes" doc:"Disk space for the journal. When it is used up, sends are refused and everything else goes on. 0 is what the disk has."`
 	Reserve     Size `yaml:"reserve" doc:"Disk space kept back, so that acknowledgements work on a full disk. 0 is a quarter of a segment."`
 }
 

@@ -230,6 +230,7 @@ func (k checker) limits() {
 	k.check(l.FrameSize >= 64<<10 && l.FrameSize <= 1<<30, "limits.frameSize", "%s is out of range; expected 64 KiB to 1 GiB", l.FrameSize)
 	k.check(l.Frames == 0 || l.Frames >= l.FrameSize, "limits.frames", "%s is less than limits.frameSize, %s; expected 0 for the usual, or at least that", l.Frames, l.FrameSize)
 	k.check(l.Connections > 0, "limits.connections", "%d is out of range; expected 1 or more", l.Connections)
+	k.check(l.ConnectionsPerListener >= 0, "limits.connectionsPerListener", "%d is negative; expected 0 for limits.connections, or more", l.ConnectionsPerListener)
 	k.check(l.ConnectionsPerAddress >= 0, "limits.connectionsPerAddress", "%d is negative; expected 0 for no limit, or more", l.ConnectionsPerAddress)
 	k.check(l.LoginTimeout >= time.Second && l.LoginTimeout <= time.Hour, "limits.loginTimeout", "%s is out of range; expected 1s to 1h", l.LoginTimeout)
 	k.check(l.LoginBytes >= 4<<10, "limits.loginBytes", "%s is too little for a login; expected 4 KiB or more", l.LoginBytes)

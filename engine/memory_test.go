@@ -18,7 +18,8 @@ func TestMemoryWatch(t *testing.T) {
 	}
 	defer e.Close()
 	var now atomic.Int64
-	go e.watchMemory(100, now.Load)
+	e.memoryLimit.Store(100)
+	e.watching.Do(func() { go e.watchMemory(now.Load) })
 	c := e.Connect()
 	c.Submit(&broker.Connect{Conn: c.ID()})
 	short := func() bool {

@@ -69,7 +69,8 @@ type Server struct {
 	options Options
 	log     *slog.Logger
 	gate    gate
-	peers   gate // connections that other instances hand over, until they said whose
+	peers   gate         // connections that other instances hand over, until they said whose
+	total   atomic.Int64 // connections: Options.MaxConnections, or what Limit has made of it
 	stats   Stats
 	pace    pace
 	admits  atomic.Pointer[func(client netip.Addr, port int) bool] // nil: everybody is
@@ -90,6 +91,7 @@ type listener struct {
 	tcp      *net.TCPListener
 	tls      *tls.Config
 	open     atomic.Int64
+	most     atomic.Int64  // connections: Limits.MaxConnections, or what Limit has made of it
 	done     chan struct{} // closed when the listener is
 }
 
@@ -102,10 +104,12 @@ func New(options Options) *Server {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Server{
+	s := &Server{
 		options: options, log: options.Log, ctx: ctx, cancel: cancel,
 		gate: gate{of: make(map[netip.Addr]*tally)}, peers: gate{of: make(map[netip.Addr]*tally)}, guards: make(map[*guard]struct{}),
 	}
+	s.total.Store(int64(options.MaxConnections))
+	return s
 }
 
 // Stats are the server's counters.
@@ -122,6 +126,7 @@ type Bound struct {
 func (s *Server) Listen(e Endpoint) (Endpoint, error) {
 	e.Limits = e.Limits.withDefaults()
 	l := &listener{Endpoint: e, done: make(chan struct{})}
+	l.most.Store(int64(e.Limits.MaxConnections))
 	if err := s.prepare(l); err != nil {
 		return e, fmt.Errorf("listen on %s: %w", e, err)
 	}
@@ -196,6 +201,19 @@ func (s *Server) name(l *listener) error {
 		l.Name = base + "-" + strconv.Itoa(n)
 	}
 	return nil
+}
+
+// Limit changes how many connections may be open at once on all endpoints together, as Options.MaxConnections, and on some of them, by their names, as Limits.MaxConnections. Those that are
+// open stay.
+func (s *Server) Limit(all int, each map[string]int) {
+	s.total.Store(int64(all))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		if n := each[l.Name]; n > 0 {
+			l.most.Store(int64(n))
+		}
+	}
 }
 
 // Admit says from now on which clients may connect to which port, and closes the connections of those that may not any more. nil: all may. Connections that other instances hand over
@@ -346,7 +364,7 @@ func (s *Server) take(l *listener, tcp *net.TCPConn) {
 	g := &guard{server: s, listener: l, peer: peer, remote: peer, proxied: l.proxied(peer.Addr())}
 	g.conn = &Conn{TCPConn: tcp, guard: g, budget: l.Limits.LoginBytes, fresh: l.TLS == TLSOff}
 	g.conn.guarded.Store(true)
-	if s.options.MaxConnections > 0 && total > int64(s.options.MaxConnections) || open > int64(l.Limits.MaxConnections) {
+	if most := s.total.Load(); most > 0 && total > most || open > l.most.Load() {
 		g.refuse(&s.stats.RefusedFull, errors.New("too many connections"))
 		g.release()
 		return

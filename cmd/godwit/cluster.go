@@ -188,6 +188,7 @@ func (in *instance) roleChanged(s cluster.Status, e *engine.Engine) {
 		if cfg := n.config(); cfg != in.told.Load() { // reloaded just now, when there was no engine to tell
 			e.Configure(brokerPolicies(cfg))
 		}
+		e.Limit(engineLimits(n.config())) // the member was made with those of the start
 		in.directory.set(true, "", nil)
 		return
 	}

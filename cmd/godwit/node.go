@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -335,7 +336,7 @@ func endpointOf(cfg *config.Config, l config.Listener) (listen.Endpoint, error) 
 		LoginTimeout: cfg.Limits.LoginTimeout, LoginBytes: int(cfg.Limits.LoginBytes),
 	}
 	if e.Limits.MaxConnections == 0 {
-		e.Limits.MaxConnections = cfg.Limits.Connections
+		e.Limits.MaxConnections = cmp.Or(cfg.Limits.ConnectionsPerListener, cfg.Limits.Connections)
 	}
 	return e, nil
 }

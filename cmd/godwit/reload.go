@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/engine"
 )
 
 // reload reads the configuration, the users and the certificates again. If anything is wrong, nothing changes.
@@ -39,13 +41,16 @@ func (n *node) reload() (done api.Reloaded, err error) {
 	n.current.Store(merged)
 	if e, _ := n.core.now(); e != nil {
 		e.Configure(brokerPolicies(merged))
+		e.Limit(engineLimits(merged))
 	}
 	if in := n.instance.Load(); in != nil { // a standby's core takes the policies that are in force when it becomes active
 		in.compareSoon()
 		in.moved()
 	}
+	n.frames.Limit(merged.Limits.FrameMemory())
 	n.configureAPI(merged)
 	if n.listeners != nil { // a witness has none
+		n.limitListeners(merged)
 		n.listeners.Admit(merged.Access.Admits())
 	}
 	setLevel(n.level, merged.Log.Level)
@@ -59,6 +64,23 @@ func (n *node) reload() (done api.Reloaded, err error) {
 		}
 	}
 	return done, nil
+}
+
+// engineLimits are those of an engine that can change while it runs.
+func engineLimits(cfg *config.Config) engine.Limits {
+	return engine.Limits{Process: int64(cfg.Limits.Process), Cache: int64(cfg.Limits.Cache), Memory: int64(cfg.Limits.Memory), Log: int64(cfg.Journal.MaxSize)}
+}
+
+// limitListeners puts the limits of connections in force.
+func (n *node) limitListeners(cfg *config.Config) {
+	each := map[string]int{}
+	for _, l := range cfg.Listeners {
+		each[l.Name] = cmp.Or(l.MaxConnections, cfg.Limits.ConnectionsPerListener, cfg.Limits.Connections)
+	}
+	if in := n.instance.Load(); in != nil && in.relayed != "" {
+		each[in.relayed] = cfg.Limits.Connections
+	}
+	n.listeners.Limit(cfg.Limits.Connections, each)
 }
 
 func changes(from []config.Change) []api.Change {

@@ -129,15 +129,23 @@ func (i *instance) base(ctx context.Context, spec *plane.Spec) (*config.Config, 
 	if !spec.Witness {
 		// Amazon MQ's others are amqp+ssl, mqtt+ssl and wss, which Godwit does not speak yet.
 		c.Listeners = []config.Listener{
-			{Name: "openwire+ssl", Protocol: "openwire", URL: "tls://" + at(spec.Ports.OpenWireTLS), MaxConnections: spec.Connections},
-			{Name: "stomp+ssl", Protocol: "stomp", URL: "tls://" + at(spec.Ports.STOMPTLS), MaxConnections: spec.Connections},
+			{Name: "openwire+ssl", Protocol: "openwire", URL: "tls://" + at(spec.Ports.OpenWireTLS)},
+			{Name: "stomp+ssl", Protocol: "stomp", URL: "tls://" + at(spec.Ports.STOMPTLS)},
 		}
 		c.TLS = config.TLS{Certificate: path("server.pem"), Key: path("server-key.pem"), ClientAuth: "off"}
+		c.Limits.ConnectionsPerListener = spec.Connections
 		c.Limits.Connections = max(1, len(c.Listeners)*spec.Connections)
+		// What may be in memory of messages is less than what the process may take, and grows with it, unless the configuration says something.
 		c.Limits.Process = config.Size(spec.MemoryBytes)
-		// What may be in memory is less than what the process may take.
-		c.Limits.Memory = max(1<<20, min(c.Limits.Memory, c.Limits.Process/4))
-		c.Limits.Cache = max(1<<20, min(c.Limits.Cache, c.Limits.Process/8))
+		usual := config.Default().Limits
+		share := func(is, usual, most config.Size) config.Size {
+			if is == usual {
+				is = max(is, most/2)
+			}
+			return max(1<<20, min(is, most))
+		}
+		c.Limits.Memory = share(c.Limits.Memory, usual.Memory, c.Limits.Process/4)
+		c.Limits.Cache = share(c.Limits.Cache, usual.Cache, c.Limits.Process/8)
 		c.Limits.Frames = 0
 		c.Limits.FrameSize = max(64<<10, min(c.Limits.FrameSize, c.Limits.Process/4))
 		c.Journal.MaxSize = config.Size(spec.StorageBytes)
