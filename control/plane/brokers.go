@@ -42,8 +42,8 @@ type Goal struct {
 
 // Instance is one process of a broker: planned, running, or being ended. While one moves there are two of its number, of which one is being ended before the other begins.
 type Instance struct {
-	Number      int        `json:"number"` // 1, 2 or Witness. It names a process, not a rank: a single broker that has moved has number 2
-	Generation  uint64     `json:"generation"`
+	Number      int        `json:"number"`     // 1, 2 or Witness. It names a process, not a rank: a single broker that has moved has number 2
+	Generation  uint64     `json:"generation"` // of the process; while it is only planned, a placeholder
 	Node        string     `json:"node"`
 	Zone        string     `json:"zone"`
 	Subnet      string     `json:"subnet,omitempty"`
@@ -68,9 +68,9 @@ type Logs struct {
 
 // Outcome is how an operation ended.
 type Outcome struct {
-	Operation string    `json:"operation"`
-	Ended     time.Time `json:"ended"`
-	Error     string    `json:"error,omitempty"` // why it was rolled back; "": it was done
+	Operation OperationKind `json:"operation"`
+	Ended     time.Time     `json:"ended"`
+	Error     string        `json:"error,omitempty"` // why it was rolled back; "": it was done
 }
 
 // Broker is one, with all that belongs to it.
@@ -101,6 +101,8 @@ type Broker struct {
 	Log         LogKind    `json:"log,omitempty"`
 	Active      int        `json:"active,omitempty"` // the instance that serves, as far as is known; 0: none yet
 	ActiveSince time.Time  `json:"activeSince,omitzero"`
+	Epoch       uint64     `json:"epoch,omitempty"`    // of the nodes' log in which Active became active; 0: not known
+	LogSince    uint64     `json:"logSince,omitempty"` // reports of a spec of a version up to this are about another log
 	Instances   []Instance `json:"instances,omitempty"`
 	Operation   *Operation `json:"operation,omitempty"` // at work
 	Last        *Outcome   `json:"last,omitempty"`

@@ -27,7 +27,8 @@ type bench struct {
 	now     time.Time
 	records [][]byte
 	fails   func(e plane.Effect) string // why a step fails; nil: none does
-	done    []string                    // what was carried out
+	epoch   uint64
+	done    []string // what was carried out
 }
 
 func newBench(t *testing.T, opt plane.Options) *bench {
@@ -82,25 +83,35 @@ func (b *bench) refused(by plane.Origin, c plane.Command, kind plane.Kind, attri
 func (b *bench) run() *bench {
 	b.t.Helper()
 	for range 1000 {
-		at := slices.IndexFunc(b.s.Work(), func(e plane.Effect) bool { return e.Step != 0 })
-		if at < 0 {
+		if !b.one() {
 			return b
 		}
-		e := b.s.Work()[at]
-		if e.NotBefore.After(b.now) {
-			b.now = e.NotBefore
-		}
-		if b.fails != nil {
-			if why := b.fails(e); why != "" {
-				b.must(operator, plane.StepFailed{Broker: e.Spec.Broker, Step: e.Step, Attempt: e.Attempt, Error: why})
-				continue
-			}
-		}
-		b.done = append(b.done, fmt.Sprintf("%s %d", e.Kind, e.Spec.Number))
-		b.must(operator, plane.StepDone{Broker: e.Spec.Broker, Step: e.Step})
 	}
 	b.t.Fatal("it does not end")
 	return nil
+}
+
+// one carries out one step, and says whether there was one.
+func (b *bench) one() bool {
+	b.t.Helper()
+	at := slices.IndexFunc(b.s.Work(), func(e plane.Effect) bool { return e.Step != 0 })
+	if at < 0 {
+		return false
+	}
+	e := b.s.Work()[at]
+	if e.NotBefore.After(b.now) {
+		b.now = e.NotBefore
+	}
+	if b.fails != nil {
+		if why := b.fails(e); why != "" {
+			b.must(operator, plane.StepFailed{Broker: e.Spec.Broker, Step: e.Step, Attempt: e.Attempt, Error: why})
+			return true
+		}
+	}
+	b.done = append(b.done, fmt.Sprintf("%s %d", e.Kind, e.Spec.Number))
+	b.epoch++
+	b.must(operator, plane.StepDone{Broker: e.Spec.Broker, Step: e.Step, Epoch: b.epoch})
+	return true
 }
 
 // steps are those done since they were asked for last.

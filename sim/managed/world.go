@@ -24,7 +24,18 @@ type world struct {
 type reality struct {
 	log       plane.LogKind
 	active    int
+	epoch     uint64    // of the log
 	disturbed time.Time // when its active instance changed by itself, or a node of it failed
+}
+
+// lead makes an instance the active one.
+func (r *reality) lead(number int) { r.active, r.epoch = number, r.epoch+1 }
+
+func (w *world) epoch(broker string) uint64 {
+	if r := w.brokers[broker]; r != nil {
+		return r.epoch
+	}
+	return 1
 }
 
 // node is a machine with its agent. Its maps are durable, but for procs.
@@ -82,7 +93,7 @@ func (n *node) register() {
 }
 
 // send brings an effect to the agent that is to see to it: late, twice, or not at all.
-func (s *sim) send(life int, e plane.Effect) {
+func (s *sim) send(e plane.Effect) {
 	n := s.world.nodes[e.Spec.Node]
 	times := 1
 	if !s.calm && s.chance(10) {
@@ -109,7 +120,11 @@ func (n *node) report(c plane.Command) {
 		times = s.rnd.IntN(3)
 	}
 	for range times {
-		s.after(s.upTo(50*time.Millisecond), func() {
+		wait := s.upTo(50 * time.Millisecond)
+		if !s.calm && s.chance(5) {
+			wait = s.upTo(5 * time.Second)
+		}
+		s.after(wait, func() {
 			if !n.up {
 				return
 			}
@@ -149,7 +164,11 @@ func (n *node) observe() {
 
 func (n *node) seesOne(p *proc) {
 	r := n.w.brokers[p.spec.Broker]
-	n.report(plane.Observed{Broker: p.spec.Broker, Number: p.spec.Number, Generation: p.spec.Generation, Up: true, Active: r.log == plane.NodesLog && r.active == p.spec.Number, Applied: p.spec.Version})
+	o := plane.Observed{Broker: p.spec.Broker, Number: p.spec.Number, Generation: p.spec.Generation, Up: true, Applied: p.spec.Version}
+	if r.log == plane.NodesLog && r.active == p.spec.Number {
+		o.Epoch = r.epoch
+	}
+	n.report(o)
 }
 
 // sync ends what is not to run. What is newer than the list is left alone.
@@ -204,6 +223,9 @@ func (w *world) ended(n *node, spec plane.Spec, discard bool) {
 			s.fail("broker %s: the messages are gone with instance %d", spec.Broker, spec.Number)
 		}
 	case plane.NodesLog:
+		if other := 3 - spec.Number; spec.Number == r.active && w.runs(spec.Broker, other) {
+			defer r.lead(other)
+		}
 		if s.now.Sub(r.disturbed) < 15*time.Second || b.Log == plane.NoLog {
 			return
 		}
@@ -259,7 +281,7 @@ func (n *node) handle(e plane.Effect) {
 		default:
 			why = n.carryOut(e, key)
 		}
-		mine.report = plane.StepDone{Broker: e.Spec.Broker, Step: e.Step}
+		mine.report = plane.StepDone{Broker: e.Spec.Broker, Step: e.Step, Epoch: n.w.epoch(e.Spec.Broker)}
 		if why != "" {
 			mine.report = plane.StepFailed{Broker: e.Spec.Broker, Step: e.Step, Attempt: e.Attempt, Error: why}
 		}
@@ -287,7 +309,7 @@ func (n *node) carryOut(e plane.Effect, key string) string {
 			return "it does not run"
 		}
 		if r.active != spec.Number {
-			r.active = spec.Number
+			r.lead(spec.Number)
 			w.s.result.Switchovers++
 		}
 	case plane.ConvertPair:
@@ -297,7 +319,7 @@ func (n *node) carryOut(e plane.Effect, key string) string {
 		if !here || !w.runs(spec.Broker, 3-spec.Number) || !w.runs(spec.Broker, plane.Witness) {
 			return "not all run"
 		}
-		r.log = plane.NodesLog
+		r.log, r.epoch = plane.NodesLog, 1
 	case plane.ConvertSingle:
 		if r.log == plane.FileLog && r.active == spec.Number {
 			return ""
@@ -329,7 +351,7 @@ func (n *node) run(spec plane.Spec, asStep bool) {
 	}
 	r := w.brokers[spec.Broker]
 	if r == nil {
-		r = &reality{active: 1, log: plane.FileLog}
+		r = &reality{active: 1, epoch: 1, log: plane.FileLog}
 		if spec.Cluster {
 			r.log = plane.NodesLog
 		}
@@ -353,6 +375,9 @@ func (n *node) run(spec plane.Spec, asStep bool) {
 				s.fail("%s and %s run at the same address", k, key)
 			}
 		}
+	}
+	if r.log == plane.NodesLog && spec.Number != plane.Witness && !w.runs(spec.Broker, r.active) {
+		r.lead(spec.Number) // nobody else is it
 	}
 	s.tell("%s at %d runs on %s", key, spec.Generation, n.name)
 	n.procs[key], n.data[key] = &proc{spec}, spec.Generation
@@ -380,7 +405,8 @@ func (w *world) trouble() {
 		for _, b := range s.plane.State().Brokers(plane.Scope{}) {
 			if r := w.brokers[b.ID]; b.Operation == nil && r != nil && r.log == plane.NodesLog && w.runs(b.ID, 3-r.active) && s.chance(30) {
 				s.tell("broker %s fails over from %d", b.ID, r.active)
-				r.active, r.disturbed = 3-r.active, s.now
+				r.lead(3 - r.active)
+				r.disturbed = s.now
 			}
 		}
 	}
@@ -396,7 +422,7 @@ func (n *node) goDown(power bool) {
 			if n.procs[fmt.Sprint(broker, "/", number)] != nil {
 				r.disturbed = s.now.Add(time.Hour)
 				if r.log == plane.NodesLog && r.active == number && w.runs(broker, 3-number) {
-					r.active = 3 - number
+					r.lead(3 - number)
 				}
 			}
 		}
