@@ -100,7 +100,7 @@ func (s *sim) fail(format string, args ...any) {
 
 func (s *sim) tell(format string, args ...any) {
 	s.story = append(s.story, s.now.Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
-	if len(s.story) > 400 {
+	if len(s.story) > 1500 {
 		s.story = s.story[100:]
 	}
 }

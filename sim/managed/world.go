@@ -18,6 +18,7 @@ type world struct {
 	brokers  map[string]*reality
 	versions map[string]uint64        // of specs, by broker
 	outcomes map[string]plane.Outcome // of their last operations
+	told     map[string]uint64        // their steps that the story knows of
 }
 
 // reality is what a broker is, whatever the plane believes.
@@ -66,7 +67,7 @@ type attempt struct {
 func keyOf(spec plane.Spec) string { return fmt.Sprint(spec.Broker, "/", spec.Number) }
 
 func (w *world) begin(s *sim) {
-	w.s, w.nodes, w.brokers, w.versions, w.outcomes = s, map[string]*node{}, map[string]*reality{}, map[string]uint64{}, map[string]plane.Outcome{}
+	w.s, w.nodes, w.brokers, w.versions, w.outcomes, w.told = s, map[string]*node{}, map[string]*reality{}, map[string]uint64{}, map[string]plane.Outcome{}, map[string]uint64{}
 	zones := 1 + s.rnd.IntN(3)
 	for i := range 2 + s.rnd.IntN(4) {
 		n := &node{w: w, name: fmt.Sprintf("node-%d", i), up: true, procs: map[string]*proc{}, data: map[string]uint64{}, closed: map[string]uint64{}, seen: map[string]attempt{}}
@@ -356,7 +357,7 @@ func (n *node) run(spec plane.Spec, asStep bool) {
 			r.log = plane.NodesLog
 		}
 		w.brokers[spec.Broker] = r
-	} else if r.log == plane.FileLog && spec.Number == r.active && n.data[key] == 0 {
+	} else if b := s.plane.State().Broker(plane.Scope{}, spec.Broker); b != nil && !b.Goal.Gone && r.log == plane.FileLog && spec.Number == r.active && n.data[key] == 0 {
 		s.fail("%s starts on %s, where its messages are not", key, n.name)
 	}
 	if asStep && spec.Cluster != (r.log == plane.NodesLog || spec.Number != r.active) {
