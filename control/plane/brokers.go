@@ -463,9 +463,9 @@ func (tx *tx) wait(b *Broker) {
 	trial := decoded[Broker](encode(b))
 	trial.Goal.Version, trial.Operation = b.PendingVersion, nil
 	if steps, err := tx.plan(trial); err == nil {
-		later := costOf(steps, b.Active)
-		tx.cost.Later = &later
-		tx.cost.LaterAt, _ = b.MaintenanceWindow.Next(tx.now, tx.s.opt.Zone)
+		later, cost := costOf(steps, b.Active), &tx.planOf(b.ID).Cost
+		cost.Later = &later
+		cost.LaterAt, _ = b.MaintenanceWindow.Next(tx.now, tx.s.opt.Zone)
 	}
 }
 

@@ -141,10 +141,12 @@ func (tx *tx) begin(b *Broker, kind OperationKind, undo *Goal) error {
 		return err
 	}
 	b.Blocked = ""
-	tx.steps = steps
-	later, at := tx.cost.Later, tx.cost.LaterAt
-	tx.cost = costOf(steps, b.Active)
-	tx.cost.Later, tx.cost.LaterAt = later, at
+	if len(steps) > 0 {
+		p := tx.planOf(b.ID)
+		later, at := p.Cost.Later, p.Cost.LaterAt
+		p.Steps, p.Cost = slices.Clone(steps), costOf(steps, b.Active)
+		p.Cost.Later, p.Cost.LaterAt = later, at
+	}
 	b.Operation = &Operation{Serial: tx.next(), Kind: kind, Who: tx.by.Who, Began: tx.now, Steps: steps, Undo: undo}
 	tx.proceed(b)
 	return nil

@@ -219,7 +219,7 @@ func TestSteps(t *testing.T) {
 			if got := b.steps(); got != tt.steps {
 				t.Errorf("steps are\n  %s, want\n  %s", got, tt.steps)
 			}
-			if got := change.Cost.String(); got != tt.cost {
+			if got := change.Cost(id).String(); got != tt.cost {
 				t.Errorf("cost is %q, want %q", got, tt.cost)
 			}
 			br := b.s.Broker(plane.Scope{}, id)

@@ -129,16 +129,16 @@ func (n *node) report(c plane.Command) {
 			if !n.up {
 				return
 			}
-			s.give(plane.Origin{Who: n.name}, c, func(_ *plane.Change, err error) {
+			s.give(plane.Origin{Who: n.name}, c, func(change *plane.Change, err error) {
 				switch c := c.(type) {
 				case plane.StepDone:
 					s.result.Steps++
 				case plane.StepFailed:
 					s.result.Failed++
 				case plane.Observed:
-					if b := s.plane.State().Broker(plane.Scope{}, c.Broker); err == nil && b != nil && !slices.ContainsFunc(b.Instances, func(i plane.Instance) bool {
-						return i.Number == c.Number && i.Generation >= c.Generation
-					}) && b.Instance(c.Number) != nil {
+					if err == nil && !slices.ContainsFunc(change.State.Broker(plane.Scope{}, c.Broker).Instances, func(i plane.Instance) bool {
+						return i.Number == c.Number && i.Generation == c.Generation && i.Wanted
+					}) {
 						s.fail("a report of %s-%d at %d was believed", c.Broker, c.Number, c.Generation)
 					}
 				}
