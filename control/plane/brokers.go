@@ -62,8 +62,9 @@ type Instance struct {
 
 // Logs says which logs a broker keeps.
 type Logs struct {
-	General bool `json:"general,omitempty"`
-	Audit   bool `json:"audit,omitempty"`
+	General bool   `json:"general,omitempty"`
+	Audit   bool   `json:"audit,omitempty"`
+	Level   string `json:"level,omitempty"` // debug, info, warn or error; "": info
 }
 
 // Outcome is how an operation ended.
@@ -333,6 +334,8 @@ func (tx *tx) check(b *Broker) error {
 		return bad("subnetIds", "Specify a single subnet in [%s] deployment mode.", g.Mode)
 	case g.Mode == Pair && len(g.Subnets) != 0 && len(g.Subnets) != 2:
 		return bad("subnetIds", "Specify two subnets in [%s] deployment mode, or none.", g.Mode)
+	case !slices.Contains([]string{"", "debug", "info", "warn", "error"}, b.Logs.Level):
+		return bad("logs", "[%s] is no log level: debug, info, warn or error", b.Logs.Level)
 	case len(b.SecurityGroups) > tx.limits().SecurityGroupsBroker:
 		return bad("securityGroups", "a broker has at most %d security groups", tx.limits().SecurityGroupsBroker)
 	}
@@ -519,6 +522,9 @@ func (c Switchover) do(tx *tx) error {
 	}
 	if c.To == b.Active && b.Operation == nil {
 		return nil
+	}
+	if i := b.Instance(c.To); i == nil || !i.Up || i.Down {
+		return conflict("to", "instance %d of broker [%s] does not work: it cannot become the active one", c.To, c.ID)
 	}
 	undo := b.Goal
 	b.Goal.Active = c.To

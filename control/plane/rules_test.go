@@ -41,6 +41,7 @@ func TestRefusals(t *testing.T) {
 		"mode":                    {alice, with(func(c *plane.CreateBroker) { c.Mode = "CLUSTER_MULTI_AZ" }), plane.BadRequest, "deploymentMode"},
 		"type":                    {alice, with(func(c *plane.CreateBroker) { c.Type = "mq.m7g.medium" }), plane.BadRequest, "hostInstanceType"},
 		"storage":                 {alice, with(func(c *plane.CreateBroker) { c.StorageGB = -1 }), plane.BadRequest, "storageSize"},
+		"log level":               {alice, with(func(c *plane.CreateBroker) { c.Logs.Level = "chatty" }), plane.BadRequest, "logs"},
 		"storage type":            {alice, with(func(c *plane.CreateBroker) { c.StorageType = "floppy" }), plane.BadRequest, "storageType"},
 		"two subnets of one":      {alice, with(func(c *plane.CreateBroker) { c.Subnets = []string{"subnet-a", "subnet-b"} }), plane.BadRequest, "subnetIds"},
 		"one subnet of a pair":    {alice, with(func(c *plane.CreateBroker) { c.Mode, c.Subnets = plane.Pair, []string{"subnet-a"} }), plane.BadRequest, "subnetIds"},
@@ -414,11 +415,31 @@ func TestReports(t *testing.T) {
 	}
 	b.must(operator, plane.Observed{Broker: one, Number: 1, Generation: b.broker(one).Instance(1).Generation, Detail: "no disk"})
 	b.state(one, plane.CriticalActionRequired)
+	b.refused(alice, plane.Switchover{ID: one, To: 1}, plane.Conflict, "to")
 	b.must(alice, plane.RebootBroker{ID: one})
 	b.run()
 	b.refused(operator, plane.Observed{Broker: one, Number: 2, Generation: was.Generation, Up: true}, plane.Stale, "")
 	b.must(alice, plane.DeleteBroker{ID: one})
 	b.refused(operator, plane.Observed{Broker: one, Number: 1, Generation: b.broker(one).Instances[0].Generation, Up: true}, plane.Stale, "")
+}
+
+// TestLost gives up nodes as long as two copies of a pair's log are left.
+func TestLost(t *testing.T) {
+	b := newBench(t, plane.Options{}).nodes("a", "b", "c", "d")
+	b.must(alice, create("1", plane.Pair))
+	b.run()
+	b.must(operator, plane.RemoveNode{Name: "node-b", Lost: true})
+	b.refused(operator, plane.RemoveNode{Name: "node-c", Lost: true}, plane.Conflict, "name") // the one in its place is not there yet
+	b.run()
+	b.must(operator, plane.RemoveNode{Name: "node-c", Lost: true})
+	b.run().state(one, plane.Running)
+	b.must(alice, plane.DeleteBroker{ID: one})
+	b.must(operator, plane.RemoveNode{Name: "node-a", Lost: true}) // nothing is to be kept any more
+	b.must(operator, plane.RemoveNode{Name: "node-d", Lost: true})
+	if n := len(b.s.Brokers(plane.Scope{})); n != 0 {
+		t.Errorf("%d brokers are left", n)
+	}
+	b.replays()
 }
 
 func TestAudit(t *testing.T) {

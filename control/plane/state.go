@@ -86,7 +86,8 @@ type Command interface {
 	do(tx *tx) error
 }
 
-// State is all that the control plane knows. It is never changed: a Step makes another. So it may be read by any number of goroutines, and kept.
+// State is all that the control plane knows. It is never changed: a Step makes another. So it may be read by any number of
+// goroutines, and kept. What its methods return is its own: to be read only.
 type State struct {
 	opt            *Options
 	serial         uint64 // the highest number given out: of a step, a generation, a version

@@ -52,6 +52,8 @@ type node struct {
 	data     map[string]uint64 // instances whose messages or copy of the log it has, and the newest generation that had them
 	closed   map[string]uint64 // the highest generation that was ended, by instance
 	seen     map[string]attempt
+	floor    uint64          // serial of the newest list that it has followed
+	listed   map[uint64]bool // the generations in that
 }
 
 // proc is the process of an instance.
@@ -178,8 +180,12 @@ func (n *node) sync(then func()) {
 	state := s.plane.State()
 	list := state.OnNode(n.name)
 	s.after(s.upTo(100*time.Millisecond), func() {
-		if !n.up {
+		if !n.up || state.Serial() < n.floor {
 			return
+		}
+		n.floor, n.listed = state.Serial(), map[uint64]bool{}
+		for _, spec := range list {
+			n.listed[spec.Generation] = true
 		}
 		for _, key := range slices.Sorted(maps.Keys(n.data)) {
 			generation := n.data[key]
@@ -340,7 +346,7 @@ func (n *node) run(spec plane.Spec, asStep bool) {
 	w := n.w
 	s, key := w.s, keyOf(spec)
 	p := n.procs[key]
-	if spec.Generation <= n.closed[key] || p != nil && (p.spec.Generation > spec.Generation || p.spec.Generation == spec.Generation && p.spec.Version >= spec.Version) {
+	if spec.Generation <= n.closed[key] || spec.Generation <= n.floor && !n.listed[spec.Generation] || p != nil && (p.spec.Generation > spec.Generation || p.spec.Generation == spec.Generation && p.spec.Version >= spec.Version) {
 		return
 	}
 	if p != nil && p.spec.Generation == spec.Generation {

@@ -60,6 +60,7 @@ type Plane struct {
 	broken    error
 	changed   chan struct{} // closed when current changes
 
+	seen sightings
 	stop func()
 	done sync.WaitGroup
 }

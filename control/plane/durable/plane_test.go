@@ -27,6 +27,8 @@ var (
 	alice    = plane.Origin{Scope: plane.Scope{Account: "111111111111", Region: "eu-west-1"}, Who: "alice"}
 )
 
+var bob = plane.Origin{Scope: plane.Scope{Account: "222222222222", Region: "eu-west-1"}, Who: "bob"}
+
 const hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U"
 
 func openDir(t *testing.T, dir string, opt Options) *Plane {
@@ -104,6 +106,9 @@ func TestSecrets(t *testing.T) {
 			return err
 		}
 		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) { // a segment that was being prepared has its name
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -121,6 +126,29 @@ func TestSecrets(t *testing.T) {
 	})
 	if err != nil || !found {
 		t.Errorf("the secret was found: %v, %v", found, err)
+	}
+}
+
+// TestSeen sees that what is remembered of keys and nodes does not outgrow them.
+func TestSeen(t *testing.T) {
+	p := openDir(t, t.TempDir(), Options{})
+	must(t, p, operator, node())
+	for range 20 {
+		key, secret := NewKey()
+		must(t, p, operator, plane.CreateKey{ID: key, Secret: secret, Account: alice.Account})
+		if !p.KeyLastUsed(key).IsZero() {
+			t.Error("a new key was used")
+		}
+		p.KeyUsed(key)
+		p.KeyUsed("unknown")
+		p.NodeSeen("laptop")
+		if p.KeyLastUsed(key).IsZero() || p.NodeLastSeen("laptop").IsZero() || !p.KeyLastUsed("unknown").IsZero() {
+			t.Error("not what was noted")
+		}
+		must(t, p, operator, plane.DeleteKey{ID: key})
+	}
+	if n := len(p.seen.last); n > 4 {
+		t.Errorf("%d are remembered", n)
 	}
 }
 
@@ -212,36 +240,45 @@ func TestFullDisk(t *testing.T) {
 // TestBroken lets a sync fail: whoever waits hears that nothing is known, and what is shown stays what is durable.
 func TestBroken(t *testing.T) {
 	mem := vfs.NewMem()
-	told := make(chan error, 1)
+	var told error
+	var log *segment.Log
 	p, err := Open(func(n journal.Notify) (journal.Log, error) {
-		return segment.Open("control", segment.Options{FS: mem, Logger: quiet}, n)
-	}, Options{TickEvery: -1, Logger: quiet, OnBroken: func(err error) { told <- err }})
+		var err error
+		log, err = segment.Open("control", segment.Options{FS: mem, Inline: true, Logger: quiet}, n)
+		return log, err
+	}, Options{TickEvery: -1, Logger: quiet, OnBroken: func(err error) { told = err }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	must(t, p, operator, node())
+	var answers []error
+	answer := func(_ *plane.Change, err error) { answers = append(answers, err) }
+	p.Submit(operator, node(), answer)
+	if err := log.Flush(); err != nil || len(answers) != 1 || answers[0] != nil {
+		t.Fatalf("%v, answers %v", err, answers)
+	}
 	was := p.State().Digest()
+	p.Submit(alice, create(NewID("b")), answer)
+	p.Submit(bob, plane.DeleteBroker{ID: NewID("b")}, answer) // a refusal waits as well: it may rest on what is before it
+	if len(answers) != 1 || p.State().Digest() != was {
+		t.Error("what is not durable is shown")
+	}
 	mem.SetFault(func(op vfs.Op, _ string, _ int) error {
 		if op == vfs.OpSync {
 			return errors.New("the disk is on fire")
 		}
 		return nil
 	})
-	for range 2 {
-		if _, err := p.Do(t.Context(), alice, create(NewID("b"))); !errors.Is(err, ErrUnknown) && !errors.Is(err, journal.ErrBroken) {
-			t.Errorf("got %v, want ErrUnknown", err)
+	if err := log.Flush(); err == nil {
+		t.Fatal("the fault has no effect")
+	}
+	p.Submit(alice, create(NewID("b")), answer)
+	for n, err := range answers[1:] {
+		if !errors.Is(err, ErrUnknown) || !errors.Is(err, journal.ErrBroken) {
+			t.Errorf("answer %d is %v, want ErrUnknown because of ErrBroken", n+1, err)
 		}
 	}
-	select {
-	case err := <-told:
-		if !errors.Is(err, journal.ErrBroken) {
-			t.Errorf("told %v, want ErrBroken", err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Error("nobody was told")
-	}
-	if p.State().Digest() != was {
-		t.Error("what is not durable is shown")
+	if len(answers) != 4 || !errors.Is(told, journal.ErrBroken) || p.State().Digest() != was {
+		t.Errorf("%d answers, told %v; want 4, ErrBroken, and the state of before", len(answers), told)
 	}
 	p.Close()
 }
