@@ -469,7 +469,7 @@ func (Tick) do(tx *tx) error {
 			if err := tx.upgrade(b); err != nil {
 				tx.events = tx.events[:len(tx.events)-1]
 			}
-		default:
+		case !tx.s.settled(row):
 			tx.repair(id)
 		}
 	}

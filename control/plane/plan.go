@@ -41,6 +41,25 @@ func (tx *tx) plan(b *Broker) (steps []Step, err error) {
 	return p.steps, err
 }
 
+// settled says that a plan would have no steps. It is a cheap look at what can have changed while no operation was at work.
+func (s *State) settled(b *Broker) bool {
+	want := 1
+	if b.Goal.Mode == Pair {
+		want = 3
+	}
+	if b.Blocked != "" || b.Log == NoLog || (b.Log == NodesLog) != (b.Goal.Mode == Pair) || len(b.Instances) != want {
+		return false
+	}
+	for _, i := range b.Instances {
+		n := s.nodes.get(i.Node)
+		if n == nil || n.Draining || !i.Wanted || !i.Up || i.Version != b.Goal.Version || i.Generation <= b.Goal.Restart ||
+			i.Number != Witness && len(b.Goal.Subnets) > 0 && !slices.Contains(b.Goal.Subnets, i.Subnet) {
+			return false
+		}
+	}
+	return true
+}
+
 // planner makes the steps. Behind the last of them active is the active instance, and those that are going are gone.
 type planner struct {
 	tx     *tx

@@ -41,10 +41,14 @@ func newBench(t *testing.T, opt plane.Options) *bench {
 // nodes registers nodes a, b, ... in zones of these names, each in subnet-<its zone>.
 func (b *bench) nodes(zones ...string) *bench {
 	for n, zone := range zones {
-		b.must(operator, plane.RegisterNode{Name: "node-" + string(rune('a'+n)), Zone: zone, Subnets: []string{"subnet-" + zone}, MemoryBytes: 64 << 30,
-			Range: netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 0, byte(64 + n), 0}), 24)})
+		b.must(operator, b.node(n, zone, 64<<30))
 	}
 	return b
+}
+
+func (b *bench) node(n int, zone string, memory int64) plane.RegisterNode {
+	return plane.RegisterNode{Name: "node-" + string(rune('a'+n)), Zone: zone, Subnets: []string{"subnet-" + zone}, MemoryBytes: memory,
+		Range: netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 0, byte(64 + n), 0}), 24)}
 }
 
 func (b *bench) do(by plane.Origin, c plane.Command) (*plane.Change, error) {

@@ -176,9 +176,9 @@ func TestStaysSmall(t *testing.T) {
 	p := open()
 	must(t, p, operator, node())
 	id := must(t, p, alice, create(NewID("b"))).ID
-	for n := range 3000 {
+	for n := range 1200 {
 		must(t, p, alice, plane.Tag{ID: id, Tags: map[string]string{"n": fmt.Sprint(n)}})
-		if n%1000 == 500 {
+		if n%500 == 250 {
 			want := p.State().Digest()
 			if err := p.Close(); err != nil {
 				t.Fatal(err)
@@ -195,7 +195,7 @@ func TestStaysSmall(t *testing.T) {
 	if size := int64(p.log.Tail() - p.log.Head()); size > int64(6*state+64<<10) {
 		t.Errorf("the log has %d bytes, and the state takes %d", size, state)
 	}
-	for range 40 { // a state of many segments
+	for range 25 { // a state of many segments
 		must(t, p, alice, plane.UpdateConfiguration{ID: p.State().Configurations(alice.Scope)[0].ID, Data: bytes.Repeat([]byte("<policy/>"), 20_000)})
 	}
 	want := p.State().Digest()
