@@ -152,6 +152,9 @@ func (tx *tx) begin(b *Broker, kind OperationKind, undo *Goal) error {
 	return nil
 }
 
+// stepsKept is how many steps that are done an operation remembers.
+const stepsKept = 50
+
 // proceed goes to the current step, or ends the operation if there is none, and saves the broker.
 func (tx *tx) proceed(b *Broker) {
 	op := b.Operation
@@ -175,6 +178,9 @@ func (tx *tx) proceed(b *Broker) {
 			return
 		}
 		op.Steps = append(op.Steps, more...)
+	}
+	if n := op.At - stepsKept; n > 0 {
+		op.Steps, op.At = op.Steps[n:], stepsKept
 	}
 	s := op.Current()
 	// What has become active since the plan was made is not ended, and only what is active becomes the only one.
@@ -335,6 +341,9 @@ func (c StepFailed) do(tx *tx) error {
 // turn gives an operation another way: back to the goal of before, or over another node. It says whether there is one.
 func (tx *tx) turn(b *Broker, s *Step) bool {
 	op := b.Operation
+	if s.Kind == StepStop { // whatever the goal, it has begun to end
+		return false
+	}
 	if op.Undo != nil {
 		return tx.rollBack(b, fmt.Sprintf("%s: %s", s, op.Error))
 	}

@@ -162,6 +162,7 @@ func TestRollback(t *testing.T) {
 		"to a pair, start":       {plane.Single, plane.UpdateBroker{ID: one, Mode: ptr(plane.Pair)}, "start 2", plane.Running, "start 3, stop 2, stop 3", func(g plane.Goal) bool { return g.Mode == plane.Single }},
 		"to a pair, conversion":  {plane.Single, plane.UpdateBroker{ID: one, Mode: ptr(plane.Pair)}, "convert to a pair 1", plane.Running, "start 3, start 2, stop 2, stop 3", func(g plane.Goal) bool { return g.Mode == plane.Single }},
 		"to one, conversion":     {plane.Pair, plane.UpdateBroker{ID: one, Mode: ptr(plane.Single)}, "convert to a single instance 1", plane.Running, "", func(g plane.Goal) bool { return g.Mode == plane.Pair }},
+		"to one, stop":           {plane.Pair, plane.UpdateBroker{ID: one, Mode: ptr(plane.Single)}, "stop 2", plane.CriticalActionRequired, "convert to a single instance 1", func(g plane.Goal) bool { return g.Mode == plane.Single }},
 		"switchover":             {plane.Pair, plane.Switchover{ID: one}, "switch over to 2", plane.Running, "", func(g plane.Goal) bool { return g.Active == 0 }},
 		"subnets of one":         {plane.Single, plane.UpdateBroker{ID: one, Subnets: ptr([]string{"subnet-d"})}, "switch over to 2", plane.Running, "start 3, start 2, convert to a pair 1, convert to a single instance 1, stop 2, stop 3", func(g plane.Goal) bool { return len(g.Subnets) == 0 }},
 		"reboot, it stays down":  {plane.Single, plane.RebootBroker{ID: one}, "start 1", plane.CriticalActionRequired, "", nil},
