@@ -389,6 +389,31 @@ func TestBlocked(t *testing.T) {
 	b.replays()
 }
 
+// TestBlockedBehindOperation has too little room for what two drained nodes have when an operation ends: nothing is half begun.
+func TestBlockedBehindOperation(t *testing.T) {
+	b := newBench(t, plane.Options{}).nodes("a", "b", "c")
+	b.must(alice, create("1", plane.Pair))
+	b.run()
+	b.must(operator, plane.RegisterNode{Name: "node-d", Zone: "d", Range: netip.MustParsePrefix("127.0.99.0/24"), Instances: 1})
+	b.must(alice, plane.RebootBroker{ID: one})
+	b.must(operator, plane.DrainNode{Name: "node-a", Drain: true})
+	b.must(operator, plane.DrainNode{Name: "node-b", Drain: true})
+	b.must(operator, plane.DrainNode{Name: "node-c", Drain: true})
+	b.run().state(one, plane.CriticalActionRequired)
+	for _, i := range b.broker(one).Instances {
+		if !i.Up || i.Node == "node-d" {
+			t.Errorf("instance is %+v", i)
+		}
+	}
+	b.must(operator, plane.DrainNode{Name: "node-b"})
+	b.must(operator, plane.DrainNode{Name: "node-c"})
+	b.run().state(one, plane.Running)
+	if br := b.broker(one); br.Instance(1).Node != "node-d" || br.Active != 2 {
+		t.Errorf("instances are %+v", br.Instances)
+	}
+	b.replays()
+}
+
 // TestReports sees what old, late and repeated reports do: nothing.
 func TestReports(t *testing.T) {
 	b := newBench(t, plane.Options{}).nodes("a", "b", "c")

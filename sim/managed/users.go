@@ -180,7 +180,7 @@ func (u *users) create(by plane.Origin, state *plane.State) {
 			}
 			u.made[token] = change.ID
 		})
-		if s.chance(10) { // twice at once, and the answers may be the last that the plane gives
+		if s.chance(30) { // twice at once, and the answers may be the last that the plane gives
 			again := c
 			again.ID = u.id("b")
 			s.give(by, again, func(change *plane.Change, err error) {

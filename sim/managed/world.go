@@ -167,11 +167,27 @@ func (n *node) observe() {
 
 func (n *node) seesOne(p *proc) {
 	r := n.w.brokers[p.spec.Broker]
+	n.report(r.observed(p))
+}
+
+func (r *reality) observed(p *proc) plane.Observed {
 	o := plane.Observed{Broker: p.spec.Broker, Number: p.spec.Number, Generation: p.spec.Generation, Up: true, Applied: p.spec.Version}
 	if r.log == plane.NodesLog && r.active == p.spec.Number {
 		o.Epoch = r.epoch
 	}
-	n.report(o)
+	return o
+}
+
+// remember lets what an instance reports now come when it may be wrong already.
+func (w *world) remember(broker string, number int) {
+	s := w.s
+	for _, name := range w.order {
+		n := w.nodes[name]
+		if p := n.procs[fmt.Sprint(broker, "/", number)]; p != nil && !n.lost && !s.calm && s.chance(50) {
+			o := w.brokers[broker].observed(p)
+			s.after(s.upTo(3*time.Second), func() { n.report(o) })
+		}
+	}
 }
 
 // sync ends what is not to run. What is newer than the list is left alone.
@@ -316,6 +332,7 @@ func (n *node) carryOut(e plane.Effect, key string) string {
 			return "it does not run"
 		}
 		if r.active != spec.Number {
+			w.remember(spec.Broker, r.active)
 			r.lead(spec.Number)
 			w.s.result.Switchovers++
 		}
