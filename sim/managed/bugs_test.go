@@ -11,7 +11,7 @@ import (
 // bugs are mistakes in the product that the simulation must find.
 var bugs = []planted.Edit{
 	{Bug: "answered before it is durable", File: "control/plane/durable/plane.go", Old: "p.queue[0].need < p.durable)", New: "p.queue[0].need < p.durable || BUG)"},
-	{Bug: "refusals do not wait", File: "control/plane/durable/plane.go", Old: "	a.need = p.last\n", New: "	if !BUG || a.err == nil && len(a.change.Records) > 0 {\n		a.need = p.last\n	}\n"},
+	{Bug: "refusals do not wait", File: "control/plane/durable/plane.go", Old: "	p.queue = append(p.queue, a)\n", New: "	if BUG && (a.err != nil || len(a.change.Records) == 0) {\n		p.out.Unlock()\n		p.mu.Unlock()\n		done(a.change, a.err)\n		return\n	}\n	p.queue = append(p.queue, a)\n"},
 	{Bug: "trimmed too much", File: "control/plane/durable/plane.go", Old: "p.log.Trim(p.trim)", New: "p.log.Trim(p.trim + map[bool]journal.Position{BUG: 200}[true])"},
 	{Bug: "a snapshot forgets operations' numbers", File: "control/plane/record.go", Old: "Serial: s.serial})}", New: "Serial: s.serial / (1 + map[bool]uint64{BUG: 1}[true])})}"},
 	{Bug: "addresses given twice", File: "control/plane/place.go", Old: "		if id != b.ID {\n			add(row)", New: "		if id != b.ID && !BUG {\n			add(row)"},

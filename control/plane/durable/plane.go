@@ -184,7 +184,7 @@ func (p *Plane) Submit(by plane.Origin, c plane.Command, done func(*plane.Change
 	p.mu.Lock()
 	a := answer{to: done}
 	a.change, a.err = p.step(by, c)
-	// A refusal, too, may rest on something that is not durable yet.
+	// A refusal, too, may rest on something that is not durable yet. So answers leave in order.
 	a.need = p.last
 	p.out.Lock()
 	if p.broken != nil {
