@@ -59,9 +59,9 @@ func Build(t *testing.T, root string, edits []Edit) string {
 		if n := strings.Count(text, e.Old); n != 1 {
 			t.Fatalf("%s: the text to be replaced stands %d times in %s, not once:\n%s\nThe code has changed: plant the bug where it belongs now", e.Bug, n, e.File, e.Old)
 		}
-		texts[e.File] = strings.Replace(text, e.Old, strings.ReplaceAll(e.New, "BUG", fmt.Sprintf("(planted == %q)", e.Bug)), 1)
+		texts[e.File] = strings.Replace(text, e.Old, strings.ReplaceAll(e.New, "BUG", fmt.Sprintf("(plantedBug == %q)", e.Bug)), 1)
 		pkg := filepath.Base(filepath.Dir(e.File))
-		overlay[filepath.Join(root, filepath.Dir(e.File), "planted.go")] = write(pkg+"_planted.go", "package "+pkg+"\n\nimport \"os\"\n\nvar planted = os.Getenv(\"GODWIT_PLANTED\")\n")
+		overlay[filepath.Join(root, filepath.Dir(e.File), "planted.go")] = write(pkg+"_planted.go", "package "+pkg+"\n\nimport \"os\"\n\nvar plantedBug = os.Getenv(\"GODWIT_PLANTED\")\n")
 	}
 	for file, text := range texts {
 		overlay[filepath.Join(root, file)] = write(file, text)
