@@ -183,19 +183,9 @@ func (tx *tx) proceed(b *Broker) {
 		op.Steps, op.At = op.Steps[n:], stepsKept
 	}
 	s := op.Current()
-	// What has become active since the plan was made is not ended, and only what is active becomes the only one.
-	if b.Log == NodesLog && !b.Goal.Gone && s.Number != Witness {
-		to := 0
-		if s.Number == b.Active && (s.Kind == StepStop || s.Restart) {
-			to = 3 - s.Number
-		} else if s.Number != b.Active && s.Kind == StepSingle {
-			to = s.Number
-		}
-		if i := b.Instance(to); i != nil && i.Up {
-			first := Step{Kind: StepSwitchover, Number: to, Generation: i.Generation, Node: i.Node}
-			op.Steps = slices.Insert(op.Steps, op.At, first)
-			s = op.Current()
-		}
+	if first := b.before(s); first != nil {
+		op.Steps = slices.Insert(op.Steps, op.At, *first)
+		s = op.Current()
 	}
 	s.ID = tx.next()
 	switch s.Kind {
@@ -215,6 +205,22 @@ func (tx *tx) proceed(b *Broker) {
 		i.Wanted, i.Leaving = false, true
 	}
 	tx.save(b)
+}
+
+// before is the switchover that has to come before a step, nil if none has: what has become active since the plan was made is not ended, and only what is active becomes the only one.
+func (b *Broker) before(s *Step) *Step {
+	to := 0
+	switch {
+	case b.Log != NodesLog || b.Goal.Gone || s.Number == Witness:
+	case s.Number == b.Active && (s.Kind == StepStop || s.Restart):
+		to = 3 - s.Number
+	case s.Number != b.Active && s.Kind == StepSingle:
+		to = s.Number
+	}
+	if i := b.Instance(to); i != nil && i.Up {
+		return &Step{Kind: StepSwitchover, Number: to, Generation: i.Generation, Node: i.Node}
+	}
+	return nil
 }
 
 func (tx *tx) end(b *Broker) {
@@ -321,6 +327,10 @@ func (c StepFailed) do(tx *tx) error {
 	tx.id = b.ID
 	op := b.Operation
 	limits := tx.limits()
+	if s.Kind == StepSingle && b.before(s) != nil { // another has become active, so it could not succeed
+		tx.proceed(b)
+		return nil
+	}
 	op.Error = c.Error[:min(len(c.Error), maxError)]
 	op.Attempts++
 	wait := limits.BackoffTo
