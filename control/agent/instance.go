@@ -238,8 +238,25 @@ func (i *instance) reply(ctx context.Context, e *plane.Effect, c plane.Command) 
 }
 
 func (i *instance) done(ctx context.Context, e *plane.Effect) {
+	c := plane.StepDone{Broker: e.Spec.Broker, Step: e.Step}
+	if e.Kind == plane.SwitchoverTo {
+		if c.Epoch = i.epoch(ctx); c.Epoch == 0 { // it is not, after all, or does not say
+			return
+		}
+	}
 	i.log.Info("done", "step", e.Kind, "generation", e.Spec.Generation)
-	i.reply(ctx, e, plane.StepDone{Broker: e.Spec.Broker, Step: e.Step})
+	i.reply(ctx, e, c)
+}
+
+// epoch is that of the log in which the instance is active; 0: it is not, or does not say.
+func (i *instance) epoch(ctx context.Context) uint64 {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	is, err := i.api.Instance(ctx)
+	if err != nil || is.Role != "active" {
+		return 0
+	}
+	return is.Epoch
 }
 
 func (i *instance) fail(ctx context.Context, e *plane.Effect, format string, args ...any) {
@@ -501,7 +518,10 @@ func (i *instance) health(ctx context.Context) (h api.Health) {
 
 // observe reports how the instance is, when that has changed and now and then.
 func (i *instance) observe(ctx context.Context, spec *plane.Spec, h api.Health) {
-	now := plane.Observed{Broker: spec.Broker, Number: spec.Number, Generation: spec.Generation, Up: i.process != nil && h.Ready, Active: h.Role == "active", Applied: i.note.Applied}
+	now := plane.Observed{Broker: spec.Broker, Number: spec.Number, Generation: spec.Generation, Up: i.process != nil && h.Ready, Applied: i.note.Applied}
+	if h.Role == "active" && spec.Cluster {
+		now.Epoch = i.epoch(ctx)
+	}
 	var detail []string
 	add := func(format string, args ...any) { detail = append(detail, fmt.Sprintf(format, args...)) }
 	switch {

@@ -96,7 +96,7 @@ func appendEntry(list []Entry, a audited) []Entry {
 }
 
 // hidden are the fields of rows that no entry shows: secrets, and what changes all the time.
-var hidden = []string{"secret", "operation", "instances", "version", "requestDigest"}
+var hidden = []string{"secret", "operation", "instances", "version", "last", "epoch", "logSince", "requestDigest"}
 
 // differences are the fields in which two rows differ.
 func differences(before, after any) (b, a json.RawMessage) {

@@ -42,8 +42,8 @@ type Goal struct {
 
 // Instance is one process of a broker: planned, running, or being ended. While one moves there are two of its number, of which one is being ended before the other begins.
 type Instance struct {
-	Number      int        `json:"number"` // 1, 2 or Witness. It names a process, not a rank: a single broker that has moved has number 2
-	Generation  uint64     `json:"generation"`
+	Number      int        `json:"number"`     // 1, 2 or Witness. It names a process, not a rank: a single broker that has moved has number 2
+	Generation  uint64     `json:"generation"` // of the process; while it is only planned, a placeholder
 	Node        string     `json:"node"`
 	Zone        string     `json:"zone"`
 	Subnet      string     `json:"subnet,omitempty"`
@@ -62,15 +62,16 @@ type Instance struct {
 
 // Logs says which logs a broker keeps.
 type Logs struct {
-	General bool `json:"general,omitempty"`
-	Audit   bool `json:"audit,omitempty"`
+	General bool   `json:"general,omitempty"`
+	Audit   bool   `json:"audit,omitempty"`
+	Level   string `json:"level,omitempty"` // debug, info, warn or error; "": info
 }
 
 // Outcome is how an operation ended.
 type Outcome struct {
-	Operation string    `json:"operation"`
-	Ended     time.Time `json:"ended"`
-	Error     string    `json:"error,omitempty"` // why it was rolled back; "": it was done
+	Operation OperationKind `json:"operation"`
+	Ended     time.Time     `json:"ended"`
+	Error     string        `json:"error,omitempty"` // why it was rolled back; "": it was done
 }
 
 // Broker is one, with all that belongs to it.
@@ -101,6 +102,8 @@ type Broker struct {
 	Log         LogKind    `json:"log,omitempty"`
 	Active      int        `json:"active,omitempty"` // the instance that serves, as far as is known; 0: none yet
 	ActiveSince time.Time  `json:"activeSince,omitzero"`
+	Epoch       uint64     `json:"epoch,omitempty"`    // of the nodes' log in which Active became active; 0: not known
+	LogSince    uint64     `json:"logSince,omitempty"` // reports of a spec of a version up to this are about another log
 	Instances   []Instance `json:"instances,omitempty"`
 	Operation   *Operation `json:"operation,omitempty"` // at work
 	Last        *Outcome   `json:"last,omitempty"`
@@ -331,6 +334,8 @@ func (tx *tx) check(b *Broker) error {
 		return bad("subnetIds", "Specify a single subnet in [%s] deployment mode.", g.Mode)
 	case g.Mode == Pair && len(g.Subnets) != 0 && len(g.Subnets) != 2:
 		return bad("subnetIds", "Specify two subnets in [%s] deployment mode, or none.", g.Mode)
+	case !slices.Contains([]string{"", "debug", "info", "warn", "error"}, b.Logs.Level):
+		return bad("logs", "[%s] is no log level: debug, info, warn or error", b.Logs.Level)
 	case len(b.SecurityGroups) > tx.limits().SecurityGroupsBroker:
 		return bad("securityGroups", "a broker has at most %d security groups", tx.limits().SecurityGroupsBroker)
 	}
@@ -461,9 +466,9 @@ func (tx *tx) wait(b *Broker) {
 	trial := decoded[Broker](encode(b))
 	trial.Goal.Version, trial.Operation = b.PendingVersion, nil
 	if steps, err := tx.plan(trial); err == nil {
-		later := costOf(steps, b.Active)
-		tx.cost.Later = &later
-		tx.cost.LaterAt, _ = b.MaintenanceWindow.Next(tx.now, tx.s.opt.Zone)
+		later, cost := costOf(steps, b.Active), &tx.planOf(b.ID).Cost
+		cost.Later = &later
+		cost.LaterAt, _ = b.MaintenanceWindow.Next(tx.now, tx.s.opt.Zone)
 	}
 }
 
@@ -517,6 +522,9 @@ func (c Switchover) do(tx *tx) error {
 	}
 	if c.To == b.Active && b.Operation == nil {
 		return nil
+	}
+	if i := b.Instance(c.To); i == nil || !i.Up || i.Down {
+		return conflict("to", "instance %d of broker [%s] does not work: it cannot become the active one", c.To, c.ID)
 	}
 	undo := b.Goal
 	b.Goal.Active = c.To

@@ -27,7 +27,7 @@
 // Each process of an instance has a generation, a number that is never used twice. An agent keeps, durably, the highest generation that it has ended of
 // each instance, and starts none up to that: a late or repeated Start does nothing. A spec has a version beside it; an older one than that in force is
 // ignored. A report about a generation that is not (or no longer) the instance's is refused ([Stale]), and tells the agent to look at
-// [State.OnNode], the list of all that is to run on its node, and to end everything else. The same it does before all else when it comes back. So a node that comes back with old state cannot act.
+// [State.OnNode], the list of all that is to run on its node, and to end everything else (docs/adr/0009 has all rules for agents). The same it does before all else when it comes back. So a node that comes back with old state cannot act.
 // Of two instances of a pair, it is still the messages' log alone that decides who is active; nothing here is part of that argument.
 //
 // # Files

@@ -96,7 +96,7 @@ func (c DrainNode) do(tx *tx) error {
 }
 
 // RemoveNode forgets a node that runs nothing. Lost says that it will not come back as it was: its instances are replaced by others elsewhere, without waiting for it. The log of a pair keeps
-// what the lost instance had; the only copy of a single broker's messages is not given up this way: that needs the broker's deletion.
+// what the lost instance had, if two of its three copies are left; the last copies of a broker's messages are not given up this way: that needs the broker's deletion.
 type RemoveNode struct {
 	Name string
 	Lost bool
@@ -115,6 +115,9 @@ func (c RemoveNode) do(tx *tx) error {
 		if only := b.only(); only != nil && only.Node == c.Name && !b.Goal.Gone {
 			return conflict("name", "the messages of broker [%s] are on node [%s] alone: bring the node back, or delete the broker", b.ID, c.Name)
 		}
+		if copies := b.copiesBut(c.Name); b.Log == NodesLog && !b.Goal.Gone && copies < 2 {
+			return conflict("name", "of the three copies of the log of broker [%s] %d would be left, and fewer than two decide nothing: bring the node back, or delete the broker", b.ID, copies)
+		}
 		if op := b.Operation; op != nil && (op.Current().Kind == StepSingle || op.Current().Kind == StepPair) {
 			return conflict("name", "the messages of broker [%s] are being converted: that ends by itself, one way or the other; try again then", b.ID)
 		}
@@ -124,6 +127,16 @@ func (c RemoveNode) do(tx *tx) error {
 		tx.lose(b.ID, c.Name)
 	}
 	return nil
+}
+
+// copiesBut counts the instances that have a copy of the nodes' log, without those on a node.
+func (b *Broker) copiesBut(node string) (n int) {
+	for _, i := range b.Instances {
+		if i.Up && !i.Leaving && i.Node != node {
+			n++
+		}
+	}
+	return n
 }
 
 // on lists the brokers that have something on a node.

@@ -65,15 +65,13 @@ type Step struct {
 	ID         uint64   `json:"id,omitempty"` // given when the step becomes the current one: of a broker, later steps have higher ones
 	Kind       StepKind `json:"kind"`
 	Number     int      `json:"number"`
-	Generation uint64   `json:"generation"`
-	Was        uint64   `json:"was,omitempty"` // StepStart: the generation that it takes the place of on the same node; else the same as Generation
+	Generation uint64   `json:"generation"` // final when the step becomes the current one
 	Node       string   `json:"node"`
+	Restart    bool     `json:"restart,omitempty"` // StepStart: in the place of the generation that runs there
 }
 
 // String is such as "start 2 on node-b".
 func (s Step) String() string { return fmt.Sprintf("%s %d on %s", s.Kind, s.Number, s.Node) }
-
-func (s *Step) restarts() bool { return s.Kind == StepStart && s.Was != s.Generation }
 
 // Cost is what a change costs the broker's clients.
 type Cost struct {
@@ -126,7 +124,7 @@ func costOf(steps []Step, active int) (c Cost) {
 			active = s.Number
 		case s.Kind == StepPair || s.Kind == StepSingle:
 			c.Reconnect++
-		case s.restarts() && s.Number != Witness:
+		case s.Restart && s.Number != Witness:
 			c.Restart = append(c.Restart, s.Number)
 		}
 	}
@@ -143,14 +141,19 @@ func (tx *tx) begin(b *Broker, kind OperationKind, undo *Goal) error {
 		return err
 	}
 	b.Blocked = ""
-	tx.steps = steps
-	later, at := tx.cost.Later, tx.cost.LaterAt
-	tx.cost = costOf(steps, b.Active)
-	tx.cost.Later, tx.cost.LaterAt = later, at
+	if len(steps) > 0 {
+		p := tx.planOf(b.ID)
+		later, at := p.Cost.Later, p.Cost.LaterAt
+		p.Steps, p.Cost = slices.Clone(steps), costOf(steps, b.Active)
+		p.Cost.Later, p.Cost.LaterAt = later, at
+	}
 	b.Operation = &Operation{Serial: tx.next(), Kind: kind, Who: tx.by.Who, Began: tx.now, Steps: steps, Undo: undo}
 	tx.proceed(b)
 	return nil
 }
+
+// stepsKept is how many steps that are done an operation remembers.
+const stepsKept = 50
 
 // proceed goes to the current step, or ends the operation if there is none, and saves the broker.
 func (tx *tx) proceed(b *Broker) {
@@ -176,41 +179,57 @@ func (tx *tx) proceed(b *Broker) {
 		}
 		op.Steps = append(op.Steps, more...)
 	}
+	if n := op.At - stepsKept; n > 0 {
+		op.Steps, op.At = op.Steps[n:], stepsKept
+	}
 	s := op.Current()
-	// What has become active since the plan was made is not ended, and only what is active becomes the only one.
-	if b.Log == NodesLog && !b.Goal.Gone && s.Number != Witness {
-		to := 0
-		if s.Number == b.Active && (s.Kind == StepStop || s.restarts()) {
-			to = 3 - s.Number
-		} else if s.Number != b.Active && s.Kind == StepSingle {
-			to = s.Number
-		}
-		if i := b.Instance(to); i != nil && i.Up {
-			first := Step{Kind: StepSwitchover, Number: to, Node: i.Node}
-			op.Steps = slices.Insert(op.Steps, op.At, first)
-			s = op.Current()
-		}
+	if first := b.before(s); first != nil {
+		op.Steps = slices.Insert(op.Steps, op.At, *first)
+		s = op.Current()
 	}
 	s.ID = tx.next()
 	switch s.Kind {
 	case StepStart:
-		i := b.generation(s.Number, s.Was)
-		i.Generation, i.Version, i.Wanted, i.Up, i.Down, i.Detail = s.Generation, b.Goal.Version, true, false, false, ""
+		i := b.generation(s.Number, s.Generation)
+		if !i.Wanted || s.Restart { // only now, so that no list of before can have had it, and not have it
+			i.Generation = tx.next()
+			for n, was := op.At, s.Generation; n < len(op.Steps); n++ {
+				if later := &op.Steps[n]; later.Number == s.Number && later.Generation == was {
+					later.Generation = i.Generation
+				}
+			}
+		}
+		i.Version, i.Wanted, i.Up, i.Down, i.Detail = b.Goal.Version, true, false, false, ""
 	case StepStop:
 		i := b.generation(s.Number, s.Generation)
 		i.Wanted, i.Leaving = false, true
-	default: // it may have been restarted since the plan was made
-		s.Generation = b.Instance(s.Number).Generation
-		s.Was = s.Generation
 	}
 	tx.save(b)
+}
+
+// before is the switchover that has to come before a step, nil if none has: what has become active since the plan was made is not ended, and only what is active becomes the only one.
+func (b *Broker) before(s *Step) *Step {
+	to := 0
+	switch {
+	case b.Log != NodesLog || b.Goal.Gone || s.Number == Witness:
+	case s.Number == b.Active && (s.Kind == StepStop || s.Restart):
+		to = 3 - s.Number
+	case s.Number != b.Active && s.Kind == StepSingle:
+		to = s.Number
+	}
+	if i := b.Instance(to); i != nil && i.Up {
+		return &Step{Kind: StepSwitchover, Number: to, Generation: i.Generation, Node: i.Node}
+	}
+	return nil
 }
 
 func (tx *tx) end(b *Broker) {
 	op := b.Operation
 	b.Operation = nil
 	b.Goal.Active = 0
-	b.Last = &Outcome{Operation: string(op.Kind), Ended: tx.now, Error: op.Rollback}
+	if len(op.Steps) > 0 || op.Rollback != "" {
+		b.Last = &Outcome{Operation: op.Kind, Ended: tx.now, Error: op.Rollback}
+	}
 	switch {
 	case op.Rollback != "":
 		tx.event(b, string(op.Kind)+" rolled back", op.Rollback)
@@ -244,12 +263,16 @@ func (tx *tx) report(id string, step uint64) (*Broker, *Step, error) {
 type StepDone struct {
 	Broker string
 	Step   uint64
+	Epoch  uint64 // of StepSwitchover: the log's epoch in which the instance is active
 }
 
 func (c StepDone) do(tx *tx) error {
 	b, s, err := tx.report(c.Broker, c.Step)
 	if err != nil || s == nil {
 		return err
+	}
+	if s.Kind == StepSwitchover && c.Epoch == 0 {
+		return bad("epoch", "say in which epoch of the log the instance is active")
 	}
 	tx.id = b.ID
 	switch s.Kind {
@@ -258,16 +281,24 @@ func (c StepDone) do(tx *tx) error {
 	case StepStop:
 		b.Instances = slices.DeleteFunc(b.Instances, func(i Instance) bool { return i.Number == s.Number && i.Generation == s.Generation })
 	case StepPair:
-		b.Log = NodesLog
+		b.Log, b.Epoch, b.LogSince = NodesLog, 0, tx.next()
 	case StepSingle:
 		b.Log = FileLog
 		tx.activate(b, s.Number)
 	case StepSwitchover:
-		tx.activate(b, s.Number)
+		tx.leads(b, s.Number, c.Epoch)
 	}
 	b.Operation.At++
 	tx.proceed(b)
 	return nil
+}
+
+// leads believes that an instance is the active one, unless something is known of a later epoch: reports may be late.
+func (tx *tx) leads(b *Broker, number int, epoch uint64) {
+	if epoch > b.Epoch {
+		b.Epoch = epoch
+		tx.activate(b, number)
+	}
 }
 
 func (tx *tx) activate(b *Broker, number int) {
@@ -296,6 +327,10 @@ func (c StepFailed) do(tx *tx) error {
 	tx.id = b.ID
 	op := b.Operation
 	limits := tx.limits()
+	if s.Kind == StepSingle && b.before(s) != nil { // another has become active, so it could not succeed
+		tx.proceed(b)
+		return nil
+	}
 	op.Error = c.Error[:min(len(c.Error), maxError)]
 	op.Attempts++
 	wait := limits.BackoffTo
@@ -316,10 +351,13 @@ func (c StepFailed) do(tx *tx) error {
 // turn gives an operation another way: back to the goal of before, or over another node. It says whether there is one.
 func (tx *tx) turn(b *Broker, s *Step) bool {
 	op := b.Operation
+	if s.Kind == StepStop { // whatever the goal, it has begun to end
+		return false
+	}
 	if op.Undo != nil {
 		return tx.rollBack(b, fmt.Sprintf("%s: %s", s, op.Error))
 	}
-	if i := b.generation(s.Number, s.Generation); s.Kind != StepStart || s.restarts() || b.only() == i {
+	if i := b.generation(s.Number, s.Generation); s.Kind != StepStart || s.Restart || b.only() == i {
 		return false
 	}
 	avoid := op.Avoid
@@ -347,10 +385,8 @@ func (tx *tx) rollBack(b *Broker, why string) bool {
 // replan makes the steps anew that are not done, and goes on with them; the broker is saved. It says whether it could.
 func (tx *tx) replan(b *Broker) bool {
 	op := b.Operation
-	before := slices.Clone(b.Instances)
 	steps, err := tx.plan(b)
 	if err != nil {
-		b.Instances = before
 		return false
 	}
 	if op.Kind == OpCreate && b.Goal.Gone {
@@ -368,8 +404,7 @@ func (tx *tx) repair(id string) {
 		return
 	}
 	blocked := b.Blocked
-	trial := decoded[Broker](encode(b))
-	steps, err := tx.plan(trial)
+	steps, err := tx.plan(decoded[Broker](encode(b)))
 	switch {
 	case err != nil:
 		b.Blocked = err.Error()
@@ -411,7 +446,7 @@ type Observed struct {
 	Number     int
 	Generation uint64
 	Up         bool
-	Active     bool
+	Epoch      uint64 // of the log of a pair in which it is the active instance; 0: it is not
 	Applied    uint64 // version of the spec that is in force in it
 	Detail     string // words for people, if something is wrong
 }
@@ -426,15 +461,15 @@ func (c Observed) do(tx *tx) error {
 		return refuse(Stale, "", "generation %d of instance %d of broker [%s] is not to run", c.Generation, c.Number, c.Broker)
 	}
 	tx.id = b.ID
-	was, active := *i, b.Active
+	was, active, epoch := *i, b.Active, b.Epoch
 	i.Down, i.Detail, i.Applied = !c.Up, c.Detail[:min(len(c.Detail), maxError)], max(i.Applied, min(c.Applied, b.Version))
 	if i.Down != was.Down || i.Detail != was.Detail {
 		i.Seen = tx.now
 	}
-	if c.Active && c.Up && b.Log == NodesLog && c.Number != Witness {
-		tx.activate(b, c.Number)
+	if c.Up && b.Log == NodesLog && c.Number != Witness && c.Applied > b.LogSince { // or it speaks of a log of before
+		tx.leads(b, c.Number, c.Epoch)
 	}
-	if *i != was || b.Active != active {
+	if *i != was || b.Active != active || b.Epoch != epoch {
 		tx.save(b)
 	}
 	return nil
@@ -453,7 +488,7 @@ func (Tick) do(tx *tx) error {
 			if err := tx.upgrade(b); err != nil {
 				tx.events = tx.events[:len(tx.events)-1]
 			}
-		default:
+		case !tx.s.settled(row):
 			tx.repair(id)
 		}
 	}

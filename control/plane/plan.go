@@ -7,8 +7,14 @@ import (
 
 // plan says what is to be done so that the broker is what its goal says, and puts the instances that are missing in their places (in b.Instances, not yet Wanted). It is the whole of
 // the control plane's wisdom: creating, changing, moving, repairing, rolling back and deleting are all the way from some facts to some goal. Nothing to do is no steps. The error, a Conflict,
-// says for what there is no room; b is then to be thrown away.
-func (tx *tx) plan(b *Broker) ([]Step, error) {
+// says for what there is no room; b is then as it was.
+func (tx *tx) plan(b *Broker) (steps []Step, err error) {
+	was, note := b.Instances, b.Placement
+	defer func() {
+		if err != nil {
+			b.Instances, b.Placement = was, note
+		}
+	}()
 	// What was planned and never begun leaves no trace.
 	b.Instances = slices.DeleteFunc(slices.Clone(b.Instances), func(i Instance) bool { return !i.Wanted && !i.Leaving })
 	p := &planner{tx: tx, b: b, active: b.Active, going: map[uint64]bool{}}
@@ -20,7 +26,6 @@ func (tx *tx) plan(b *Broker) ([]Step, error) {
 	if b.Goal.Gone {
 		return p.steps, nil
 	}
-	var err error
 	switch {
 	case b.Log == NoLog:
 		err = p.create()
@@ -34,6 +39,25 @@ func (tx *tx) plan(b *Broker) ([]Step, error) {
 	}
 	p.note()
 	return p.steps, err
+}
+
+// settled says that a plan would have no steps. It is a cheap look at what can have changed while no operation was at work.
+func (s *State) settled(b *Broker) bool {
+	want := 1
+	if b.Goal.Mode == Pair {
+		want = 3
+	}
+	if b.Blocked != "" || b.Log == NoLog || (b.Log == NodesLog) != (b.Goal.Mode == Pair) || len(b.Instances) != want {
+		return false
+	}
+	for _, i := range b.Instances {
+		n := s.nodes.get(i.Node)
+		if n == nil || n.Draining || !i.Wanted || !i.Up || i.Version != b.Goal.Version || i.Generation <= b.Goal.Restart ||
+			i.Number != Witness && len(b.Goal.Subnets) > 0 && !slices.Contains(b.Goal.Subnets, i.Subnet) {
+			return false
+		}
+	}
+	return true
 }
 
 // planner makes the steps. Behind the last of them active is the active instance, and those that are going are gone.
@@ -55,12 +79,12 @@ func (p *planner) at(number int) *Instance {
 	return nil
 }
 
-func (p *planner) step(kind StepKind, i *Instance, generation uint64) {
-	p.steps = append(p.steps, Step{Kind: kind, Number: i.Number, Generation: generation, Was: i.Generation, Node: i.Node})
+func (p *planner) step(kind StepKind, i *Instance) {
+	p.steps = append(p.steps, Step{Kind: kind, Number: i.Number, Generation: i.Generation, Node: i.Node})
 }
 
 func (p *planner) stop(i *Instance) {
-	p.step(StepStop, i, i.Generation)
+	p.step(StepStop, i)
 	p.going[i.Generation] = true
 }
 
@@ -71,11 +95,9 @@ func (p *planner) outdated(i *Instance) bool {
 
 // start plans whatever brings an instance up that stays in its place.
 func (p *planner) start(i *Instance) {
-	switch {
-	case p.outdated(i):
-		p.step(StepStart, i, p.tx.next())
-	case !i.Up:
-		p.step(StepStart, i, i.Generation)
+	if p.outdated(i) || !i.Up {
+		p.step(StepStart, i)
+		p.steps[len(p.steps)-1].Restart = p.outdated(i)
 	}
 }
 
@@ -99,7 +121,7 @@ func (p *planner) ensure(number int) error {
 
 func (p *planner) switchover(to int) {
 	if p.active != to {
-		p.step(StepSwitchover, p.at(to), p.at(to).Generation)
+		p.step(StepSwitchover, p.at(to))
 		p.active = to
 	}
 }
@@ -139,7 +161,7 @@ func (p *planner) pair() error {
 		return err
 	}
 	if p.b.Log == FileLog {
-		p.step(StepPair, p.at(first), p.at(first).Generation)
+		p.step(StepPair, p.at(first))
 	}
 	if p.b.Goal.Mode == Single {
 		p.single(other)
@@ -164,7 +186,7 @@ func (p *planner) single(keep int) {
 		p.start(p.at(keep))
 	}
 	p.switchover(keep)
-	p.step(StepSingle, p.at(keep), p.at(keep).Generation)
+	p.step(StepSingle, p.at(keep))
 }
 
 // alone plans the end of all instances but one.

@@ -27,7 +27,8 @@ type bench struct {
 	now     time.Time
 	records [][]byte
 	fails   func(e plane.Effect) string // why a step fails; nil: none does
-	done    []string                    // what was carried out
+	epoch   uint64
+	done    []string // what was carried out
 }
 
 func newBench(t *testing.T, opt plane.Options) *bench {
@@ -40,10 +41,14 @@ func newBench(t *testing.T, opt plane.Options) *bench {
 // nodes registers nodes a, b, ... in zones of these names, each in subnet-<its zone>.
 func (b *bench) nodes(zones ...string) *bench {
 	for n, zone := range zones {
-		b.must(operator, plane.RegisterNode{Name: "node-" + string(rune('a'+n)), Zone: zone, Subnets: []string{"subnet-" + zone}, MemoryBytes: 64 << 30,
-			Range: netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 0, byte(64 + n), 0}), 24)})
+		b.must(operator, b.node(n, zone, 64<<30))
 	}
 	return b
+}
+
+func (b *bench) node(n int, zone string, memory int64) plane.RegisterNode {
+	return plane.RegisterNode{Name: "node-" + string(rune('a'+n)), Zone: zone, Subnets: []string{"subnet-" + zone}, MemoryBytes: memory,
+		Range: netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 0, byte(64 + n), 0}), 24)}
 }
 
 func (b *bench) do(by plane.Origin, c plane.Command) (*plane.Change, error) {
@@ -82,25 +87,35 @@ func (b *bench) refused(by plane.Origin, c plane.Command, kind plane.Kind, attri
 func (b *bench) run() *bench {
 	b.t.Helper()
 	for range 1000 {
-		at := slices.IndexFunc(b.s.Work(), func(e plane.Effect) bool { return e.Step != 0 })
-		if at < 0 {
+		if !b.one() {
 			return b
 		}
-		e := b.s.Work()[at]
-		if e.NotBefore.After(b.now) {
-			b.now = e.NotBefore
-		}
-		if b.fails != nil {
-			if why := b.fails(e); why != "" {
-				b.must(operator, plane.StepFailed{Broker: e.Spec.Broker, Step: e.Step, Attempt: e.Attempt, Error: why})
-				continue
-			}
-		}
-		b.done = append(b.done, fmt.Sprintf("%s %d", e.Kind, e.Spec.Number))
-		b.must(operator, plane.StepDone{Broker: e.Spec.Broker, Step: e.Step})
 	}
 	b.t.Fatal("it does not end")
 	return nil
+}
+
+// one carries out one step, and says whether there was one.
+func (b *bench) one() bool {
+	b.t.Helper()
+	at := slices.IndexFunc(b.s.Work(), func(e plane.Effect) bool { return e.Step != 0 })
+	if at < 0 {
+		return false
+	}
+	e := b.s.Work()[at]
+	if e.NotBefore.After(b.now) {
+		b.now = e.NotBefore
+	}
+	if b.fails != nil {
+		if why := b.fails(e); why != "" {
+			b.must(operator, plane.StepFailed{Broker: e.Spec.Broker, Step: e.Step, Attempt: e.Attempt, Error: why})
+			return true
+		}
+	}
+	b.done = append(b.done, fmt.Sprintf("%s %d", e.Kind, e.Spec.Number))
+	b.epoch++
+	b.must(operator, plane.StepDone{Broker: e.Spec.Broker, Step: e.Step, Epoch: b.epoch})
+	return true
 }
 
 // steps are those done since they were asked for last.
@@ -208,7 +223,7 @@ func TestSteps(t *testing.T) {
 			if got := b.steps(); got != tt.steps {
 				t.Errorf("steps are\n  %s, want\n  %s", got, tt.steps)
 			}
-			if got := change.Cost.String(); got != tt.cost {
+			if got := change.Cost(id).String(); got != tt.cost {
 				t.Errorf("cost is %q, want %q", got, tt.cost)
 			}
 			br := b.s.Broker(plane.Scope{}, id)

@@ -86,7 +86,8 @@ type Command interface {
 	do(tx *tx) error
 }
 
-// State is all that the control plane knows. It is never changed: a Step makes another. So it may be read by any number of goroutines, and kept.
+// State is all that the control plane knows. It is never changed: a Step makes another. So it may be read by any number of
+// goroutines, and kept. What its methods return is its own: to be read only.
 type State struct {
 	opt            *Options
 	serial         uint64 // the highest number given out: of a step, a generation, a version
@@ -124,12 +125,28 @@ type Change struct {
 	Records [][]byte // to be appended to the log as one batch, whole or not at all
 	Effects []Effect // that are new; to be carried out when the records are durable
 	ID      string   // of the object that the command has made, or found instead
-	Cost    Cost     // for the broker's clients
-	Steps   []Step   // of the operation that it has begun
+	Plan    []Plan   // of the brokers for which there is work now, or will be in their maintenance windows, by id
+}
+
+// Plan is what a command means for a broker.
+type Plan struct {
+	Broker string
+	Cost   Cost   // for its clients
+	Steps  []Step // of the operation that has begun
+}
+
+// Cost is that of a broker: nothing if there is no plan for it.
+func (c *Change) Cost(broker string) Cost {
+	for _, p := range c.Plan {
+		if p.Broker == broker {
+			return p.Cost
+		}
+	}
+	return Cost{}
 }
 
 // Step carries out a command. Nothing has happened until the records are durable; whoever gives up the Change has undone it, so a dry run is a Step
-// whose result is not used ([State.Plan]). Errors are *Error.
+// of which only the Plan is used. Errors are *Error.
 func (s *State) Step(now time.Time, by Origin, c Command) (*Change, error) {
 	next := *s
 	tx := &tx{s: &next, was: s, now: instant(now), by: by, owned: map[string]bool{}}
@@ -141,16 +158,7 @@ func (s *State) Step(now time.Time, by Origin, c Command) (*Change, error) {
 	}
 	tx.auditCommand(c)
 	tx.record(recordStep, step{Serial: tx.next(), At: tx.now})
-	return &Change{State: &next, Records: tx.records, Effects: next.newWork(s), ID: tx.id, Cost: tx.cost, Steps: tx.steps}, nil
-}
-
-// Plan says what a command would cost and do, and whether it would be refused.
-func (s *State) Plan(now time.Time, by Origin, c Command) (Cost, []Step, error) {
-	change, err := s.Step(now, by, c)
-	if err != nil {
-		return Cost{}, nil, err
-	}
-	return change.Cost, change.Steps, nil
+	return &Change{State: &next, Records: tx.records, Effects: next.newWork(s), ID: tx.id, Plan: tx.plans}, nil
 }
 
 // Serial grows with every Step that changes something.
@@ -176,8 +184,18 @@ type tx struct {
 	touched []touch
 	events  []Entry
 	id      string
-	cost    Cost
-	steps   []Step
+	plans   []Plan
+}
+
+// planOf is the plan of a broker, made if there is none.
+func (tx *tx) planOf(id string) *Plan {
+	for n := range tx.plans {
+		if tx.plans[n].Broker == id {
+			return &tx.plans[n]
+		}
+	}
+	tx.plans = append(tx.plans, Plan{Broker: id})
+	return &tx.plans[len(tx.plans)-1]
 }
 
 // next gives a number that was never given before.

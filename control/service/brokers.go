@@ -99,7 +99,7 @@ func (s *Service) UpdateBroker(ctx context.Context, c mqapi.Caller, r *mqapi.Upd
 		HostInstanceType: r.HostInstanceType, Logs: r.Logs, MaintenanceWindowStartTime: r.MaintenanceWindowStartTime, SecurityGroups: r.SecurityGroups, StorageSize: r.StorageSize,
 		DeploymentMode: r.DeploymentMode, SubnetIDs: r.SubnetIDs, DataReplicationMode: r.DataReplicationMode}
 	if or(r.Plan, false) {
-		cost, err := s.plan(c, command)
+		cost, err := s.plan(c, b.ID, command)
 		answer.Cost = &cost
 		return answer, err
 	}
@@ -107,7 +107,7 @@ func (s *Service) UpdateBroker(ctx context.Context, c mqapi.Caller, r *mqapi.Upd
 	if err != nil {
 		return nil, err
 	}
-	answer.Cost = new(change.Cost.String())
+	answer.Cost = new(change.Cost(b.ID).String())
 	if r.Configuration != nil {
 		if now := change.State.Broker(scope(c), b.ID); now != nil {
 			answer.Configuration = configurationID(now.Configuration)
@@ -116,14 +116,30 @@ func (s *Service) UpdateBroker(ctx context.Context, c mqapi.Caller, r *mqapi.Upd
 	return answer, nil
 }
 
-// plan says what a command would cost.
-func (s *Service) plan(c mqapi.Caller, command plane.Command) (string, error) {
+// plan says what a command of the caller's would cost a broker.
+func (s *Service) plan(c mqapi.Caller, id string, command plane.Command) (string, error) {
+	plan, err := s.dryRun(origin(c), id, command)
+	return plan.Cost.String(), wire(err)
+}
+
+// dryRun is what a command would mean for a broker.
+func (s *Service) dryRun(by plane.Origin, id string, command plane.Command) (plane.Plan, error) {
 	p := s.options.Plane()
 	if p == nil {
-		return "", errNoPlane
+		return plane.Plan{}, errNoPlane
 	}
-	cost, _, err := p.Plan(origin(c), command)
-	return cost.String(), wire(err)
+	all, err := p.Plan(by, command)
+	return planOf(id, all), err
+}
+
+// planOf is that of a broker; nothing is to be done if there is none.
+func planOf(id string, all []plane.Plan) plane.Plan {
+	for _, plan := range all {
+		if plan.Broker == id {
+			return plan
+		}
+	}
+	return plane.Plan{Broker: id}
 }
 
 // RebootBroker restarts the broker's instances, of a pair with one switchover, and brings a version that is pending into force.
@@ -156,7 +172,7 @@ func (s *Service) SwitchoverBroker(ctx context.Context, c mqapi.Caller, r *mqapi
 	}
 	answer := &mqapi.SwitchoverBrokerResponse{BrokerID: &b.ID, From: new(instanceName(b.ID, b.Active)), Instance: new(instanceName(b.ID, to))}
 	if or(r.Plan, false) {
-		if _, err := s.plan(c, command); err != nil {
+		if _, err := s.plan(c, b.ID, command); err != nil {
 			return nil, err
 		}
 		if answer.Clients, err = s.stranded(ctx, state, b); err != nil {

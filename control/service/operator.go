@@ -171,7 +171,7 @@ func describe(b *plane.Broker) api.Broker {
 		v.Operation = &api.BrokerOperation{Kind: string(op.Kind), Who: op.Who, Began: op.Began, Steps: words(op.Steps), At: op.At, Attempts: op.Attempts, Error: op.Error, Rollback: op.Rollback}
 	}
 	if b.Last != nil {
-		v.Last = &api.BrokerOutcome{Operation: b.Last.Operation, Ended: b.Last.Ended, Error: b.Last.Error}
+		v.Last = &api.BrokerOutcome{Operation: string(b.Last.Operation), Ended: b.Last.Ended, Error: b.Last.Error}
 	}
 	return v
 }
@@ -203,18 +203,15 @@ func (s *Service) SwitchOver(ctx context.Context, who, from, name string, ask ap
 		if err != nil {
 			return nil, err
 		}
-		answer.Cost, answer.Steps = change.Cost.String(), words(change.Steps)
+		plan := planOf(b.ID, change.Plan)
+		answer.Cost, answer.Steps = plan.Cost.String(), words(plan.Steps)
 		return answer, nil
 	}
-	p := s.options.Plane()
-	if p == nil {
-		return nil, plain(op, errNoPlane)
-	}
-	cost, steps, err := p.Plan(by, command)
+	plan, err := s.dryRun(by, b.ID, command)
 	if err != nil {
 		return nil, plain(op, err)
 	}
-	answer.Cost, answer.Steps = cost.String(), words(steps)
+	answer.Cost, answer.Steps = plan.Cost.String(), words(plan.Steps)
 	clients, err := s.stranded(ctx, state, b)
 	if err != nil {
 		return nil, &api.Error{Status: http.StatusBadGateway, Code: api.Unavailable, Op: op, Detail: "it is possible, but the active instance does not tell who its clients are: " + err.Error()}

@@ -22,6 +22,7 @@ type world struct {
 	*Service
 	plane *durable.Plane
 	me    mqapi.Caller
+	epoch uint64 // of the last step that was done
 }
 
 // newWorld has three nodes in as many zones and subnets.
@@ -61,7 +62,8 @@ func (w *world) work() {
 		did = false
 		for _, e := range w.plane.State().Work() {
 			if e.Step != 0 && !did {
-				w.command(plane.StepDone{Broker: e.Spec.Broker, Step: e.Step})
+				w.epoch++
+				w.command(plane.StepDone{Broker: e.Spec.Broker, Step: e.Step, Epoch: w.epoch})
 				did = true
 			}
 		}

@@ -40,6 +40,10 @@ func (s *sim) judge(state *plane.State) {
 		if b.Operation != nil && b.Operation.At >= len(b.Operation.Steps) {
 			s.fail("broker %s: operation %s has no current step", b.ID, b.Operation.Kind)
 		}
+		if op := b.Operation; op != nil && s.world.told[b.ID] != op.Current().ID {
+			s.world.told[b.ID] = op.Current().ID
+			s.tell("%s: operation %s (%s) is at %s, generation %d", b.ID, op.Kind, op.Rollback, op.Current(), op.Current().Generation)
+		}
 		wanted := map[int]int{}
 		for _, i := range b.Instances {
 			what := fmt.Sprintf("%s-%d at %d", b.ID, i.Number, i.Generation)

@@ -24,7 +24,7 @@ import (
 // Config is one run.
 type Config struct {
 	Seed uint64
-	For  time.Duration // how long things happen, in virtual time; 0 means two minutes
+	For  time.Duration // how long things happen, in virtual time; 0 means one minute
 }
 
 // Result is what a run did.
@@ -100,7 +100,7 @@ func (s *sim) fail(format string, args ...any) {
 
 func (s *sim) tell(format string, args ...any) {
 	s.story = append(s.story, s.now.Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
-	if len(s.story) > 400 {
+	if len(s.story) > 1500 {
 		s.story = s.story[100:]
 	}
 }
@@ -108,10 +108,10 @@ func (s *sim) tell(format string, args ...any) {
 // Run plays one seed. The error says what should never happen, and what came before it.
 func Run(cfg Config) (Result, error) {
 	if cfg.For == 0 {
-		cfg.For = 2 * time.Minute
+		cfg.For = time.Minute
 	}
 	s := &sim{cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 1)), now: time.Date(2026, 3, 27, 20, 0, 0, 0, time.UTC), mem: vfs.NewMem(), states: map[uint64]*plane.State{}}
-	s.base = plane.Options{Zone: time.LoadLocation, Limits: plane.Limits{Brokers: 4 + s.rnd.IntN(4), Users: 5, SecurityGroups: 4, Revisions: 6, Keys: 5, Audit: 50, Attempts: 2 + s.rnd.IntN(3),
+	s.base = plane.Options{Zone: time.LoadLocation, Limits: plane.Limits{Brokers: 4 + s.rnd.IntN(4), Users: 3, SecurityGroups: 4, Revisions: 6, Keys: 5, Audit: 50, Attempts: 2 + s.rnd.IntN(3),
 		BackoffFrom: 20 * time.Millisecond, BackoffTo: time.Second}}
 	s.open()
 	s.world.begin(s)
@@ -183,7 +183,6 @@ func (s *sim) settle() {
 // open opens the plane on the disk as it is.
 func (s *sim) open() {
 	s.life++
-	life := s.life
 	p, err := durable.Open(func(n journal.Notify) (journal.Log, error) {
 		log, err := segment.Open("control", segment.Options{FS: s.mem, SegmentSize: 64 << 10, Inline: true, Logger: slog.New(slog.DiscardHandler)}, n)
 		s.log = log
@@ -191,7 +190,7 @@ func (s *sim) open() {
 	}, durable.Options{Plane: s.base, TickEvery: -1, SnapshotBytes: 64 << 10, Now: func() time.Time { return s.now.Add(s.skew) }, Logger: slog.New(slog.DiscardHandler),
 		OnEffects: func(list []plane.Effect) {
 			for _, e := range list {
-				s.send(life, e)
+				s.send(e)
 			}
 		}})
 	if err != nil {
@@ -202,8 +201,14 @@ func (s *sim) open() {
 	s.shown()
 }
 
-// crash ends the plane, with the power of its disk, and opens it again.
+// crash lets the plane die now and then.
 func (s *sim) crash() {
+	s.die()
+	s.after(s.upTo(20*time.Second), s.crash)
+}
+
+// die ends the plane, with the power of its disk, and opens it again.
+func (s *sim) die() {
 	if s.calm {
 		return
 	}
@@ -220,9 +225,8 @@ func (s *sim) crash() {
 		}
 	}
 	for _, e := range s.plane.State().Work() {
-		s.send(s.life, e)
+		s.send(e)
 	}
-	s.after(s.upTo(20*time.Second), s.crash)
 }
 
 // shown judges a state that somebody may see. It is kept: if the plane comes up again as of the same serial, it must be the same.
@@ -279,7 +283,7 @@ func (s *sim) give(by plane.Origin, c plane.Command, answer func(*plane.Change, 
 // resync does what a reconciler does now and then: it asks for all that is to be done. Time passes for the state, too.
 func (s *sim) resync() {
 	for _, e := range s.plane.State().Work() {
-		s.send(s.life, e)
+		s.send(e)
 	}
 	s.give(plane.Origin{}, plane.Tick{}, func(*plane.Change, error) {})
 	s.after(time.Second+s.upTo(2*time.Second), s.resync)

@@ -170,6 +170,9 @@ func (u *users) create(by plane.Origin, state *plane.State) {
 		s.give(by, c, func(change *plane.Change, err error) {
 			answered = true
 			if err != nil {
+				if before := u.made[token]; before != "" && !u.deleted[before] {
+					s.fail("token %s made broker %s, and is refused now: %v", token, before, err)
+				}
 				return
 			}
 			if before := u.made[token]; before != "" && before != change.ID && !u.deleted[before] {
@@ -177,6 +180,16 @@ func (u *users) create(by plane.Origin, state *plane.State) {
 			}
 			u.made[token] = change.ID
 		})
+		if s.chance(30) { // twice at once, and the answers may be the last that the plane gives
+			again := c
+			again.ID = u.id("b")
+			s.give(by, again, func(change *plane.Change, err error) {
+				if err == nil {
+					u.made[token] = change.ID
+				}
+			})
+			s.after(s.upTo(4*time.Millisecond), s.die)
+		}
 		if s.chance(5) {
 			other := c
 			other.ID, other.RequestDigest = u.id("b"), "another"

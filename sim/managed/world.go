@@ -18,13 +18,25 @@ type world struct {
 	brokers  map[string]*reality
 	versions map[string]uint64        // of specs, by broker
 	outcomes map[string]plane.Outcome // of their last operations
+	told     map[string]uint64        // their steps that the story knows of
 }
 
 // reality is what a broker is, whatever the plane believes.
 type reality struct {
 	log       plane.LogKind
 	active    int
+	epoch     uint64    // of the log
 	disturbed time.Time // when its active instance changed by itself, or a node of it failed
+}
+
+// lead makes an instance the active one.
+func (r *reality) lead(number int) { r.active, r.epoch = number, r.epoch+1 }
+
+func (w *world) epoch(broker string) uint64 {
+	if r := w.brokers[broker]; r != nil {
+		return r.epoch
+	}
+	return 1
 }
 
 // node is a machine with its agent. Its maps are durable, but for procs.
@@ -40,6 +52,8 @@ type node struct {
 	data     map[string]uint64 // instances whose messages or copy of the log it has, and the newest generation that had them
 	closed   map[string]uint64 // the highest generation that was ended, by instance
 	seen     map[string]attempt
+	floor    uint64          // serial of the newest list that it has followed
+	listed   map[uint64]bool // the generations in that
 }
 
 // proc is the process of an instance.
@@ -55,7 +69,7 @@ type attempt struct {
 func keyOf(spec plane.Spec) string { return fmt.Sprint(spec.Broker, "/", spec.Number) }
 
 func (w *world) begin(s *sim) {
-	w.s, w.nodes, w.brokers, w.versions, w.outcomes = s, map[string]*node{}, map[string]*reality{}, map[string]uint64{}, map[string]plane.Outcome{}
+	w.s, w.nodes, w.brokers, w.versions, w.outcomes, w.told = s, map[string]*node{}, map[string]*reality{}, map[string]uint64{}, map[string]plane.Outcome{}, map[string]uint64{}
 	zones := 1 + s.rnd.IntN(3)
 	for i := range 2 + s.rnd.IntN(4) {
 		n := &node{w: w, name: fmt.Sprintf("node-%d", i), up: true, procs: map[string]*proc{}, data: map[string]uint64{}, closed: map[string]uint64{}, seen: map[string]attempt{}}
@@ -82,7 +96,7 @@ func (n *node) register() {
 }
 
 // send brings an effect to the agent that is to see to it: late, twice, or not at all.
-func (s *sim) send(life int, e plane.Effect) {
+func (s *sim) send(e plane.Effect) {
 	n := s.world.nodes[e.Spec.Node]
 	times := 1
 	if !s.calm && s.chance(10) {
@@ -109,20 +123,24 @@ func (n *node) report(c plane.Command) {
 		times = s.rnd.IntN(3)
 	}
 	for range times {
-		s.after(s.upTo(50*time.Millisecond), func() {
+		wait := s.upTo(50 * time.Millisecond)
+		if !s.calm && s.chance(5) {
+			wait = s.upTo(5 * time.Second)
+		}
+		s.after(wait, func() {
 			if !n.up {
 				return
 			}
-			s.give(plane.Origin{Who: n.name}, c, func(_ *plane.Change, err error) {
+			s.give(plane.Origin{Who: n.name}, c, func(change *plane.Change, err error) {
 				switch c := c.(type) {
 				case plane.StepDone:
 					s.result.Steps++
 				case plane.StepFailed:
 					s.result.Failed++
 				case plane.Observed:
-					if b := s.plane.State().Broker(plane.Scope{}, c.Broker); err == nil && b != nil && !slices.ContainsFunc(b.Instances, func(i plane.Instance) bool {
-						return i.Number == c.Number && i.Generation >= c.Generation
-					}) && b.Instance(c.Number) != nil {
+					if err == nil && !slices.ContainsFunc(change.State.Broker(plane.Scope{}, c.Broker).Instances, func(i plane.Instance) bool {
+						return i.Number == c.Number && i.Generation == c.Generation && i.Wanted
+					}) {
 						s.fail("a report of %s-%d at %d was believed", c.Broker, c.Number, c.Generation)
 					}
 				}
@@ -149,7 +167,27 @@ func (n *node) observe() {
 
 func (n *node) seesOne(p *proc) {
 	r := n.w.brokers[p.spec.Broker]
-	n.report(plane.Observed{Broker: p.spec.Broker, Number: p.spec.Number, Generation: p.spec.Generation, Up: true, Active: r.log == plane.NodesLog && r.active == p.spec.Number, Applied: p.spec.Version})
+	n.report(r.observed(p))
+}
+
+func (r *reality) observed(p *proc) plane.Observed {
+	o := plane.Observed{Broker: p.spec.Broker, Number: p.spec.Number, Generation: p.spec.Generation, Up: true, Applied: p.spec.Version}
+	if r.log == plane.NodesLog && r.active == p.spec.Number {
+		o.Epoch = r.epoch
+	}
+	return o
+}
+
+// remember lets what an instance reports now come when it may be wrong already.
+func (w *world) remember(broker string, number int) {
+	s := w.s
+	for _, name := range w.order {
+		n := w.nodes[name]
+		if p := n.procs[fmt.Sprint(broker, "/", number)]; p != nil && !n.lost && !s.calm && s.chance(50) {
+			o := w.brokers[broker].observed(p)
+			s.after(s.upTo(3*time.Second), func() { n.report(o) })
+		}
+	}
 }
 
 // sync ends what is not to run. What is newer than the list is left alone.
@@ -158,8 +196,12 @@ func (n *node) sync(then func()) {
 	state := s.plane.State()
 	list := state.OnNode(n.name)
 	s.after(s.upTo(100*time.Millisecond), func() {
-		if !n.up {
+		if !n.up || state.Serial() < n.floor {
 			return
+		}
+		n.floor, n.listed = state.Serial(), map[uint64]bool{}
+		for _, spec := range list {
+			n.listed[spec.Generation] = true
 		}
 		for _, key := range slices.Sorted(maps.Keys(n.data)) {
 			generation := n.data[key]
@@ -204,6 +246,9 @@ func (w *world) ended(n *node, spec plane.Spec, discard bool) {
 			s.fail("broker %s: the messages are gone with instance %d", spec.Broker, spec.Number)
 		}
 	case plane.NodesLog:
+		if other := 3 - spec.Number; spec.Number == r.active && w.runs(spec.Broker, other) {
+			defer r.lead(other)
+		}
 		if s.now.Sub(r.disturbed) < 15*time.Second || b.Log == plane.NoLog {
 			return
 		}
@@ -259,7 +304,7 @@ func (n *node) handle(e plane.Effect) {
 		default:
 			why = n.carryOut(e, key)
 		}
-		mine.report = plane.StepDone{Broker: e.Spec.Broker, Step: e.Step}
+		mine.report = plane.StepDone{Broker: e.Spec.Broker, Step: e.Step, Epoch: n.w.epoch(e.Spec.Broker)}
 		if why != "" {
 			mine.report = plane.StepFailed{Broker: e.Spec.Broker, Step: e.Step, Attempt: e.Attempt, Error: why}
 		}
@@ -287,7 +332,8 @@ func (n *node) carryOut(e plane.Effect, key string) string {
 			return "it does not run"
 		}
 		if r.active != spec.Number {
-			r.active = spec.Number
+			w.remember(spec.Broker, r.active)
+			r.lead(spec.Number)
 			w.s.result.Switchovers++
 		}
 	case plane.ConvertPair:
@@ -297,7 +343,7 @@ func (n *node) carryOut(e plane.Effect, key string) string {
 		if !here || !w.runs(spec.Broker, 3-spec.Number) || !w.runs(spec.Broker, plane.Witness) {
 			return "not all run"
 		}
-		r.log = plane.NodesLog
+		r.log, r.epoch = plane.NodesLog, 1
 	case plane.ConvertSingle:
 		if r.log == plane.FileLog && r.active == spec.Number {
 			return ""
@@ -317,7 +363,7 @@ func (n *node) run(spec plane.Spec, asStep bool) {
 	w := n.w
 	s, key := w.s, keyOf(spec)
 	p := n.procs[key]
-	if spec.Generation <= n.closed[key] || p != nil && (p.spec.Generation > spec.Generation || p.spec.Generation == spec.Generation && p.spec.Version >= spec.Version) {
+	if spec.Generation <= n.closed[key] || spec.Generation <= n.floor && !n.listed[spec.Generation] || p != nil && (p.spec.Generation > spec.Generation || p.spec.Generation == spec.Generation && p.spec.Version >= spec.Version) {
 		return
 	}
 	if p != nil && p.spec.Generation == spec.Generation {
@@ -329,12 +375,12 @@ func (n *node) run(spec plane.Spec, asStep bool) {
 	}
 	r := w.brokers[spec.Broker]
 	if r == nil {
-		r = &reality{active: 1, log: plane.FileLog}
+		r = &reality{active: 1, epoch: 1, log: plane.FileLog}
 		if spec.Cluster {
 			r.log = plane.NodesLog
 		}
 		w.brokers[spec.Broker] = r
-	} else if r.log == plane.FileLog && spec.Number == r.active && n.data[key] == 0 {
+	} else if b := s.plane.State().Broker(plane.Scope{}, spec.Broker); b != nil && !b.Goal.Gone && r.log == plane.FileLog && spec.Number == r.active && n.data[key] == 0 {
 		s.fail("%s starts on %s, where its messages are not", key, n.name)
 	}
 	if asStep && spec.Cluster != (r.log == plane.NodesLog || spec.Number != r.active) {
@@ -353,6 +399,9 @@ func (n *node) run(spec plane.Spec, asStep bool) {
 				s.fail("%s and %s run at the same address", k, key)
 			}
 		}
+	}
+	if r.log == plane.NodesLog && spec.Number != plane.Witness && !w.runs(spec.Broker, r.active) {
+		r.lead(spec.Number) // nobody else is it
 	}
 	s.tell("%s at %d runs on %s", key, spec.Generation, n.name)
 	n.procs[key], n.data[key] = &proc{spec}, spec.Generation
@@ -380,7 +429,8 @@ func (w *world) trouble() {
 		for _, b := range s.plane.State().Brokers(plane.Scope{}) {
 			if r := w.brokers[b.ID]; b.Operation == nil && r != nil && r.log == plane.NodesLog && w.runs(b.ID, 3-r.active) && s.chance(30) {
 				s.tell("broker %s fails over from %d", b.ID, r.active)
-				r.active, r.disturbed = 3-r.active, s.now
+				r.lead(3 - r.active)
+				r.disturbed = s.now
 			}
 		}
 	}
@@ -396,7 +446,7 @@ func (n *node) goDown(power bool) {
 			if n.procs[fmt.Sprint(broker, "/", number)] != nil {
 				r.disturbed = s.now.Add(time.Hour)
 				if r.log == plane.NodesLog && r.active == number && w.runs(broker, 3-number) {
-					r.active = 3 - number
+					r.lead(3 - number)
 				}
 			}
 		}

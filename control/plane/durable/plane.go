@@ -60,6 +60,7 @@ type Plane struct {
 	broken    error
 	changed   chan struct{} // closed when current changes
 
+	seen sightings
 	stop func()
 	done sync.WaitGroup
 }
@@ -151,9 +152,13 @@ func (p *Plane) Changed() <-chan struct{} {
 	return p.changed
 }
 
-// Plan says what a command would cost, which steps it would begin, and whether it would be refused, now.
-func (p *Plane) Plan(by plane.Origin, c plane.Command) (plane.Cost, []plane.Step, error) {
-	return p.State().Plan(p.opt.Now(), by, c)
+// Plan is a dry run: what a command would mean for which broker, now. The error is why it would be refused.
+func (p *Plane) Plan(by plane.Origin, c plane.Command) ([]plane.Plan, error) {
+	change, err := p.State().Step(p.opt.Now(), by, c)
+	if err != nil {
+		return nil, err
+	}
+	return change.Plan, nil
 }
 
 // Do carries out a command and waits until it is durable. Errors: *plane.Error if it was refused; journal.ErrFull if there is no room for it and nothing has
@@ -179,7 +184,7 @@ func (p *Plane) Submit(by plane.Origin, c plane.Command, done func(*plane.Change
 	p.mu.Lock()
 	a := answer{to: done}
 	a.change, a.err = p.step(by, c)
-	// A refusal, too, may rest on something that is not durable yet.
+	// A refusal, too, may rest on something that is not durable yet. So answers leave in order.
 	a.need = p.last
 	p.out.Lock()
 	if p.broken != nil {
