@@ -50,6 +50,12 @@ func TestMemoryWatch(t *testing.T) {
 			t.Errorf("with %d of 100 used, OnShort was told %v", step.used, !step.want)
 		}
 	}
+	e.memoryLimit.Store(1000)
+	for short() {
+		if t.Context().Err() != nil {
+			t.Fatal("with 100 of 1,000 used, memory is short")
+		}
+	}
 	if n := used(); n < 1<<20 || n > 1<<40 {
 		t.Errorf("the process uses %d bytes", n)
 	}

@@ -64,3 +64,21 @@ func TestAdmitBehindAProxy(t *testing.T) {
 	f.Admit(func(netip.Addr, int) bool { return false })
 	f.wantClosed(good)
 }
+
+// TestLimitChanges lets more come, and then fewer than are there, who stay.
+func TestLimitChanges(t *testing.T) {
+	f := newFixture(t, nil, 1, STOMP)
+	address := f.listen(Endpoint{Protocol: STOMP, Name: "it", Limits: Limits{MaxConnections: 1}})
+	first := f.dial(address)
+	served := f.next()
+	f.wantClosed(f.dial(address))
+	f.Limit(5, nil)
+	f.wantClosed(f.dial(address))
+	f.Limit(5, map[string]int{"it": 2})
+	f.dial(address)
+	f.next()
+	f.Limit(1, map[string]int{"it": 1})
+	f.wantClosed(f.dial(address))
+	f.write(first, "hello")
+	f.wantRead(served.conn, "hello")
+}

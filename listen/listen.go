@@ -234,6 +234,7 @@ func (s *Server) Admit(admits func(client netip.Addr, port int) bool) {
 	s.mu.Unlock()
 	for _, g := range out {
 		g.refuse(&s.stats.RefusedAccess, errNoAccess)
+		g.state.CompareAndSwap(pending, expired) // nothing more is to be said of it
 		g.conn.Close()
 	}
 }

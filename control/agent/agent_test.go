@@ -297,6 +297,22 @@ func TestLive(t *testing.T) {
 	stays("the rule of before")
 	closed("a connection that a rule let in before", guest)
 
+	// The instance's type, and its storage.
+	r.do(plane.PutInstanceType{Type: plane.InstanceType{Name: "mq.tiny", MemoryBytes: 256 << 20, Connections: 2, StorageGB: 1}})
+	tiny, gigabytes, usual := "mq.tiny", 1, ownType
+	r.do(plane.UpdateBroker{ID: id, Type: &tiny, StorageGB: &gigabytes})
+	stays("a smaller type")
+	r.dial(id, 1)
+	if c, err := dialStomp(r.address(id, 1, stompPort), user, password, r.trust()); err == nil {
+		c.conn.Close()
+		t.Error("a third connection is there where there may be two")
+	}
+	r.do(plane.UpdateBroker{ID: id, Type: &usual})
+	stays("the type of before")
+	for range 3 {
+		r.dial(id, 1)
+	}
+
 	// A revision of the configuration.
 	ref := r.broker(id).Configuration
 	r.do(plane.UpdateConfiguration{ID: ref.ID, Data: []byte(strings.ReplaceAll(xml, "DEAD.", "LATE."))})

@@ -147,7 +147,6 @@ func (i *instance) base(ctx context.Context, spec *plane.Spec) (*config.Config, 
 		c.Limits.Memory = share(c.Limits.Memory, usual.Memory, c.Limits.Process/4)
 		c.Limits.Cache = share(c.Limits.Cache, usual.Cache, c.Limits.Process/8)
 		c.Limits.Frames = 0
-		c.Limits.FrameSize = max(64<<10, min(c.Limits.FrameSize, c.Limits.Process/4))
 		c.Journal.MaxSize = config.Size(spec.StorageBytes)
 	}
 	c.Access = config.Access{Restricted: spec.Restricted}
