@@ -33,17 +33,22 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	w.plane = p
+	t.Cleanup(w.close)
 	w.Service = New(Options{Plane: func() *durable.Plane { return w.plane }, Secret: []byte("thirty-two bytes that stay here."), Account: "000000000000", Region: "eu-central-1", ConsoleURL: "http://127.0.0.1:8161"})
 	for i, zone := range []string{"a", "b", "c"} {
 		w.command(plane.RegisterNode{Name: "node-" + zone, Zone: "eu-central-1" + zone, Subnets: []string{"subnet-" + zone}, Range: netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 0, byte(64 + i), 0}), 24)})
 	}
 	return w
+}
+
+func (w *world) close() {
+	if w.plane != nil {
+		if err := w.plane.Close(); err != nil {
+			w.Error(err)
+		}
+	}
+	w.plane = nil
 }
 
 func (w *world) command(c plane.Command) *plane.Change {
