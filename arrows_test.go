@@ -24,9 +24,11 @@ var allowed = map[string][]string{
 	"client":   {"codec"},
 	"bench":    {"client", "codec"},
 	"security": {},
-	"listen":   {},
-	"config":   {"message", "security", "selector"},
-	"metrics":  {"broker", "engine", "journal"},
+	// It knows names and addresses, and no cluster.
+	"dns":     {},
+	"listen":  {},
+	"config":  {"message", "security", "selector"},
+	"metrics": {"broker", "engine", "journal"},
 	// It judges by plain facts, whoever found them.
 	"readiness": {},
 	"session":   {"codec", "engine", "broker", "message", "readiness", "security", "listen"},

@@ -277,15 +277,17 @@ type Cluster struct {
 	Heartbeat   time.Duration `yaml:"heartbeat" doc:"How often the active instance says in the log that it is there, if it has nothing else to say."`
 	Silence     time.Duration `yaml:"silence" doc:"How long the log is silent before a standby takes over."`
 	GiveUp      time.Duration `yaml:"giveUp" doc:"How long an active instance tries to reach most of the nodes before it sends its clients away and stands by: cut off from the others, it would only keep its clients from the next active one."`
+	DNS         DNS           `yaml:"dns" live:"yes" doc:"A name that follows the active instance, for clients that know no other address. A standby looks at it, too, so that what is wrong shows before it is needed."`
 }
 
 // ClusterNode is one node of a cluster, as the others know it.
 type ClusterNode struct {
-	Name    string   `yaml:"name" doc:"The node's cluster.name."`
-	Log     string   `yaml:"log" doc:"HOST:PORT of its copy of the log: its cluster.listen."`
-	Relay   string   `yaml:"relay" doc:"HOST:PORT at which it takes the clients of standbys while it is active. Empty for a witness."`
-	API     string   `yaml:"api" doc:"URL of its HTTP API, by which the others ask it how it is."`
-	Clients []string `yaml:"clients" doc:"URLs at which OpenWire clients with a failover: transport reach it, as tcp://HOST:PORT or ssl://HOST:PORT: they are told all of their kind when they connect (ActiveMQ: updateClusterClients). Only what every client can reach and resolve. Empty: they use the addresses that they know."`
+	Name      string   `yaml:"name" doc:"The node's cluster.name."`
+	Log       string   `yaml:"log" doc:"HOST:PORT of its copy of the log: its cluster.listen."`
+	Relay     string   `yaml:"relay" doc:"HOST:PORT at which it takes the clients of standbys while it is active. Empty for a witness."`
+	API       string   `yaml:"api" doc:"URL of its HTTP API, by which the others ask it how it is."`
+	Clients   []string `yaml:"clients" doc:"URLs at which OpenWire clients with a failover: transport reach it, as tcp://HOST:PORT or ssl://HOST:PORT: they are told all of their kind when they connect (ActiveMQ: updateClusterClients). Only what every client can reach and resolve. Empty: they use the addresses that they know."`
+	Addresses []string `yaml:"addresses" doc:"IP addresses, of either version, that cluster.dns.name gets while this node is the active one. Empty: those in clients."`
 }
 
 // ClientURLs are those at which clients reach the brokers, by TLS or plain, those of the instance named first before the others.
@@ -369,7 +371,7 @@ func Default() *Config {
 		Slow:        defaultSlow(),
 		Flow:        defaultFlow(),
 		Journal:     Journal{SegmentSize: 16 << 20},
-		Cluster:     Cluster{Role: "broker", Relay: true, Hold: 2 * time.Second, Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond, GiveUp: 5 * time.Second},
+		Cluster:     Cluster{Role: "broker", Relay: true, Hold: 2 * time.Second, Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond, GiveUp: 5 * time.Second, DNS: DNS{TTL: 5 * time.Second}},
 		Service:     Managed{Account: "000000000000", Region: "eu-central-1", Node: "local", Addresses: "127.0.64.0/18", Burst: 100, Rate: 15},
 		Shutdown:    Shutdown{Grace: 10 * time.Second, Carry: 16 << 20},
 		Log:         Log{Level: "info", Format: "text"},

@@ -23,6 +23,17 @@ func TestParseProblems(t *testing.T) {
 		"in a list":         {"listeners:\n  - protocol: stomp\n    uri: tcp://127.0.0.1:1\n", []string{`g.yaml:3:5: listeners[0]: unknown key "uri"; did you mean "url"?`, `g.yaml:2:5: listeners[0].url: is missing; expected for example tcp://127.0.0.1:61616`}},
 		"a pair's times": {"cluster:\n  name: a\n  listen: '127.0.0.1:1'\n  nodes: [{name: a, log: '127.0.0.1:1'}, {name: b, log: '127.0.0.1:2'}, {name: w, log: '127.0.0.1:3'}]\n  giveUp: 1s\n  silence: 100ms\n",
 			[]string{`g.yaml:5:3: cluster.giveUp: 1s is too short`, `g.yaml:6:3: cluster.silence: 100ms is less than three times cluster.heartbeat`}},
+		"a name without what it needs": {pairYAML("[{name: a, log: '127.0.0.1:1', clients: ['tcp://a:1']}, {name: b, log: '127.0.0.1:2'}, {name: w, log: '127.0.0.1:3'}]") + "  dns: {name: broker.example.com}\n",
+			[]string{`g.yaml:5:3: cluster.dns.servers: is empty; expected HOST:PORT`, `g.yaml:5:3: cluster.dns.key: is missing; expected a file as tsig-keygen writes it`, `g.yaml:4:3: cluster.nodes: says no address of a for broker.example.com; expected addresses: [10.0.1.5]`}},
+		"too much of a name": {pairYAML("[{name: a, log: '127.0.0.1:1', addresses: [10.0.0.1"+strings.Repeat(", 10.0.0.1", most)+"]}, {name: b, log: '127.0.0.1:2'}, {name: w, log: '127.0.0.1:3'}]") +
+			"  dns: {name: broker.example, servers: ['ns:53'" + strings.Repeat(", 'ns:53'", most) + "], key: k}\n",
+			[]string{`cluster.nodes[0].addresses: has 9 entries; expected 8 at most`, `cluster.dns.servers: has 9 entries; expected 8 at most`}},
+		"a name that is none": {pairYAML("[{name: a, log: '127.0.0.1:1', addresses: [10.0.0.1, '::', 10.0.0.0/8, 224.0.0.1, 'fe80::1']}, {name: b, log: '127.0.0.1:2'}, {name: w, log: '127.0.0.1:3'}]") +
+			"  dns: {name: 'broker..example', zone: 'ample', servers: [ns, ':53', '10.0.0.53:0', '10.0.0.53:53'], key: k, ttl: 1500ms}\n",
+			[]string{`cluster.dns.name: "broker..example" is no name`, `cluster.dns.zone: "ample" is no zone that broker..example could be in`, `cluster.dns.servers[0]: "ns" has no port`, `cluster.dns.servers[1]: ":53" is no HOST:PORT`,
+				`cluster.dns.servers[2]: "10.0.0.53:0" is no HOST:PORT`, `cluster.dns.ttl: 1.5s is out of range; expected whole seconds, 1s to 24h`,
+				`cluster.nodes[0].addresses[1]: "::" is no address of one machine`, `cluster.nodes[0].addresses[2]: "10.0.0.0/8" is no address`, `cluster.nodes[0].addresses[3]: "224.0.0.1" is no address of one machine`,
+				`cluster.nodes[0].addresses[4]: "fe80::1" is no address of one machine`}},
 		"text for number":       {"limits:\n  connections: many\n", []string{`g.yaml:2:16: limits.connections: "many" is text; expected a whole number`}},
 		"number for text":       {"broker:\n  name: 7\n", []string{`g.yaml:2:9: broker.name: is a number, which is not text without quotes; expected text`}},
 		"number without unit":   {"shutdown:\n  grace: 30\n", []string{`g.yaml:2:10: shutdown.grace: is a number; expected a duration with a unit, for example 30s`}},
@@ -82,6 +93,11 @@ func TestParseProblems(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pairYAML is the configuration of an instance, to which more of the section cluster can be added.
+func pairYAML(nodes string) string {
+	return "cluster:\n  name: a\n  listen: '127.0.0.1:1'\n  nodes: " + nodes + "\n"
 }
 
 func TestParse(t *testing.T) {

@@ -283,6 +283,7 @@ func (k checker) cluster() {
 	k.check(secure == (c.Key != "") && secure == (c.CA != ""), "cluster.certificate", "is to be given together with cluster.key and cluster.ca, or none of them")
 	k.check(c.GiveUp >= 2*time.Second, "cluster.giveUp", "%s is too short: the nodes need up to two seconds to agree on which of them leads the log", c.GiveUp)
 	k.check(c.Heartbeat > 0 && c.Silence >= 3*c.Heartbeat, "cluster.silence", "%s is less than three times cluster.heartbeat, %s: a standby would take over for nothing", c.Silence, c.Heartbeat)
+	k.dns()
 	k.check(c.Hold >= 0, "cluster.hold", "%s is less than nothing", c.Hold)
 }
 

@@ -73,6 +73,7 @@ func runAWS(t *testing.T, argv []string, env ...string) {
 		"INTEROP_MQ="+serveMQ(t, keys, 0),
 		"INTEROP_MQ_AHEAD="+serveMQ(t, keys, 10*time.Minute), // whose clock is ahead
 		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY="+secret, "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE="+config, "AWS_SHARED_CREDENTIALS_FILE="+config,
+		"AWS_DATA_PATH="+awsExtras(t), // with which botocore knows what is Godwit's own
 		"PYTHONDONTWRITEBYTECODE=1", "PYTHONUTF8=1")...)
 	cmd.WaitDelay = time.Second
 	stdout, err := cmd.StdoutPipe()
@@ -82,6 +83,24 @@ func runAWS(t *testing.T, argv []string, env ...string) {
 	finish := startProgram(t, cmd)
 	report(t, stdout, nil)
 	finish()
+}
+
+// awsExtras is a folder with what is to be merged into botocore's model of the API.
+func awsExtras(t *testing.T) string {
+	t.Helper()
+	extras, err := mqapi.BotocoreExtras()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	model := filepath.Join(dir, "mq", "2017-11-27")
+	if err := os.MkdirAll(model, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(model, "service-2.sdk-extras.json"), extras, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // serveMQ serves the API until the test ends, with a clock that is ahead of the client's, and gives its URL.

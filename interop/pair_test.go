@@ -33,8 +33,19 @@ type pair struct {
 	login bool // the API demands credentials: user and password
 }
 
+// pairOptions are what a pair has beside the usual.
+type pairOptions struct {
+	cluster string            // more lines of the section cluster
+	hosts   map[string]string // name -> loopback address of its listeners for clients, which have the same ports then, and are what cluster.dns.name gets
+}
+
 // startPair starts the three and waits until one is active and the other stands by.
 func startPair(t *testing.T) *pair {
+	t.Helper()
+	return startPairWith(t, pairOptions{})
+}
+
+func startPairWith(t *testing.T, options pairOptions) *pair {
 	t.Helper()
 	if os.Getenv("GODWIT_INTEROP_BROKER") != "" {
 		t.Skip("GODWIT_INTEROP_BROKER is not ours to make a pair of")
@@ -55,7 +66,11 @@ func startPair(t *testing.T) *pair {
 			relay = ""
 		}
 		p.apis[name] = fmt.Sprintf("http://127.0.0.1:%d", at[2])
-		fmt.Fprintf(&nodes, "    - {name: %s, log: '127.0.0.1:%d', relay: %q, api: %q}\n", name, at[0], relay, p.apis[name])
+		addresses := ""
+		if host := options.hosts[name]; host != "" {
+			addresses = ", addresses: [" + host + "]"
+		}
+		fmt.Fprintf(&nodes, "    - {name: %s, log: '127.0.0.1:%d', relay: %q, api: %q%s}\n", name, at[0], relay, p.apis[name], addresses)
 	}
 	for i, name := range names {
 		at := ports[6*i:]
@@ -64,11 +79,15 @@ func startPair(t *testing.T) *pair {
 		b := &broker{}
 		if name != "w" {
 			role = "broker"
-			text += fmt.Sprintf("listeners:\n  - {protocol: openwire, url: 'tcp://127.0.0.1:%d'}\n  - {protocol: stomp, url: 'tcp://127.0.0.1:%d'}\n", at[3], at[4])
-			b.openwire, b.stomp = fmt.Sprintf("tcp://127.0.0.1:%d", at[3]), fmt.Sprintf("127.0.0.1:%d", at[4])
+			host, port := "127.0.0.1", at[3:]
+			if options.hosts != nil {
+				host, port = options.hosts[name], ports[3:]
+			}
+			b.openwire, b.stomp = fmt.Sprintf("tcp://%s:%d", host, port[0]), fmt.Sprintf("%s:%d", host, port[1])
+			text += fmt.Sprintf("listeners:\n  - {protocol: openwire, url: '%s'}\n  - {protocol: stomp, url: 'tcp://%s'}\n", b.openwire, b.stomp)
 		}
 		// Two busy cores hold up heartbeats: half a second more than the default is no sign of death here.
-		text += fmt.Sprintf("cluster:\n  name: %s\n  role: %s\n  silence: 1s\n  listen: '127.0.0.1:%d'\n  nodes:\n%s", name, role, at[0], &nodes)
+		text += fmt.Sprintf("cluster:\n  name: %s\n  role: %s\n  silence: 1s\n  listen: '127.0.0.1:%d'\n%s  nodes:\n%s", name, role, at[0], options.cluster, &nodes)
 		file := filepath.Join(dir, name+".yaml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -51,10 +51,13 @@ type instance struct {
 	ended    chan struct{}                 // closed when run is over and the log's node is closed
 	told     atomic.Pointer[config.Config] // what the core was made with, or the last that it was told before it became active
 	compare  chan struct{}                 // wakes compareConfigs
+	name     *follower
 }
 
 func newInstance(n *node) *instance {
-	return &instance{node: n, directory: newDirectory(), compare: make(chan struct{}, 1)}
+	in := &instance{node: n, directory: newDirectory(), compare: make(chan struct{}, 1)}
+	in.name = newFollower(in)
+	return in
 }
 
 // witnessMemory is what a witness's runtime is to stay below, unless limits.process says otherwise: else garbage of a flood of appends stays for long.
@@ -128,7 +131,7 @@ func (in *instance) logOptions(cfg *config.Config) jetstream.Options {
 func (in *instance) listen(cfg *config.Config) error {
 	n := in.node
 	if own := cfg.Cluster.Node(cfg.Cluster.Name); own.Relay != "" {
-		e, err := relay.Listen(n.listeners, relay.ReceiverOptions{
+		e, err := relay.Listen(n.listeners.Load(), relay.ReceiverOptions{
 			Address: own.Relay, TLS: in.secure, Active: func() bool { e, _ := n.core.now(); return e != nil && n.instance.Load() == in },
 			Limits: listen.Limits{
 				MaxConnections: cfg.Limits.Connections, MaxPerAddress: cfg.Limits.ConnectionsPerAddress,
@@ -162,6 +165,7 @@ func (in *instance) run(cfg *config.Config, adopt *cluster.Copied, joined *clust
 	in.ended = make(chan struct{})
 	ctx, cancel := context.WithCancel(n.background)
 	n.running.Go(func() { in.compareConfigs(ctx) })
+	n.running.Go(func() { in.name.run(ctx) })
 	n.running.Go(func() {
 		defer close(in.ended)
 		defer cancel()
@@ -181,6 +185,7 @@ func (in *instance) roleChanged(s cluster.Status, e *engine.Engine) {
 		return
 	}
 	in.compareSoon()
+	in.name.roleChanged()
 	n := in.node
 	if s.Role == cluster.Active {
 		in.took.Store(&api.TakeOver{At: s.Since, From: s.TakenOver.From, Reason: string(s.TakenOver.Why), Millis: s.TakenOver.Took.Milliseconds()})
@@ -271,7 +276,7 @@ func (in *instance) Instance() api.Instance {
 	}
 	if member := in.member.Load(); member != nil {
 		s := member.Status()
-		a.Config = n.config().Digest()
+		a.Config, a.DNS = n.config().Digest(), in.name.now()
 		a.Role, a.Since, a.Epoch, a.Active, a.Lag, a.Reason = string(s.Role), s.Since, s.Epoch, s.Active, s.Lag, s.Reason
 		if s.Deaf {
 			a.Reason = "it hears nothing of the log: it is cut off, or most of the nodes are"
@@ -282,8 +287,8 @@ func (in *instance) Instance() api.Instance {
 			a.Behind, _ = member.Behind(ctx) // without an answer nothing is known, as of an instance that has just lost its role
 		}
 	}
-	if n.listeners != nil {
-		for _, b := range n.listeners.Bound() {
+	if l := n.listeners.Load(); l != nil {
+		for _, b := range l.Bound() {
 			a.Endpoints = append(a.Endpoints, b.String())
 			a.Connections += b.Open
 		}
@@ -389,6 +394,7 @@ func (in *instance) writeMetrics(e *metrics.Exposition) {
 		}
 		e.One("godwit_journal_damaged", metrics.Gauge, "1 when a part of the log that the start did not read turned out to be damaged in all its replicas.", damaged)
 	}
+	in.name.writeMetrics(e)
 	if in.carrier != nil {
 		c := in.carrier.Stats()
 		e.One("godwit_relay_open", metrics.Gauge, "Clients that are carried to the active instance.", float64(c.Current.Load()))

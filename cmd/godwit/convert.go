@@ -213,7 +213,7 @@ func (c *conversion) toPair(ctx context.Context) error {
 	defer func() {
 		if !done {
 			if in.relayed != "" {
-				n.listeners.Unlisten(in.relayed)
+				n.listeners.Load().Unlisten(in.relayed)
 			}
 			in.log.Load().Close()
 		}
@@ -498,7 +498,7 @@ func (c *conversion) goAlone(in *instance, core *broker.Broker) {
 	c.take()
 	n.instance.Store(nil)
 	if in.relayed != "" {
-		n.listeners.Unlisten(in.relayed)
+		n.listeners.Load().Unlisten(in.relayed)
 	}
 	e, err := engine.Continue(core, func(notify journal.Notify) (journal.Log, error) {
 		l, err := segment.Open(c.cfg.JournalPath(), n.journalOptions(c.cfg), notify)

@@ -21,8 +21,8 @@ func (n *node) printEndpoints(w io.Writer, took time.Duration) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	var stompTLS string
 	var bound []listen.Bound
-	if n.listeners != nil { // a witness has none
-		bound = n.listeners.Bound()
+	if l := n.listeners.Load(); l != nil { // a witness has none
+		bound = l.Bound()
 	}
 	for _, b := range bound {
 		for _, line := range endpointLines(b.Endpoint) {

@@ -28,12 +28,26 @@ func (c *cli) instances() *cobra.Command {
 		{"connections", func(v row) any { return int64(v.Connections) }},
 		{"config", func(v row) any { return v.Config }},
 		{"endpoints", func(v row) any { return strings.Join(v.Endpoints, " ") }},
-		{"reason", func(v row) any { return v.Reason }},
+		{"dns", func(v row) any {
+			switch {
+			case v.DNS == nil:
+				return ""
+			case v.DNS.Current:
+				return "current"
+			}
+			return "not for " + time.Since(v.DNS.Since).Round(time.Second).String()
+		}},
+		{"reason", func(v row) any {
+			if v.DNS != nil && !v.DNS.Current {
+				return join(v.Reason, v.DNS.Name+": "+v.DNS.Reason)
+			}
+			return v.Reason
+		}},
 	}}
 	return lister(c, &cobra.Command{
 		Use: "instances", Short: "List the nodes that run this broker: who is active, who stands by",
 		Long: "List the nodes of the cluster that runs this broker: who is active and since when, how far behind the others are (lag, in entries of the log), where clients reach\n" +
-			"each. Any node may be asked; it asks the others.",
+			"each, whether the name that follows the active one does (cluster.dns). Any node may be asked; it asks the others.",
 	}, l, func(ctx context.Context, r *client.Client) ([]row, error) { return r.Instances(ctx) })
 }
 

@@ -46,11 +46,11 @@ type node struct {
 	guards    *guards
 	core      core
 	frames    *session.FrameMemory
-	listeners *listen.Server
-	certs     *listen.Certificates // nil: no TLS
-	dev       *listen.Files        // nil: a certificate was given
-	api       *control.Server      // nil: switched off
-	managed   *managed             // nil: this is no service for several brokers
+	listeners atomic.Pointer[listen.Server] // nil: there are none yet, or never, as at a witness
+	certs     *listen.Certificates          // nil: no TLS
+	dev       *listen.Files                 // nil: a certificate was given
+	api       *control.Server               // nil: switched off
+	managed   *managed                      // nil: this is no service for several brokers
 	metrics   metrics.Broker
 	instance  atomic.Pointer[instance] // nil: a broker alone
 	failed    chan error               // the broker cannot go on
@@ -133,7 +133,7 @@ func (n *node) rise() error {
 		n.core.set(e, n.deps(e), "ok", "")
 		n.running.Go(func() { n.supervise(e) })
 	}
-	n.listeners.Start()
+	n.listeners.Load().Start()
 	if n.certs != nil {
 		n.running.Go(func() { n.certs.Watch(n.background, 0) })
 	}
@@ -294,10 +294,11 @@ func (n *node) bind() error {
 			return err
 		}
 	}
-	n.listeners = listen.New(listen.Options{Handlers: n.handlers(), Certificates: n.certs, MaxConnections: cfg.Limits.Connections, Log: n.log})
-	n.listeners.Admit(cfg.Access.Admits())
+	listeners := listen.New(listen.Options{Handlers: n.handlers(), Certificates: n.certs, MaxConnections: cfg.Limits.Connections, Log: n.log})
+	listeners.Admit(cfg.Access.Admits())
+	n.listeners.Store(listeners)
 	for _, e := range endpoints {
-		if _, err := n.listeners.Listen(e); err != nil {
+		if _, err := listeners.Listen(e); err != nil {
 			var op *net.OpError
 			if errors.As(err, &op) {
 				return errPort("listener "+e.Name, e.Address, op.Err)
@@ -483,8 +484,8 @@ func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
 	if in := n.instance.Load(); in != nil {
 		in.writeMetrics(&e)
 	}
-	if n.listeners != nil {
-		writeListenStats(&e, n.listeners)
+	if l := n.listeners.Load(); l != nil {
+		writeListenStats(&e, l)
 	}
 	metrics.Process(&e, build().Version, n.begun, time.Now())
 	_, err := e.WriteTo(w)
@@ -535,8 +536,8 @@ func (n *node) stop() error {
 		}
 		e.Leave(min(leaveWithin, n.config().Shutdown.Grace))
 	}
-	if n.listeners != nil {
-		if err := n.listeners.Shutdown(ctx); err != nil {
+	if l := n.listeners.Load(); l != nil {
+		if err := l.Shutdown(ctx); err != nil {
 			n.log.Warn("some clients did not end in time and were cut off", "error", err)
 		}
 	}

@@ -78,7 +78,7 @@ func TestJournalFails(t *testing.T) {
 	if _, err := remote.Send(t.Context(), q, api.Send{Text: &before}); err != nil {
 		t.Fatal(err)
 	}
-	idle, err := net.Dial("tcp", n.listeners.Bound()[0].Address)
+	idle, err := net.Dial("tcp", n.listeners.Load().Bound()[0].Address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/engine"
+	"github.com/godwitmq/godwit/listen"
 )
 
 // reload reads the configuration, the users and the certificates again. If anything is wrong, nothing changes.
@@ -46,12 +47,13 @@ func (n *node) reload() (done api.Reloaded, err error) {
 	if in := n.instance.Load(); in != nil { // a standby's core takes the policies that are in force when it becomes active
 		in.compareSoon()
 		in.moved()
+		in.name.changed()
 	}
 	n.frames.Limit(merged.Limits.FrameMemory())
 	n.configureAPI(merged)
-	if n.listeners != nil { // a witness has none
-		n.limitListeners(merged)
-		n.listeners.Admit(merged.Access.Admits())
+	if l := n.listeners.Load(); l != nil { // a witness has none
+		n.limitListeners(l, merged)
+		l.Admit(merged.Access.Admits())
 	}
 	setLevel(n.level, merged.Log.Level)
 	done = api.Reloaded{Live: changes(live), Restart: changes(restart), Notes: []string{"users were read again"}}
@@ -72,15 +74,15 @@ func engineLimits(cfg *config.Config) engine.Limits {
 }
 
 // limitListeners puts the limits of connections in force.
-func (n *node) limitListeners(cfg *config.Config) {
+func (n *node) limitListeners(l *listen.Server, cfg *config.Config) {
 	each := map[string]int{}
-	for _, l := range cfg.Listeners {
-		each[l.Name] = cmp.Or(l.MaxConnections, cfg.Limits.ConnectionsPerListener, cfg.Limits.Connections)
+	for _, at := range cfg.Listeners {
+		each[at.Name] = cmp.Or(at.MaxConnections, cfg.Limits.ConnectionsPerListener, cfg.Limits.Connections)
 	}
 	if in := n.instance.Load(); in != nil && in.relayed != "" {
 		each[in.relayed] = cfg.Limits.Connections
 	}
-	n.listeners.Limit(cfg.Limits.Connections, each)
+	l.Limit(cfg.Limits.Connections, each)
 }
 
 func changes(from []config.Change) []api.Change {

@@ -45,7 +45,8 @@ func (n *node) about(info listen.Info) readiness.Facts {
 // addresses are where clients reach this node, by the schemes of their URLs.
 func (n *node) addresses() map[string][]string {
 	all := map[string][]string{}
-	if n.listeners == nil {
+	listeners := n.listeners.Load()
+	if listeners == nil {
 		return all
 	}
 	add := func(wanted bool, scheme, address string) {
@@ -53,7 +54,7 @@ func (n *node) addresses() map[string][]string {
 			all[scheme] = append(all[scheme], address)
 		}
 	}
-	for _, b := range n.listeners.Bound() {
+	for _, b := range listeners.Bound() {
 		address := n.reachable(b.Address)
 		plain, encrypted := b.TLS != listen.TLSRequired, b.TLS != listen.TLSOff
 		openwire, stomp := b.Protocol != listen.STOMP, b.Protocol != listen.OpenWire

@@ -39,7 +39,8 @@ func TestAbout(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	s := listen.New(listen.Options{Handlers: map[listen.Protocol]listen.Handler{listen.OpenWire: nil, listen.STOMP: nil}})
 	defer s.Close()
-	n := &node{listeners: s}
+	n := &node{}
+	n.listeners.Store(s)
 	n.current.Store(&config.Config{Cluster: config.Cluster{Name: "a", Nodes: []config.ClusterNode{{Name: "a", Log: "10.0.1.5:7410"}}}})
 	for in, want := range map[string]string{"0.0.0.0:61616": "10.0.1.5:61616", "[::]:61616": "10.0.1.5:61616", ":61616": "10.0.1.5:61616", "10.0.9.9:61616": "10.0.9.9:61616", "broker.example:1": "broker.example:1"} {
 		if got := n.reachable(in); got != want {

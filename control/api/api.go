@@ -252,8 +252,19 @@ type Instance struct {
 	// Behind are the nodes whose copies of the log are away or incomplete, as the active instance sees it.
 	Behind []string `json:"behind,omitempty"`
 	// TakenOver is how this instance became the active one the last time.
-	TakenOver   *TakeOver `json:"takenOver,omitempty"`
-	Connections int       `json:"connections"` // open on its endpoints, those that it relays included
+	TakenOver *TakeOver `json:"takenOver,omitempty"`
+	// DNS is how the name is that follows the active instance. Absent: none does, or this node has no part in it.
+	DNS         *DNS `json:"dns,omitempty"`
+	Connections int  `json:"connections"` // open on its endpoints, those that it relays included
+}
+
+// DNS is how the name is that follows the active instance (cluster.dns), as one instance sees it.
+type DNS struct {
+	Name    string    `json:"name"`
+	Current bool      `json:"current"`          // it says who is active, and of the active one all its addresses
+	Since   time.Time `json:"since,omitzero"`   // since when it is current, or is not
+	Updated time.Time `json:"updated,omitzero"` // when this instance last wrote it
+	Reason  string    `json:"reason,omitempty"` // why it is not current, and what to do
 }
 
 // TakeOver is a change of the active instance.

@@ -422,6 +422,7 @@ func TestBodies(t *testing.T) {
 		"null for a required one": {strings.Replace(goodBroker, `"payroll"`, "null", 1), "brokerName", "is required"},
 		"null for an optional":    {body: strings.Replace(goodBroker, `"5.19"`, "null", 1)},
 		"key in another case":     {strings.Replace(goodBroker, `"brokerName"`, `"BrokerName"`, 1), "brokerName", "is required"},
+		"unknown in this case":    {body: strings.Replace(goodBroker, "{", `{"EngineVersion":7,`, 1)},
 		"twice":                   {strings.Replace(goodBroker, "{", `{"brokerName":"a",`, 1), "brokerName", "twice"},
 		"number for text":         {strings.Replace(goodBroker, `"payroll"`, "7", 1), "brokerName", "must be text, not a number"},
 		"text for a bool":         {strings.Replace(goodBroker, "false", `"false"`, 1), "publiclyAccessible", "must be true or false, not text"},
@@ -612,14 +613,14 @@ func TestPage(t *testing.T) {
 }
 
 func TestFingerprint(t *testing.T) {
-	make := func(name, token string) *mqapi.CreateBrokerRequest {
+	ask := func(name, token string) *mqapi.CreateBrokerRequest {
 		return &mqapi.CreateBrokerRequest{BrokerName: name, CreatorRequestID: &token, Tags: map[string]string{"a": "1", "b": "2"}, Users: []mqapi.User{{Username: "u", Password: "p"}}}
 	}
-	a := make("x", "1")
-	if a.Fingerprint([]byte("k")) != make("x", "2").Fingerprint([]byte("k")) {
+	a := ask("x", "1")
+	if a.Fingerprint([]byte("k")) != ask("x", "2").Fingerprint([]byte("k")) {
 		t.Error("another token makes another request")
 	}
-	if a.Fingerprint([]byte("k")) == make("y", "1").Fingerprint([]byte("k")) {
+	if a.Fingerprint([]byte("k")) == ask("y", "1").Fingerprint([]byte("k")) {
 		t.Error("another name does not")
 	}
 	if a.Fingerprint([]byte("k")) == a.Fingerprint([]byte("l")) {

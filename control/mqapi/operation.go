@@ -29,6 +29,7 @@ type Operation struct {
 	Request  reflect.Type
 	Response reflect.Type // nil: the answer is {}
 	Extra    bool         // Godwit's, not Amazon's
+	Doc      string       // of what is Godwit's: a sentence that goes on after the name
 	Refused  string       // why Godwit does not have it; "" if it has
 
 	call func(ctx context.Context, s Service, c Caller, request any) (any, error)
@@ -41,7 +42,8 @@ type Member struct {
 	In       string // "body", "path" or "query"
 	Type     reflect.Type
 	Required bool
-	Extra    bool // Godwit's, not Amazon's
+	Extra    bool   // Godwit's, not Amazon's
+	Doc      string // of what is Godwit's: a sentence that goes on after the name
 
 	index int
 }
@@ -51,7 +53,7 @@ func Members(structure reflect.Type) []Member {
 	var list []Member
 	for i := range structure.NumField() {
 		f := structure.Field(i)
-		m := Member{Field: f.Name, Type: f.Type, Required: f.Tag.Get("required") != "", Extra: f.Tag.Get("extra") != "", index: i}
+		m := Member{Field: f.Name, Type: f.Type, Required: f.Tag.Get("required") != "", Extra: f.Tag.Get("extra") != "", Doc: f.Tag.Get("doc"), index: i}
 		for _, m.In = range []string{"body", "path", "query"} {
 			if m.Wire = f.Tag.Get(m.In); m.Wire != "" {
 				break

@@ -230,9 +230,9 @@ type BrokerInstance struct {
 	Endpoints  []string `json:"endpoints,omitzero" body:"endpoints"`
 	IPAddress  *string  `json:"ipAddress,omitzero" body:"ipAddress"`
 	// Active says whether this instance serves the clients.
-	Active *bool `json:"active,omitzero" body:"active" extra:"yes"`
+	Active *bool `json:"active,omitzero" body:"active" extra:"yes" doc:"says whether this instance serves the clients"`
 	// ActiveSince is since when; absent on a standby.
-	ActiveSince *Timestamp `json:"activeSince,omitzero" body:"activeSince" extra:"yes"`
+	ActiveSince *Timestamp `json:"activeSince,omitzero" body:"activeSince" extra:"yes" doc:"is since when; absent on a standby"`
 }
 
 // BrokerInstanceOption is the structure BrokerInstanceOption of the API.
@@ -390,14 +390,14 @@ type SharedResourceError struct {
 // SwitchoverClient is the structure SwitchoverClient of the API.
 type SwitchoverClient struct {
 	// Service is the service that the client belongs to, by the broker's configuration.
-	Service  *string `json:"service,omitzero" body:"service" extra:"yes"`
+	Service  *string `json:"service,omitzero" body:"service" extra:"yes" doc:"is the service that the client belongs to, by the broker's configuration"`
 	ClientID *string `json:"clientId,omitzero" body:"clientId" extra:"yes"`
 	// RemoteAddress is IP:PORT.
-	RemoteAddress *string `json:"remoteAddress,omitzero" body:"remoteAddress" extra:"yes"`
+	RemoteAddress *string `json:"remoteAddress,omitzero" body:"remoteAddress" extra:"yes" doc:"is IP:PORT"`
 	// Endpoint is where the client is connected.
-	Endpoint *string `json:"endpoint,omitzero" body:"endpoint" extra:"yes"`
+	Endpoint *string `json:"endpoint,omitzero" body:"endpoint" extra:"yes" doc:"is where the client is connected"`
 	// Reasons say why it will not follow, and what to change.
-	Reasons []string `json:"reasons,omitzero" body:"reasons" extra:"yes"`
+	Reasons []string `json:"reasons,omitzero" body:"reasons" extra:"yes" doc:"say why it will not follow, and what to change"`
 }
 
 // User is the structure User of the API.
@@ -750,7 +750,7 @@ type SwitchoverBrokerRequest struct {
 	BrokerID string `json:"-" path:"broker-id" required:"yes"`
 	// Instance is the instance that becomes active: BROKER-ID-1 or BROKER-ID-2; absent: the standby.
 	Instance *string `json:"instance,omitzero" body:"instance"`
-	// Plan true: change nothing, and tell what would happen.
+	// Plan is true to change nothing, and be told what would happen.
 	Plan *bool `json:"plan,omitzero" body:"plan"`
 }
 
@@ -781,11 +781,11 @@ type UpdateBrokerRequest struct {
 	StorageSize                *int32                   `json:"storageSize,omitzero" body:"storageSize"`
 	DataReplicationMode        *DataReplicationMode     `json:"dataReplicationMode,omitzero" body:"dataReplicationMode"`
 	// DeploymentMode makes a pair of a single instance, or the other way round.
-	DeploymentMode *DeploymentMode `json:"deploymentMode,omitzero" body:"deploymentMode" extra:"yes"`
-	// Plan true: change nothing, and tell what it would cost.
-	Plan *bool `json:"plan,omitzero" body:"plan" extra:"yes"`
+	DeploymentMode *DeploymentMode `json:"deploymentMode,omitzero" body:"deploymentMode" extra:"yes" doc:"makes a pair of a single instance, or the other way round"`
+	// Plan is true to change nothing, and be told what it would cost.
+	Plan *bool `json:"plan,omitzero" body:"plan" extra:"yes" doc:"is true to change nothing, and be told what it would cost"`
 	// SubnetIDs moves the instances.
-	SubnetIDs []string `json:"subnetIds,omitzero" body:"subnetIds" extra:"yes"`
+	SubnetIDs []string `json:"subnetIds,omitzero" body:"subnetIds" extra:"yes" doc:"moves the instances"`
 }
 
 // UpdateBrokerResponse is what UpdateBroker answers.
@@ -807,7 +807,7 @@ type UpdateBrokerResponse struct {
 	PendingDataReplicationMode     *DataReplicationMode           `json:"pendingDataReplicationMode,omitzero" body:"pendingDataReplicationMode"`
 	StorageSize                    *int32                         `json:"storageSize,omitzero" body:"storageSize"`
 	// Cost is what the change costs the broker's clients: restart: no, failover: no.
-	Cost           *string         `json:"cost,omitzero" body:"cost" extra:"yes"`
+	Cost           *string         `json:"cost,omitzero" body:"cost" extra:"yes" doc:"is what the change costs the broker's clients: restart: no, failover: no"`
 	DeploymentMode *DeploymentMode `json:"deploymentMode,omitzero" body:"deploymentMode" extra:"yes"`
 	SubnetIDs      []string        `json:"subnetIds,omitzero" body:"subnetIds" extra:"yes"`
 }
@@ -839,7 +839,8 @@ type UpdateUserRequest struct {
 	ReplicationUser *bool    `json:"replicationUser,omitzero" body:"replicationUser"`
 }
 
-// Service is what is behind the API. Requests have passed Check. An error that is no *Error is answered as an internal one, and logged.
+// Service is what is behind the API. Requests have passed Rules.Check, and belong to the Service. NextToken is what the Service has given itself: see Page.
+// An error that is no *Error is answered as an internal one, and logged.
 type Service interface {
 	CreateBroker(context.Context, Caller, *CreateBrokerRequest) (*CreateBrokerResponse, error)
 	CreateConfiguration(context.Context, Caller, *CreateConfigurationRequest) (*CreateConfigurationResponse, error)
@@ -1064,7 +1065,7 @@ var Operations = map[string]*Operation{
 		Errors:   []Kind{NotFound, BadRequest, InternalServerError, Conflict, Forbidden},
 		Request:  reflect.TypeFor[SwitchoverBrokerRequest](),
 		Response: reflect.TypeFor[SwitchoverBrokerResponse](),
-		Extra:    true,
+		Extra:    true, Doc: "makes the other instance of an active/standby pair the active one, for good, or with plan says what that would do.",
 		call: func(ctx context.Context, s Service, c Caller, r any) (any, error) {
 			return s.SwitchoverBroker(ctx, c, r.(*SwitchoverBrokerRequest))
 		},

@@ -295,6 +295,9 @@ func (s *schema) writeStruct(b *bytes.Buffer, name, doc string, members []member
 		if m.extra {
 			tag += ` extra:"yes"`
 		}
+		if m.extra && m.Doc != "" { // it goes on into what BotocoreExtras writes
+			tag += fmt.Sprintf(` doc:"%s"`, m.Doc)
+		}
 		if m.Doc != "" {
 			fmt.Fprintf(b, "// %s %s.\n", goName(m.Field), m.Doc)
 		}
@@ -317,7 +320,7 @@ func (s *schema) writeOperations(b *bytes.Buffer) error {
 			}
 		}
 	}
-	b.WriteString("// Service is what is behind the API. Requests have passed Check. An error that is no *Error is answered as an internal one, and logged.\ntype Service interface {\n")
+	b.WriteString("// Service is what is behind the API. Requests have passed Rules.Check, and belong to the Service. NextToken is what the Service has given itself: see Page.\n// An error that is no *Error is answered as an internal one, and logged.\ntype Service interface {\n")
 	for _, name := range names {
 		op := s.Operations[name]
 		if s.Refused[name] != "" {
@@ -348,7 +351,7 @@ func (s *schema) writeOperations(b *bytes.Buffer) error {
 			fmt.Fprintf(b, "Response: reflect.TypeFor[%sResponse](),\n", name)
 		}
 		if op.extra {
-			b.WriteString("Extra: true,\n")
+			fmt.Fprintf(b, "Extra: true, Doc: %q,\n", op.Doc)
 		}
 		if why := s.Refused[name]; why != "" {
 			fmt.Fprintf(b, "Refused: %q,\n},\n", why)

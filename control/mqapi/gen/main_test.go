@@ -40,7 +40,7 @@ func TestContradictions(t *testing.T) {
 	tests := map[string]struct{ was, is, want string }{
 		"an operation of Amazon's":  {`"SwitchoverBroker": {`, `"RebootBroker": {`, "RebootBroker is Amazon's"},
 		"a member of Amazon's":      {`"wire": "active"`, `"wire": "endpoints"`, "BrokerInstance.endpoints is Amazon's"},
-		"a member of its requests":  {`"wire": "plan", "in": "body", "type": "boolean", "doc": "true: change nothing, and tell what it would cost"`, `"wire": "logs", "in": "body", "type": "boolean"`, "UpdateBroker.logs is Amazon's"},
+		"a member of its requests":  {`"wire": "plan", "in": "body", "type": "boolean", "doc": "is true to change nothing, and be told what it would cost"`, `"wire": "logs", "in": "body", "type": "boolean"`, "UpdateBroker.logs is Amazon's"},
 		"members of no operation":   {`"UpdateBroker": {`, `"ChangeBroker": {`, "no such operation"},
 		"refuses what is not there": {`"Promote":`, `"Demote":`, "Demote is refused"},
 		"an unknown type":           {`{"list": "SwitchoverClient"}`, `{"list": "Client"}`, `no type "Client"`},
