@@ -26,9 +26,16 @@ type bench struct {
 	opt     plane.Options
 	now     time.Time
 	records [][]byte
+	marks   []mark                      // behind each command
 	fails   func(e plane.Effect) string // why a step fails; nil: none does
 	epoch   uint64
 	done    []string // what was carried out
+}
+
+// mark is where a crash may be.
+type mark struct {
+	records int
+	epoch   uint64
 }
 
 func newBench(t *testing.T, opt plane.Options) *bench {
@@ -58,6 +65,7 @@ func (b *bench) do(by plane.Origin, c plane.Command) (*plane.Change, error) {
 	}
 	b.s = change.State
 	b.records = append(b.records, change.Records...)
+	b.marks = append(b.marks, mark{len(b.records), b.epoch})
 	return change, nil
 }
 
@@ -249,7 +257,39 @@ func TestSteps(t *testing.T) {
 				t.Errorf("instance %d is active, want %d", br.Active, tt.active)
 			}
 			b.replays()
+			b.crashes()
 		})
+	}
+}
+
+// crashes ends the plane between any two commands and goes on: all comes to the same end.
+func (b *bench) crashes() {
+	b.t.Helper()
+	for n, m := range b.marks {
+		r := plane.NewReplay(b.opt)
+		for _, data := range b.records[:m.records] {
+			if err := r.Record(data); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+		again := newBench(b.t, b.opt)
+		again.s, again.epoch = r.State(), m.epoch
+		again.run()
+		var want *plane.Replay // where what was begun had ended without the crash
+		for _, later := range b.marks[n:] {
+			want = plane.NewReplay(b.opt)
+			for _, data := range b.records[:later.records] {
+				if err := want.Record(data); err != nil {
+					b.t.Fatal(err)
+				}
+			}
+			if !slices.ContainsFunc(want.State().Work(), func(e plane.Effect) bool { return e.Step != 0 }) {
+				break
+			}
+		}
+		if again.s.Digest() != want.State().Digest() {
+			b.t.Errorf("a crash behind command %d leads elsewhere", n)
+		}
 	}
 }
 

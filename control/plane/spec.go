@@ -91,7 +91,8 @@ func (b *Broker) cluster(i *Instance) bool {
 	return true
 }
 
-// OnNode lists what is to run on a node, by broker and number. What runs there and is not in it, or is of an older generation, is to be ended.
+// OnNode lists what is to run on a node, by broker and number. What runs there and is not in it is to be ended; an
+// older generation of what is in it ends when the newer one starts. Generations above State.Serial are newer than the list.
 func (s *State) OnNode(node string) (list []Spec) {
 	for _, b := range s.brokers.all() {
 		for n := range b.Instances {

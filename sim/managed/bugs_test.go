@@ -28,7 +28,6 @@ var bugs = []planted.Edit{
 	{Bug: "what has not come up is not ended", File: "control/plane/plan.go", Old: "		if i.Leaving || b.Goal.Gone {", New: "		if i.Leaving || b.Goal.Gone && (i.Up || !BUG) {"},
 	{Bug: "every request makes a broker", File: "control/plane/brokers.go", Old: "if b.Token == c.Token {", New: "if b.Token == c.Token && !BUG {"},
 	{Bug: "the digest does not count", File: "control/plane/brokers.go", Old: "if b.RequestDigest != c.RequestDigest {", New: "if b.RequestDigest != c.RequestDigest && !BUG {"},
-	{Bug: "generations are given when planned", File: "control/plane/operation.go", Old: "		if !i.Wanted || s.Restart {", New: "		if !i.Wanted && !BUG || s.Restart {"},
 	{Bug: "a late report of who is active counts", File: "control/plane/operation.go", Old: "	if epoch > b.Epoch {", New: "	if epoch > b.Epoch || BUG && epoch != 0 {"},
 	{Bug: "one user too many", File: "control/plane/users.go", Old: "len(b.Users) >= tx.limits().Users", New: "len(b.Users) >= tx.limits().Users+map[bool]int{BUG: 1}[true]"},
 	{Bug: "given up, and never repaired", File: "control/plane/operation.go", Old: "	if op.Attempts >= limits.Attempts {\n", New: "	if BUG && op.Attempts >= limits.Attempts {\n		tx.end(b)\n		return nil\n	}\n	if op.Attempts >= limits.Attempts {\n"},

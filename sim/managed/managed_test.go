@@ -36,3 +36,14 @@ func play(t *testing.T, seed uint64) {
 	}
 	t.Logf("seed %d: %+v", seed, result)
 }
+
+// TestRepeats shows that a seed says all there is.
+func TestRepeats(t *testing.T) {
+	a, err := Run(Config{Seed: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := Run(Config{Seed: 3}); a != b {
+		t.Errorf("got %+v, then %+v", a, b)
+	}
+}

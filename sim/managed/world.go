@@ -29,6 +29,13 @@ type reality struct {
 	disturbed time.Time // when its active instance changed by itself, or a node of it failed
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // lead makes an instance the active one.
 func (r *reality) lead(number int) { r.active, r.epoch = number, r.epoch+1 }
 
@@ -205,11 +212,11 @@ func (n *node) sync(then func()) {
 		}
 		for _, key := range slices.Sorted(maps.Keys(n.data)) {
 			generation := n.data[key]
-			newer := slices.IndexFunc(list, func(l plane.Spec) bool { return keyOf(l) == key && l.Generation >= generation })
-			if generation > state.Serial() || newer >= 0 && list[newer].Generation == generation {
+			wanted := slices.ContainsFunc(list, func(l plane.Spec) bool { return keyOf(l) == key && l.Generation >= generation })
+			if generation > state.Serial() || wanted { // an older generation ends when the newer starts
 				continue
 			}
-			n.end(key, generation, newer < 0, "it is not to run")
+			n.end(key, generation, true, "it is not to run")
 		}
 		if then != nil {
 			then()
@@ -318,7 +325,15 @@ func (n *node) handle(e plane.Effect) {
 func (n *node) carryOut(e plane.Effect, key string) string {
 	w, spec := n.w, e.Spec
 	r := w.brokers[spec.Broker]
-	here := n.procs[key] != nil && n.procs[key].spec.Generation == spec.Generation
+	p := n.procs[key]
+	here := p != nil && p.spec.Generation == spec.Generation
+	if b := w.s.plane.State().Broker(plane.Scope{}, spec.Broker); b != nil && !b.Goal.Gone && b.Log == plane.NodesLog && p != nil && (e.Kind == plane.Stop || e.Kind == plane.Start && !here) {
+		for _, other := range []int{1, 2, plane.Witness} { // nobody ends a copy of the log while another is away
+			if other != spec.Number && !w.runs(spec.Broker, other) {
+				return "the others do not all run"
+			}
+		}
+	}
 	switch e.Kind {
 	case plane.Start:
 		n.run(spec, true)
@@ -430,7 +445,7 @@ func (w *world) trouble() {
 			if r := w.brokers[b.ID]; b.Operation == nil && r != nil && r.log == plane.NodesLog && w.runs(b.ID, 3-r.active) && s.chance(30) {
 				s.tell("broker %s fails over from %d", b.ID, r.active)
 				r.lead(3 - r.active)
-				r.disturbed = s.now
+				r.disturbed = later(r.disturbed, s.now)
 			}
 		}
 	}
