@@ -59,12 +59,6 @@ func (m *FrameMemory) Used() int64 {
 	return m.used
 }
 
-func (m *FrameMemory) isShut() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.shut
-}
-
 // Share gives a connection its share. gone is closed when the connection ends, so that it waits for nothing any more. Nil gives nil, a share without a bound.
 func (m *FrameMemory) Share(gone <-chan struct{}) *FrameShare {
 	if m == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -64,11 +65,12 @@ func (o Options) filled() Options {
 
 // Agent works for one node.
 type Agent struct {
-	opt   Options
-	plane Plane
-	log   *slog.Logger
-	dir   string // of the instances' folders
-	ended *ended
+	opt       Options
+	plane     Plane
+	log       *slog.Logger
+	dir       string // of the instances' folders
+	ended     *ended
+	transport *http.Transport // to instances
 
 	mu        sync.Mutex
 	instances map[string]*instance
@@ -81,7 +83,9 @@ type Agent struct {
 // New makes an agent. It does nothing before Run.
 func New(p Plane, opt Options) *Agent {
 	opt = opt.filled()
-	return &Agent{opt: opt, plane: p, log: opt.Logger, dir: filepath.Join(opt.Data, "instances"), instances: map[string]*instance{}}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = nil
+	return &Agent{opt: opt, plane: p, log: opt.Logger, dir: filepath.Join(opt.Data, "instances"), instances: map[string]*instance{}, transport: transport}
 }
 
 // folderName is that of an instance's folder, and its key.
@@ -111,6 +115,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	defer a.transport.CloseIdleConnections()
 	defer a.running.Wait()
 	defer cancel()
 	for ctx.Err() == nil {

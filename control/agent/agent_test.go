@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -13,6 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -136,6 +140,7 @@ func TestAgentKilled(t *testing.T) {
 	r.stop = nil
 	pid := r.pid(id, 1)
 	s := r.dial(id, 1)
+	files := r.written(id, 1)
 	for n := range 3 {
 		kill := r.remote()
 		time.Sleep(time.Duration(n) * 500 * time.Millisecond)
@@ -152,6 +157,9 @@ func TestAgentKilled(t *testing.T) {
 	if err := s.send("/queue/ORDERS", "order 3"); err != nil {
 		t.Fatalf("the connection of before: %v", err)
 	}
+	if now := r.written(id, 1); !maps.Equal(files, now) {
+		t.Errorf("files of the same spec were written again: %v, and before %v", now, files)
+	}
 	r.stop()
 	r.stop = nil
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -166,6 +174,93 @@ func TestAgentKilled(t *testing.T) {
 		t.Fatalf("after all that: %q, %v", got, err)
 	}
 }
+
+// written says when the files of an instance were written that are made of its spec.
+func (r *rig) written(id string, number int) map[string]time.Time {
+	r.t.Helper()
+	at := map[string]time.Time{}
+	for _, pattern := range []string{"*.yaml", "*.pem", usersFile, loginFile} {
+		files, _ := filepath.Glob(filepath.Join(r.folder(id, number), pattern))
+		for _, f := range files {
+			info, err := os.Stat(f)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if info.Mode().Perm() != 0o600 {
+				r.t.Errorf("%s has mode %v", f, info.Mode())
+			}
+			at[filepath.Base(f)] = info.ModTime()
+		}
+	}
+	if len(at) < 5 {
+		r.t.Fatalf("an instance has only the files %v", at)
+	}
+	return at
+}
+
+// late is a control plane that at first gives orders of long ago.
+type late struct {
+	Plane
+	orders Orders
+	asked  atomic.Int64
+}
+
+func (l *late) Orders(ctx context.Context, node string, after uint64) (Orders, error) {
+	if l.asked.Add(1) == 1 {
+		return l.orders, nil
+	}
+	<-ctx.Done()
+	return Orders{}, ctx.Err()
+}
+
+// TestOrdersOfBefore gives a new agent the orders that had an instance run which was ended since.
+func TestOrdersOfBefore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "a")
+	r.begin()
+	id := r.create("payroll", plane.Single, xml)
+	r.running(id)
+	local := &Local{Plane: r.plane, Dir: filepath.Join(r.dir, "control")}
+	orders, err := local.Orders(t.Context(), "node-1", 0)
+	if err != nil || len(orders.Effects) != 1 || orders.Effects[0].Kind != plane.Run {
+		t.Fatalf("orders: %+v, %v", orders, err)
+	}
+	r.do(plane.DeleteBroker{ID: id})
+	r.until("deleted", func() bool { return r.broker(id) == nil })
+	r.stop()
+	r.stop = nil
+	log := &strings.Builder{}
+	var mu sync.Mutex
+	write := writer(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return log.Write(p)
+	})
+	a := New(&late{Plane: local, orders: orders}, Options{Node: "node-1", Data: filepath.Join(r.dir, "node-1"), LookEvery: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(write, nil))})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- a.Run(ctx) }()
+	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		mu.Lock()
+		text := log.String()
+		mu.Unlock()
+		if strings.Contains(text, "was ended already") {
+			break
+		}
+		if time.Since(begun) > patience {
+			t.Fatalf("the agent says %s", text)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	r.nothingLeftOn("node-1")
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
 
 // TestAgentKilledAtWork kills the agent in the middle of the creation of a pair and of its deletion, again and again.
 func TestAgentKilledAtWork(t *testing.T) {

@@ -38,12 +38,12 @@ func writeFile(path string, content []byte) error {
 	return vfs.OS{}.SyncDir(filepath.Dir(path))
 }
 
-// keepFile is writeFile for what may be so already, and says whether it was not.
-func keepFile(path string, content []byte) (changed bool, err error) {
+// keepFile is writeFile for what may be so already.
+func keepFile(path string, content []byte) error {
 	if is, err := os.ReadFile(path); err == nil && bytes.Equal(is, content) {
-		return false, nil
+		return nil
 	}
-	return true, writeFile(path, content)
+	return writeFile(path, content)
 }
 
 func writeJSON(path string, v any) error {

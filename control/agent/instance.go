@@ -11,11 +11,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/plane"
@@ -30,8 +32,9 @@ type order struct {
 // note is what an instance's folder says of itself.
 type note struct {
 	Generation uint64 `json:"generation"`
-	Written    uint64 `json:"written"` // version of the spec whose files are there
-	Applied    uint64 `json:"applied"` // version that is in force in the process
+	Written    uint64 `json:"written"`           // version of the spec whose files are there
+	Applied    uint64 `json:"applied"`           // version that is in force in the process
+	Pending    string `json:"pending,omitempty"` // settings of it that need a restart to be in force
 }
 
 const noteFile = "note.json"
@@ -69,7 +72,6 @@ type instance struct {
 	api         *client.Client
 	apiURL      string
 	provisioned time.Time
-	pending     string // what of the files needs a restart to be in force
 	trouble     string // why the newest spec is not in force, or the process cannot be started
 	pause       time.Duration
 	notBefore   time.Time // for the next start
@@ -103,6 +105,7 @@ func (i *instance) orders() order {
 // tell gives newer orders. A call for a step that is not in them any more is given up.
 func (i *instance) tell(o order) {
 	i.mu.Lock()
+	news := len(o.effects) == 0 || !reflect.DeepEqual(o.effects, i.given.effects)
 	i.given = o
 	if i.calling != nil {
 		there := false
@@ -114,7 +117,9 @@ func (i *instance) tell(o order) {
 		}
 	}
 	i.mu.Unlock()
-	i.poke()
+	if news {
+		i.poke()
+	}
 }
 
 func (i *instance) poke() {
@@ -202,8 +207,13 @@ func (i *instance) work(ctx context.Context) error {
 	if step != nil && keyOfStep(step) != i.attempt {
 		i.attempt, i.begun, i.notBefore, i.ending = keyOfStep(step), time.Now(), time.Time{}, ""
 	}
-	i.trouble = ""
-	if err := i.ensure(ctx, spec, step != nil || newest.Kind == plane.Run); err != nil {
+	err := i.ensure(ctx, spec, step != nil || newest.Kind == plane.Run)
+	if err == nil {
+		i.trouble = ""
+	} else if ctx.Err() == nil {
+		if i.trouble != err.Error() {
+			i.log.Warn("the instance is not as it is to be", "why", err)
+		}
 		i.trouble = err.Error() // what runs goes on as it is
 		if step != nil {
 			i.fail(ctx, step, "%v", err)
@@ -321,7 +331,7 @@ func (i *instance) remove() error {
 		return err
 	}
 	i.note, i.password, i.api, i.apiURL, i.provisioned = note{}, "", nil, "", time.Time{}
-	i.pending, i.trouble, i.starts, i.pause, i.notBefore, i.told = "", "", 0, 0, time.Time{}, plane.Observed{}
+	i.trouble, i.starts, i.pause, i.notBefore, i.told = "", 0, 0, time.Time{}, plane.Observed{}
 	return os.RemoveAll(aside)
 }
 
@@ -373,7 +383,7 @@ func (i *instance) ensure(ctx context.Context, spec *plane.Spec, mayStart bool) 
 			}
 		}
 		i.note = note{Generation: spec.Generation}
-		i.starts, i.pause, i.notBefore, i.pending, i.other = 0, 0, time.Time{}, "", false
+		i.starts, i.pause, i.notBefore, i.other = 0, 0, time.Time{}, false
 	}
 	if spec.Version > i.note.Written || i.password == "" || time.Since(i.provisioned) > renewEvery {
 		if err := i.write(ctx, spec); err != nil {
@@ -397,23 +407,20 @@ func (i *instance) ensure(ctx context.Context, spec *plane.Spec, mayStart bool) 
 
 // write makes the files of a spec.
 func (i *instance) write(ctx context.Context, spec *plane.Spec) error {
-	changed, err := i.provision(ctx, spec)
-	if err != nil {
+	if err := i.provision(ctx, spec); err != nil {
 		return err
 	}
 	i.provisioned = time.Now()
 	if url := "http://" + net.JoinHostPort(spec.Address.String(), strconv.Itoa(spec.Ports.API)); i.api == nil || i.apiURL != url {
-		if i.api, err = client.New(url, client.Options{User: agentUser, Password: i.password}); err != nil {
+		var err error
+		if i.api, err = client.New(url, client.Options{User: agentUser, Password: i.password, Transport: i.agent.transport}); err != nil {
 			return err
 		}
 		i.apiURL = url
 	}
+	// That nothing has changed does not say that it is in force: an agent may have ended between the two.
 	was := i.note
-	i.note.Written = max(i.note.Written, spec.Version)
-	if !changed && i.note.Applied != 0 && was.Applied == was.Written { // it is in force already
-		i.note.Applied = i.note.Written
-	}
-	if i.note == was && exists(filepath.Join(i.folder, noteFile)) {
+	if i.note.Written = max(i.note.Written, spec.Version); i.note == was && exists(filepath.Join(i.folder, noteFile)) {
 		return nil
 	}
 	return writeJSON(filepath.Join(i.folder, noteFile), i.note)
@@ -435,8 +442,8 @@ func (i *instance) start(spec *plane.Spec) error {
 	if err != nil {
 		i.log.Warn("the process cannot be noted", "error", err)
 	}
-	i.process, i.starts, i.pending = p, i.starts+1, ""
-	i.note.Applied = i.note.Written
+	i.process, i.starts = p, i.starts+1
+	i.note.Applied, i.note.Pending = i.note.Written, ""
 	i.log.Info("started", "pid", p.pid, "generation", spec.Generation, "version", i.note.Written, "config", file, "start", i.starts)
 	return writeJSON(filepath.Join(i.folder, noteFile), i.note)
 }
@@ -468,17 +475,17 @@ func (i *instance) reload(ctx context.Context) error {
 	done, err := i.api.Reload(ctx)
 	var refused *api.Error
 	switch {
-	case errors.As(err, &refused) && refused.Code != api.Unavailable:
+	case errors.As(err, &refused) && refused.Code != api.Unavailable && refused.Code != broker.InUse.String():
 		return fmt.Errorf("the changes are refused: %w", err)
 	case err != nil:
-		return nil // it is starting, or has just ended: the next look tells
+		return nil // it is starting, is being converted, or has just ended: the next look tells
 	}
 	var keys []string
 	for _, c := range done.Restart {
 		keys = append(keys, c.Key)
 	}
-	if i.pending = strings.Join(keys, ", "); i.pending != "" {
-		i.log.Warn("changes need a restart of the instance", "settings", i.pending)
+	if i.note.Pending = strings.Join(keys, ", "); i.note.Pending != "" {
+		i.log.Warn("changes need a restart of the instance", "settings", i.note.Pending)
 	} else {
 		i.log.Info("changes are in force", "version", i.note.Written, "settings", len(done.Live))
 	}
@@ -497,7 +504,7 @@ func (i *instance) health(ctx context.Context) (h api.Health) {
 	if err != nil {
 		return h
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := (&http.Client{Transport: i.agent.transport}).Do(r)
 	if err != nil {
 		return h
 	}
@@ -537,9 +544,9 @@ func (i *instance) observe(ctx context.Context, spec *plane.Spec, h api.Health) 
 	if i.starts > 1 {
 		add("it was started %d times in short; the last time it ended so: %s", i.starts, i.ending)
 	}
-	if i.pending != "" {
+	if i.note.Pending != "" {
 		now.Applied = 0 // the highest that was ever reported stays
-		add("these settings need a restart to be in force: %s", i.pending)
+		add("these settings need a restart to be in force: %s", i.note.Pending)
 	}
 	now.Detail = strings.Join(detail, "; ")
 	if now == i.told && time.Since(i.toldAt) < i.agent.opt.ObserveEvery {

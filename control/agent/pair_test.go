@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -184,4 +185,71 @@ func TestMove(t *testing.T) {
 	r.do(plane.DeleteBroker{ID: id})
 	r.until("deleted", func() bool { return r.broker(id) == nil })
 	r.nothingLeft(nil, nil)
+}
+
+// TestMoveSingle moves a single instance to another node, by way of a pair.
+func TestMoveSingle(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "a", "b", "c")
+	r.begin()
+	id := r.create("orders", plane.Single, xml)
+	b := r.running(id)
+	from, folder := b.Instance(b.Active).Node, r.folder(id, b.Active)
+	if err := r.dial(id, b.Active).send("/queue/ORDERS", "first"); err != nil {
+		t.Fatal(err)
+	}
+	r.do(plane.DrainNode{Name: from, Drain: true})
+	b = r.running(id)
+	if len(b.Instances) != 1 || b.Instance(b.Active) == nil || b.Instance(b.Active).Node == from {
+		t.Fatalf("the instance is to move from %s: %+v, %d is active", from, b.Instances, b.Active)
+	}
+	if got, err := r.dial(id, b.Active).drain("/queue/ORDERS", 2*time.Second); err != nil || !slices.Equal(got, []string{"first"}) {
+		t.Fatalf("the instance that has moved has %q, %v", got, err)
+	}
+	if exists(folder) {
+		t.Error("the folder of before is left")
+	}
+	if exists(filepath.Join(r.folder(id, b.Active), pairFile)) {
+		t.Error("the configuration of a pair is left")
+	}
+}
+
+// TestConvertAgentKilled kills the agents and the control plane while they convert, both ways.
+func TestConvertAgentKilled(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "a", "b", "c")
+	r.begin()
+	id := r.create("ledger", plane.Single, xml)
+	r.running(id)
+	var want []string
+	s := r.dial(id, 1)
+	for n := range 500 {
+		want = append(want, fmt.Sprint(n))
+		if err := s.send("/queue/LEDGER", want[n]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.conn.Close()
+	for round, mode := range []plane.Mode{plane.Pair, plane.Single} {
+		r.do(plane.UpdateBroker{ID: id, Mode: &mode})
+		r.stop()
+		r.stop = nil
+		for n := range 6 {
+			kill := r.remote()
+			time.Sleep(time.Duration(150+200*n) * time.Millisecond)
+			kill()
+		}
+		r.begin()
+		b := r.running(id)
+		if instances := len(b.Instances); instances != []int{3, 1}[round] {
+			t.Fatalf("%s has %d instances", mode, instances)
+		}
+		if b.Last.Error != "" {
+			t.Fatalf("to %s: %s", mode, b.Last.Error)
+		}
+	}
+	got, err := r.dial(id, r.broker(id).Active).drain("/queue/LEDGER", 2*time.Second)
+	if err != nil || !slices.Equal(got, want) {
+		t.Fatalf("%d messages of %d are there, %v", len(got), len(want), err)
+	}
 }

@@ -59,45 +59,42 @@ func hostName(spec *plane.Spec, domain string) string {
 	return fmt.Sprintf("%s-%d.%s", spec.Broker, spec.Number, domain)
 }
 
-// provision makes the files of a spec, and says whether any has changed. Files that are right are not touched.
-func (i *instance) provision(ctx context.Context, spec *plane.Spec) (changed bool, err error) {
+// provision makes the files of a spec. Those that are right are not touched.
+func (i *instance) provision(ctx context.Context, spec *plane.Spec) (err error) {
 	keep := func(name string, content []byte) {
-		if err != nil {
-			return
+		if err == nil {
+			err = keepFile(filepath.Join(i.folder, name), content)
 		}
-		var is bool
-		is, err = keepFile(filepath.Join(i.folder, name), content)
-		changed = changed || is
 	}
 	if err := os.MkdirAll(filepath.Join(i.folder, dataDir), 0o700); err != nil {
-		return false, err
+		return err
 	}
 	if err := i.certificates(ctx, spec); err != nil {
-		return false, err
+		return err
 	}
 	users, err := i.users(ctx, spec)
 	if err != nil {
-		return false, err
+		return err
 	}
 	base, err := i.base(ctx, spec)
 	if err != nil {
-		return false, err
+		return err
 	}
 	keep(usersFile, users)
-	several := len(spec.Peers) > 1
 	if !spec.Witness {
 		keep(singleFile, i.encode(singleFile, base, &err))
 	}
-	if several {
+	switch left := exists(filepath.Join(i.folder, belongsFile)) || exists(filepath.Join(i.folder, leavingFile)); {
+	case len(spec.Peers) == plane.Witness:
 		own := *base
 		own.Cluster = i.cluster(spec)
 		keep(pairFile, i.encode(pairFile, &own, &err))
-	} else if err == nil && !exists(filepath.Join(i.folder, belongsFile)) && !exists(filepath.Join(i.folder, leavingFile)) {
+	case err == nil && len(spec.Peers) == 1 && !left: // with two, a pair is being taken apart: what is there stays until it is
 		if rerr := os.Remove(filepath.Join(i.folder, pairFile)); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
 			err = rerr
 		}
 	}
-	return changed, err
+	return err
 }
 
 // encode writes a configuration, and reads it back to see that an instance will.
@@ -293,7 +290,7 @@ func (i *instance) certificate(name string, hosts []string, authorityName string
 	}
 	certificate, authority, err := issue(&key.PublicKey)
 	if err == nil && authorityName != "" {
-		_, err = keepFile(filepath.Join(i.folder, authorityName), authority)
+		err = keepFile(filepath.Join(i.folder, authorityName), authority)
 	}
 	if err != nil {
 		return err

@@ -398,6 +398,14 @@ func (r *rig) dial(id string, number int) *stomp {
 	return s
 }
 
+func (r *rig) nothingLeftOn(node string) {
+	r.t.Helper()
+	left, err := os.ReadDir(filepath.Join(r.dir, node, "instances"))
+	if err != nil || len(left) > 0 {
+		r.t.Errorf("left of the folders of %s: %v, %v", node, left, err)
+	}
+}
+
 // nothingLeft sees that no process, folder or port of an instance is left.
 func (r *rig) nothingLeft(pids []int, addresses []string) {
 	r.t.Helper()
@@ -407,10 +415,7 @@ func (r *rig) nothingLeft(pids []int, addresses []string) {
 		}
 	}
 	for _, n := range r.nodes {
-		left, err := os.ReadDir(filepath.Join(r.dir, n.Name, "instances"))
-		if err != nil || len(left) > 0 {
-			r.t.Errorf("left of the folders of %s: %v, %v", n.Name, left, err)
-		}
+		r.nothingLeftOn(n.Name)
 	}
 	r.until("no authority is left", func() bool { // which goes with the next orders
 		left, _ := os.ReadDir(filepath.Join(r.dir, "control", nodesDir))

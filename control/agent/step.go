@@ -199,10 +199,10 @@ func (i *instance) convert(ctx context.Context, e *plane.Effect, to, file string
 	ctx, done := i.call(ctx, e, i.agent.opt.ConvertWithin)
 	defer done()
 	i.log.Info("a conversion begins", "to", to)
-	copying := false
+	said, copying := false, false
 	var missing []string
 	err = i.api.Convert(ctx, api.Convert{To: to, Config: filepath.Join(i.folder, file)}, func(line api.Converting) {
-		copying = copying || line.Phase != "checked"
+		said, copying = true, copying || line.Phase != "checked"
 		for _, c := range line.Checks {
 			if !c.Fine {
 				missing = append(missing, strings.TrimSuffix(c.What+": "+c.Detail, ": "))
@@ -212,10 +212,13 @@ func (i *instance) convert(ctx context.Context, e *plane.Effect, to, file string
 			i.log.Info("converted", "to", to, "records", line.Records, "bytes", line.Bytes, "nobody was served for", time.Duration(line.Millis)*time.Millisecond)
 		}
 	})
+	var refused *api.Error
 	switch {
 	case err == nil:
 		i.poke()
 		return "the instance is about to serve", nil
+	case !said && errors.As(err, &refused) && refused.Code == broker.InUse.String(): // of an agent before this one
+		return "a conversion is at work already", nil
 	case copying || len(missing) == 0:
 		return "", fmt.Errorf("the conversion: %w", err)
 	}
