@@ -43,6 +43,7 @@ fuzz:           ## every fuzz target for FUZZTIME each
 	    if go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg >$$log 2>&1; then tail -n 1 $$log; \
 	    else tail -n 40 $$log; grep -q 'context deadline exceeded' $$log && ! grep -q 'Failing input' $$log || exit 1; fi; done; done
 
-sim:            ## the simulations, of one broker and of a pair: SEED=n replays one seed, else SEEDS, half of them new
+sim:            ## the simulations, of one broker, of a pair and of the control plane: SEED=n replays one seed, else SEEDS, half of them new
 	go test -count=1 ./sim -run TestSim $(if $(SEED),-seed=$(SEED),-seeds=$(SEEDS)) -v
 	go test -count=1 ./sim/pair $(if $(SEED),-run TestPair -seed=$(SEED),-seeds=$(SEEDS) -bugs) -v
+	go test -count=1 ./sim/managed $(if $(SEED),-run TestManaged -seed=$(SEED),-seeds=$(SEEDS) -bugs) -v

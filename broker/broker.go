@@ -316,6 +316,8 @@ func (b *Broker) do(event Event) {
 		b.loaded(ev)
 	case *Configure:
 		b.configure(ev)
+	case *Limit:
+		b.limit(ev)
 	case *Spoil, *XABegin, *XAEnd, *XAPrepare, *XACommit, *XARollback, *XARecover, *XAForget, *ListTransactions, *SettleTransaction:
 		b.distributed(ev)
 	case *Pressure:

@@ -137,3 +137,29 @@ func TestTransactionsFillMemory(t *testing.T) {
 		t.Errorf("after the rollbacks: %q; want ok", got)
 	}
 }
+
+// A limit that changes holds for what comes then.
+func TestLimitChanges(t *testing.T) {
+	opt := limited(LimitPolicy{Wait: -1})
+	opt.MemoryBytes, opt.SegmentBytes = 10_000, 4<<10
+	r := newRig(t, opt)
+	c := r.connect("a", "")
+	r.room = 0
+	fill := func() (sent int) {
+		for r.try(r.sending(c, r.msg(tq("Q"), strings.Repeat("x", 1000), transient))) == "ok" && sent < 100 {
+			sent++
+		}
+		return sent
+	}
+	if n := fill(); n < 8 || n > 12 {
+		t.Errorf("%d messages of 1,000 bytes fit into 10,000", n)
+	}
+	r.do(&Limit{MemoryBytes: 20_000, CacheBytes: 10_000})
+	if n := fill(); n < 8 || n > 12 {
+		t.Errorf("%d messages of 1,000 bytes fit into 10,000 more", n)
+	}
+	r.do(&Limit{MemoryBytes: 10_000, CacheBytes: 10_000})
+	if n := fill(); n != 0 {
+		t.Errorf("%d messages fit where there are more than may be", n)
+	}
+}

@@ -74,6 +74,16 @@ func (b *Broker) configure(ev *Configure) {
 	b.answer(ev.Conn, ev.Ref, b.createListed())
 }
 
+// Limit changes Options.CacheBytes and Options.MemoryBytes. What is in memory already beyond them stays there until it goes.
+type Limit struct{ CacheBytes, MemoryBytes int64 }
+
+func (*Limit) isEvent() {}
+
+func (b *Broker) limit(ev *Limit) {
+	b.opt.CacheBytes, b.opt.MemoryBytes = ev.CacheBytes, ev.MemoryBytes
+	b.opt = b.opt.filled()
+}
+
 // SetPolicies puts other policies in force before the start (Recovered), for a standby's core, whose configuration may have changed since it was made.
 func (b *Broker) SetPolicies(p Policies) {
 	b.opt.Policies = p

@@ -296,7 +296,7 @@ func (i *Inviter) give(n *invitation, ask *joinRequest, from string, now time.Ti
 			"that node: then set up all nodes anew, with another authority (`godwit cluster init` into another folder)", n.at.Format(time.DateTime), n.from, n.Node, again)
 	}
 	if n.given == nil {
-		certificate, err := i.authority.certify(n.Node, n.Hosts, key)
+		certificate, err := i.authority.Certify(n.Node, n.Hosts, key)
 		if err != nil {
 			return nil, err
 		}

@@ -333,7 +333,7 @@ func TestJoinKnowsTheInviter(t *testing.T) {
 	i, tokens := newInviter(t, time.Now().Add(time.Hour), nil)
 	other, _ := newInviter(t, time.Now().Add(time.Hour), nil)
 	nodeKey := newKey(t, elliptic.P256())
-	pem, err := i.authority.certify("a", []string{"127.0.0.1", "10.0.1.5"}, &nodeKey.PublicKey)
+	pem, err := i.authority.Certify("a", []string{"127.0.0.1", "10.0.1.5"}, &nodeKey.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,10 +38,13 @@ const (
 )
 
 // OpenAuthority reads the authority in a folder, or makes one (ECDSA P-256, 20 years). Its key belongs on no node: it is only needed to issue.
-func OpenAuthority(dir string) (*Authority, error) {
+func OpenAuthority(dir string) (*Authority, error) { return OpenAuthorityNamed(dir, "Godwit nodes") }
+
+// OpenAuthorityNamed is OpenAuthority for certificates of something else than nodes: the name says what of, and is in the authority's own certificate.
+func OpenAuthorityNamed(dir, name string) (*Authority, error) {
 	if _, err := os.Stat(filepath.Join(dir, AuthorityFile)); errors.Is(err, fs.ErrNotExist) {
 		a := &Authority{dir: dir}
-		return a, a.make()
+		return a, a.make(name)
 	}
 	return ReadAuthority(dir)
 }
@@ -65,7 +68,7 @@ func ReadAuthority(dir string) (*Authority, error) {
 	return a, nil
 }
 
-func (a *Authority) make() error {
+func (a *Authority) make(name string) error {
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {
 		return err
 	}
@@ -74,7 +77,7 @@ func (a *Authority) make() error {
 		return err
 	}
 	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "Godwit nodes"}, NotAfter: time.Now().Add(authorityLife),
+		Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(authorityLife),
 		KeyUsage: x509.KeyUsageCertSign, BasicConstraintsValid: true, IsCA: true, MaxPathLenZero: true,
 	}
 	a.cert, a.key = template, key // which signs itself
@@ -91,15 +94,18 @@ func (a *Authority) Issue(node string, hosts []string) error {
 	if err != nil {
 		return err
 	}
-	certificate, err := a.certify(node, hosts, &key.PublicKey)
+	certificate, err := a.Certify(node, hosts, &key.PublicKey)
 	if err != nil {
 		return err
 	}
 	return a.write(node+".pem", certificate, node+"-key.pem", key)
 }
 
-// certify makes a certificate, in PEM, for a node that has made its key itself.
-func (a *Authority) certify(node string, hosts []string, key *ecdsa.PublicKey) ([]byte, error) {
+// PEM is the authority's own certificate.
+func (a *Authority) PEM() []byte { return encodeCertificate(a.cert) }
+
+// Certify makes a certificate, in PEM, for a node that has made its key itself, and for the hosts (names or addresses) at which others reach it.
+func (a *Authority) Certify(node string, hosts []string, key *ecdsa.PublicKey) ([]byte, error) {
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: node}, NotAfter: time.Now().Add(nodeLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,6 +26,7 @@ type Config struct {
 	Listeners   []Listener  `yaml:"listeners" doc:"Where clients connect. Any entry replaces the four default listeners."`
 	TLS         TLS         `yaml:"tls" doc:"The certificate of TLS listeners."`
 	HTTP        HTTP        `yaml:"http" doc:"The HTTP API, which the command line uses."`
+	Access      Access      `yaml:"access" live:"yes" doc:"From where clients may connect. The HTTP API and other instances are not concerned."`
 	Credentials Credentials `yaml:"credentials" doc:"Who may connect, and what they may do."`
 	Limits      Limits      `yaml:"limits" doc:"What one client, or all of them, may take."`
 	Redelivery  Redelivery  `yaml:"redelivery" live:"yes" doc:"What happens to a message that a consumer could not process."`
@@ -39,6 +41,7 @@ type Config struct {
 	Scheduler   Scheduler   `yaml:"scheduler" doc:"Messages that are to be delivered later (AMQ_SCHEDULED_DELAY and its like)."`
 	Journal     Journal     `yaml:"journal" doc:"The log on disk."`
 	Cluster     Cluster     `yaml:"cluster" doc:"Several nodes that run one broker: one instance is active, another stands by. Without cluster.name this is a broker alone."`
+	Service     Managed     `yaml:"service" doc:"A service for several brokers: Amazon MQ's API at /v1 of the HTTP API, and the brokers that are made through it, each a process of its own. The broker that the rest of this configuration is about is none of them."`
 	Services    []Service   `yaml:"services" live:"yes" doc:"How clients are grouped in godwit clients: the first entry that fits a connection names its service. Those that none fits are grouped by their users, else by what their client ids begin with, else by their addresses."`
 	Shutdown    Shutdown    `yaml:"shutdown" doc:"How the broker stops."`
 	Log         Log         `yaml:"log" doc:"The program's own log, on standard error."`
@@ -83,7 +86,7 @@ type Listener struct {
 	URL            string   `yaml:"url" doc:"tcp://HOST:PORT is plain, tls://HOST:PORT is TLS, tcp+tls://HOST:PORT takes both and tells by the first byte."`
 	ClientAuth     string   `yaml:"clientAuth" allowed:"off|optional|required" doc:"Whether TLS clients show a certificate of their own, if not as tls.clientAuth says."`
 	ProxyFrom      []string `yaml:"proxyFrom" doc:"Networks (10.0.0.0/8) of load balancers that send a PROXY protocol header; from there it is demanded."`
-	MaxConnections int      `yaml:"maxConnections" doc:"Connections at a time on this listener. 0 leaves it to limits.connections."`
+	MaxConnections int      `yaml:"maxConnections" doc:"Connections at a time on this listener. 0 leaves it to limits.connectionsPerListener."`
 }
 
 // TLS is a certificate with its key, and what is asked of clients.
@@ -102,6 +105,40 @@ type HTTP struct {
 	Hosts       []string `yaml:"hosts" live:"yes" doc:"Further host names under which the API may be called. A loopback API answers to localhost and loopback addresses only, so that no web page can reach it under another name."`
 	Admins      []string `yaml:"admins" live:"yes" doc:"Groups that may use all of the API, where it demands credentials."`
 	Readers     []string `yaml:"readers" live:"yes" doc:"Groups that may read lists and metrics, but no messages, where it demands credentials."`
+}
+
+// Access says from where clients may connect.
+type Access struct {
+	Restricted bool         `yaml:"restricted" doc:"Only connections that a rule lets in may come. Those that are there already and that none lets in any more are closed."`
+	Rules      []AccessRule `yaml:"rules" doc:"What is let in, if restricted is true: what any entry allows."`
+}
+
+// AccessRule lets in connections from a network to a range of ports.
+type AccessRule struct {
+	Network string `yaml:"network" doc:"Addresses of clients, as 10.1.0.0/16; behind a load balancer that sends a PROXY header, those that it tells."`
+	From    int    `yaml:"from" doc:"First port of listeners that they may connect to."`
+	To      int    `yaml:"to" doc:"Last port. 0 is the same as from."`
+}
+
+// Admits is a function that says whether a client's address may connect to a port; nil: all may.
+func (a Access) Admits() func(client netip.Addr, port int) bool {
+	if !a.Restricted {
+		return nil
+	}
+	type rule struct {
+		network  netip.Prefix
+		from, to int
+	}
+	rules := make([]rule, 0, len(a.Rules))
+	for _, r := range a.Rules {
+		if network, err := netip.ParsePrefix(r.Network); err == nil { // Validate has seen to it
+			rules = append(rules, rule{network, r.From, max(r.From, r.To)})
+		}
+	}
+	return func(client netip.Addr, port int) bool {
+		client = client.Unmap().WithZone("")
+		return slices.ContainsFunc(rules, func(r rule) bool { return r.network.Contains(client) && r.from <= port && port <= r.to })
+	}
 }
 
 // Credentials says who may connect.
@@ -131,18 +168,19 @@ type Right struct {
 
 // Limits bounds what clients may take.
 type Limits struct {
-	FrameSize             Size          `yaml:"frameSize" doc:"Largest frame, and so about the largest message, that is accepted."`
-	Frames                Size          `yaml:"frames" doc:"Memory for frames that have begun to come and are not whole yet, of all connections together, beyond 64 KiB each. A frame for which there is none waits, and its connection with it, for half a minute, and is then refused. 0 is a quarter of process, or 256 MiB without process; what is said here must not be less than frameSize."`
-	Connections           int           `yaml:"connections" doc:"Connections at a time, over all listeners."`
-	ConnectionsPerAddress int           `yaml:"connectionsPerAddress" doc:"Connections at a time from one client address. 0 is no limit."`
-	LoginTimeout          time.Duration `yaml:"loginTimeout" doc:"Time a client has to log in."`
-	LoginBytes            Size          `yaml:"loginBytes" doc:"Bytes a client may send before it is logged in."`
-	Cache                 Size          `yaml:"cache" doc:"Memory for bodies of waiting persistent messages. What does not fit is read back from the journal when its turn comes."`
-	Process               Size          `yaml:"process" doc:"Memory that the whole process may take. When most of it is in use, messages wait and are then refused (see flow.wait), while consuming goes on. 0 is no limit."`
-	Memory                Size          `yaml:"memory" doc:"Memory for waiting non-persistent messages. What does not fit waits in the journal; it does not survive a restart there either."`
-	Destinations          int           `yaml:"destinations" doc:"Queues and topics at a time."`
-	Transaction           int           `yaml:"transaction" doc:"Messages and acknowledgements in one transaction."`
-	DuplicateProducers    int           `yaml:"duplicateProducers" doc:"Producers whose last message is remembered, so that a copy sent again after a failover is recognised."`
+	FrameSize              Size          `yaml:"frameSize" doc:"Largest frame, and so about the largest message, that is accepted."`
+	Frames                 Size          `yaml:"frames" live:"yes" doc:"Memory for frames that have begun to come and are not whole yet, of all connections together, beyond 64 KiB each. A frame for which there is none waits, and its connection with it, for half a minute, and is then refused. 0 is a quarter of process, or 256 MiB without process; what is said here must not be less than frameSize."`
+	Connections            int           `yaml:"connections" live:"yes" doc:"Connections at a time, over all listeners."`
+	ConnectionsPerListener int           `yaml:"connectionsPerListener" live:"yes" doc:"Connections at a time on each listener that does not say itself (maxConnections). 0 leaves it to connections."`
+	ConnectionsPerAddress  int           `yaml:"connectionsPerAddress" doc:"Connections at a time from one client address. 0 is no limit."`
+	LoginTimeout           time.Duration `yaml:"loginTimeout" doc:"Time a client has to log in."`
+	LoginBytes             Size          `yaml:"loginBytes" doc:"Bytes a client may send before it is logged in."`
+	Cache                  Size          `yaml:"cache" live:"yes" doc:"Memory for bodies of waiting persistent messages. What does not fit is read back from the journal when its turn comes."`
+	Process                Size          `yaml:"process" live:"yes" doc:"Memory that the whole process may take. When most of it is in use, messages wait and are then refused (see flow.wait), while consuming goes on. 0 is no limit."`
+	Memory                 Size          `yaml:"memory" live:"yes" doc:"Memory for waiting non-persistent messages. What does not fit waits in the journal; it does not survive a restart there either."`
+	Destinations           int           `yaml:"destinations" doc:"Queues and topics at a time."`
+	Transaction            int           `yaml:"transaction" doc:"Messages and acknowledgements in one transaction."`
+	DuplicateProducers     int           `yaml:"duplicateProducers" doc:"Producers whose last message is remembered, so that a copy sent again after a failover is recognised."`
 }
 
 // FrameMemory is Frames, or what stands for it, in bytes.
@@ -220,7 +258,7 @@ type Policy struct {
 // Journal is the log on disk.
 type Journal struct {
 	SegmentSize Size `yaml:"segmentSize" doc:"Size of one file of the journal. They are written in full once and reused."`
-	MaxSize     Size `yaml:"maxSize" doc:"Disk space for the journal. When it is used up, sends are refused and everything else goes on. 0 is what the disk has."`
+	MaxSize     Size `yaml:"maxSize" live:"yes" doc:"Disk space for the journal. When it is used up, sends are refused and everything else goes on. 0 is what the disk has."`
 	Reserve     Size `yaml:"reserve" doc:"Disk space kept back, so that acknowledgements work on a full disk. 0 is a quarter of a segment."`
 }
 
@@ -229,7 +267,7 @@ type Cluster struct {
 	Name        string        `yaml:"name" doc:"Name of this instance, unique in the cluster and the same at every start. Empty: no cluster."`
 	Role        string        `yaml:"role" allowed:"broker|witness" doc:"broker serves clients, as the active instance or as a standby; witness only keeps a copy of the log, so that two machines and a small third one can tell who is cut off."`
 	Listen      string        `yaml:"listen" doc:"HOST:PORT at which the other nodes reach this one's copy of the log."`
-	Nodes       []ClusterNode `yaml:"nodes" doc:"All nodes of the cluster, this one included: three, of which two or three are brokers."`
+	Nodes       []ClusterNode `yaml:"nodes" live:"yes" doc:"All nodes of the cluster, this one included: three, of which two or three are brokers. When another has moved, its new addresses are taken over live; the copies of the log find each other meanwhile by the node that has moved, which knows the others."`
 	Certificate string        `yaml:"certificate" path:"yes" doc:"PEM file with this node's certificate. Nodes show each other certificates of one authority that signs nothing else; without, all addresses between nodes must be loopback."`
 	Key         string        `yaml:"key" path:"yes" doc:"PEM file with the certificate's key."`
 	CA          string        `yaml:"ca" path:"yes" doc:"PEM file with the authority of the nodes' certificates."`
@@ -334,6 +372,7 @@ func Default() *Config {
 		Flow:        defaultFlow(),
 		Journal:     Journal{SegmentSize: 16 << 20},
 		Cluster:     Cluster{Role: "broker", Relay: true, Hold: 2 * time.Second, Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond, GiveUp: 5 * time.Second, DNS: DNS{TTL: 5 * time.Second}},
+		Service:     Managed{Account: "000000000000", Region: "eu-central-1", Node: "local", Addresses: "127.0.64.0/18", Burst: 100, Rate: 15},
 		Shutdown:    Shutdown{Grace: 10 * time.Second, Carry: 16 << 20},
 		Log:         Log{Level: "info", Format: "text"},
 

@@ -33,6 +33,7 @@ func (c *Config) validate(problems *Problems) {
 	k.listeners()
 	k.tls(c.TLS, "tls")
 	k.http()
+	k.access()
 	k.credentials()
 	k.limits()
 	k.shutdown()
@@ -41,6 +42,7 @@ func (c *Config) validate(problems *Problems) {
 	k.journal()
 	k.cluster()
 	k.services()
+	k.service()
 }
 
 // checker collects problems with the place that each key's value came from.
@@ -181,6 +183,16 @@ func (k checker) http() {
 	k.check((h.Certificate == "") == (h.Key == ""), "http", "certificate and key go together; one of them is missing")
 }
 
+func (k checker) access() {
+	for i, r := range k.config.Access.Rules {
+		key := fmt.Sprintf("access.rules[%d]", i)
+		network, err := netip.ParsePrefix(r.Network)
+		k.check(err == nil && network == network.Masked(), key+".network", "%q is not a network; expected for example 10.0.0.0/8 or 192.0.2.7/32", r.Network)
+		k.check(r.From >= 0 && r.From <= 65535, key+".from", "%d is not a port; expected 0 to 65535", r.From)
+		k.check(r.To == 0 || r.To >= r.From && r.To <= 65535, key+".to", "%d is not a last port; expected %d to 65535, or 0 for the first alone", r.To, r.From)
+	}
+}
+
 func (k checker) credentials() {
 	c := k.config.Credentials
 	if c.Mode != "mandatory" && !c.AllowInsecure {
@@ -218,6 +230,7 @@ func (k checker) limits() {
 	k.check(l.FrameSize >= 64<<10 && l.FrameSize <= 1<<30, "limits.frameSize", "%s is out of range; expected 64 KiB to 1 GiB", l.FrameSize)
 	k.check(l.Frames == 0 || l.Frames >= l.FrameSize, "limits.frames", "%s is less than limits.frameSize, %s; expected 0 for the usual, or at least that", l.Frames, l.FrameSize)
 	k.check(l.Connections > 0, "limits.connections", "%d is out of range; expected 1 or more", l.Connections)
+	k.check(l.ConnectionsPerListener >= 0, "limits.connectionsPerListener", "%d is negative; expected 0 for limits.connections, or more", l.ConnectionsPerListener)
 	k.check(l.ConnectionsPerAddress >= 0, "limits.connectionsPerAddress", "%d is negative; expected 0 for no limit, or more", l.ConnectionsPerAddress)
 	k.check(l.LoginTimeout >= time.Second && l.LoginTimeout <= time.Hour, "limits.loginTimeout", "%s is out of range; expected 1s to 1h", l.LoginTimeout)
 	k.check(l.LoginBytes >= 4<<10, "limits.loginBytes", "%s is too little for a login; expected 4 KiB or more", l.LoginBytes)

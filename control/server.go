@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,10 @@ type Options struct {
 	Cluster func() Cluster
 	// Convert makes an instance of several of a broker alone, or the other way round, and tells how far it is. An error before the first word is the answer.
 	Convert func(ctx context.Context, ask api.Convert, as http.Header, tell func(api.Converting)) error
+	// Service is what knows of the brokers of a service; nil: this is none.
+	Service Service
+	// Amazon answers what is below /v1/, Amazon MQ's API, whose requests are signed; nil: nothing is there.
+	Amazon http.Handler
 	// Config is the configuration in force, without secrets, as it becomes JSON.
 	Config func() any
 	// Version says what is running.
@@ -193,6 +198,7 @@ func (s *Server) routes() http.Handler {
 			on(anybody, "PUT "+one, s.create(kind))
 		}
 	}
+	s.serviceRoutes(here)
 	here(anybody, "/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, &api.Error{Status: http.StatusNotFound, Code: broker.NotFound.String(), Op: r.Method + " " + r.URL.Path, Detail: "there is no such path; docs/http.md lists them"})
 	})
@@ -200,6 +206,11 @@ func (s *Server) routes() http.Handler {
 		select {
 		case s.busy <- struct{}{}:
 			defer func() { <-s.busy }()
+			if s.options.Amazon != nil && strings.HasPrefix(r.URL.Path, "/v1/") {
+				// Not by the mux, which would tidy the path that is signed; nor by the guard, whose rules are for callers without signatures.
+				s.options.Amazon.ServeHTTP(w, r)
+				return
+			}
 			mux.ServeHTTP(w, r)
 		default:
 			fail(w, &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Detail: fmt.Sprintf("%d requests are at work already; try again", maxRequests)})

@@ -12,7 +12,6 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -97,6 +96,8 @@ type Engine struct {
 	loaders    chan struct{}
 
 	checkpoints checkpoints
+	memoryLimit atomic.Int64     // bytes; 0: none
+	watching    sync.Once        // of memory
 	damaged     atomic.Bool      // scrub has found something
 	restored    journal.Position // up to where a checkpoint has told the start
 
@@ -151,9 +152,7 @@ func start(open func(journal.Notify) (journal.Log, error), opt Options, raise fu
 	}
 	e.notFull.L = &e.mu
 	e.held.conns = map[broker.ConnID]*Conn{}
-	if opt.MemoryLimit > 0 { // also while the log is read back
-		debug.SetMemoryLimit(int64(float64(opt.MemoryLimit) * goPart))
-	}
+	e.limitRuntime(opt.MemoryLimit) // also while the log is read back
 	log, err := open(journal.Notify{Durable: e.onDurable, Broken: e.fail})
 	if err != nil {
 		return nil, err
@@ -168,9 +167,7 @@ func start(open func(journal.Notify) (journal.Log, error), opt Options, raise fu
 	for _, d := range e.core.Recovered(e.nowMillis(), &e.out) {
 		opt.Logger.Error("the journal has messages of a queue or subscription whose name it has lost; they wait in a queue of their own", "queue", d)
 	}
-	if opt.MemoryLimit > 0 {
-		go e.watchMemory(opt.MemoryLimit, used)
-	}
+	e.watch()
 	told := e.restored
 	go e.run()
 	go e.write()

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"math"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"time"
 
@@ -30,8 +32,45 @@ func used() int64 {
 	return v(0) - v(1) - v(2) - v(3) - max(0, v(4)-v(5))
 }
 
+// Limits are what an engine may take, as far as that can change while it runs, in bytes.
+type Limits struct {
+	Process       int64 // Options.MemoryLimit; 0 means no limit
+	Cache, Memory int64 // broker.Options.CacheBytes and MemoryBytes; 0 means the usual
+	Log           int64 // of the journal: the MaxBytes of its options; 0 means what the disk has
+}
+
+// Limit puts other limits in force. It does not wait for that.
+func (e *Engine) Limit(l Limits) {
+	if e.memoryLimit.Load() != l.Process {
+		e.limitRuntime(l.Process)
+		e.watch()
+	}
+	if log, ok := e.log.(interface{ Limit(maxBytes int64) }); ok {
+		log.Limit(l.Log)
+	}
+	e.post(&broker.Limit{CacheBytes: l.Cache, MemoryBytes: l.Memory})
+}
+
+// limitRuntime sets the limit, and tells the Go runtime.
+func (e *Engine) limitRuntime(limit int64) {
+	before := e.memoryLimit.Swap(limit)
+	switch {
+	case limit > 0:
+		debug.SetMemoryLimit(int64(float64(limit) * goPart))
+	case before > 0:
+		debug.SetMemoryLimit(math.MaxInt64)
+	}
+}
+
+// watch begins to watch the memory when there is a limit for the first time.
+func (e *Engine) watch() {
+	if e.memoryLimit.Load() > 0 {
+		e.watching.Do(func() { go e.watchMemory(used) })
+	}
+}
+
 // watchMemory tells the core when memory is short and when it is not any more, until the engine has ended.
-func (e *Engine) watchMemory(limit int64, used func() int64) {
+func (e *Engine) watchMemory(used func() int64) {
 	ticker := time.NewTicker(memoryPulse)
 	defer ticker.Stop()
 	short, collected := false, time.Now()
@@ -49,7 +88,11 @@ func (e *Engine) watchMemory(limit int64, used func() int64) {
 			collected = time.Now()
 		}
 		n := used()
-		switch share := float64(n) / float64(limit); {
+		share, limit := 0.0, e.memoryLimit.Load()
+		if limit > 0 {
+			share = float64(n) / float64(limit)
+		}
+		switch {
 		case !short && share > shortAbove:
 			short = true
 			e.opt.Logger.Warn("the process has used its memory; nothing more is taken in until there is some again", "used", n, "limit", limit)

@@ -18,7 +18,8 @@ func TestMemoryWatch(t *testing.T) {
 	}
 	defer e.Close()
 	var now atomic.Int64
-	go e.watchMemory(100, now.Load)
+	e.memoryLimit.Store(100)
+	e.watching.Do(func() { go e.watchMemory(now.Load) })
 	c := e.Connect()
 	c.Submit(&broker.Connect{Conn: c.ID()})
 	short := func() bool {
@@ -47,6 +48,12 @@ func TestMemoryWatch(t *testing.T) {
 		}
 		if told.Load() != step.want {
 			t.Errorf("with %d of 100 used, OnShort was told %v", step.used, !step.want)
+		}
+	}
+	e.memoryLimit.Store(1000)
+	for short() {
+		if t.Context().Err() != nil {
+			t.Fatal("with 100 of 1,000 used, memory is short")
 		}
 	}
 	if n := used(); n < 1<<20 || n > 1<<40 {

@@ -148,6 +148,12 @@ func connectStomp(address string, headers ...string) (*stompClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	return connectStompOver(conn, headers...)
+}
+
+// connectStompOver is connectStomp by a socket that is there.
+func connectStompOver(conn net.Conn, headers ...string) (*stompClient, error) {
+	var err error
 	c := &stompClient{conn: conn, frames: stomp.NewReader(conn, stomp.Options{})}
 	headers = append([]string{"accept-version", "1.2", "host", "localhost"}, headers...)
 	if err = c.write(stomp.Connect, "", headers...); err == nil {

@@ -19,6 +19,7 @@ type Stats struct {
 	// Connections that were closed by the listener, by reason.
 	RefusedFull         atomic.Int64 // MaxConnections, of the endpoint or the server
 	RefusedAddress      atomic.Int64 // MaxPerAddress
+	RefusedAccess       atomic.Int64 // Admit; also those that it has closed later
 	RefusedPending      atomic.Int64 // MaxPendingPerAddress
 	RefusedProxy        atomic.Int64 // no PROXY header, or a bad one, from a network that must send one
 	RefusedRelay        atomic.Int64 // handed over to an instance that is not active

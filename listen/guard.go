@@ -88,6 +88,20 @@ func (g *guard) enter() bool {
 	return false
 }
 
+// admitted says whether the client may be here. Of one whose address is not known yet, nothing is said.
+func (g *guard) admitted() bool {
+	admits := g.server.admits.Load()
+	if admits == nil || g.listener.handover != nil {
+		return true
+	}
+	g.server.gate.mu.Lock()
+	remote, known := g.remote.Addr(), !g.proxied || g.introduced
+	g.server.gate.mu.Unlock()
+	return !known || (*admits)(remote, g.listener.tcp.Addr().(*net.TCPAddr).Port)
+}
+
+var errNoAccess = errors.New("no rule of access lets this address in")
+
 var errTooManyFrom = errors.New("too many connections from this address")
 
 // introduce says who the client is. The timer may be about to say so, too.
@@ -176,6 +190,9 @@ func (g *guard) shake() (conn net.Conn, info Info, counter *atomic.Int64, err er
 		if header.Source.IsValid() {
 			g.introduce(header.Source)
 			info.Remote, info.Local, info.Proxy = header.Source, header.Destination, g.peer
+		}
+		if !g.admitted() {
+			return nil, info, &s.stats.RefusedAccess, errNoAccess
 		}
 		if !g.enter() {
 			return nil, info, nil, errors.New("refused")

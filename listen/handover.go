@@ -45,6 +45,7 @@ type Handover struct {
 func (s *Server) ListenHandover(h Handover) (Endpoint, error) {
 	e := Endpoint{Protocol: Relay, Address: h.Address, Limits: h.Limits.withDefaults()}
 	l := &listener{Endpoint: e, handover: &h, done: make(chan struct{})}
+	l.most.Store(int64(e.Limits.MaxConnections))
 	if _, _, err := net.SplitHostPort(h.Address); err != nil {
 		return e, fmt.Errorf("listen for relayed connections on %q: %w", h.Address, err)
 	}

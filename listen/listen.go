@@ -69,10 +69,12 @@ type Server struct {
 	options Options
 	log     *slog.Logger
 	gate    gate
-	peers   gate // connections that other instances hand over, until they said whose
+	peers   gate         // connections that other instances hand over, until they said whose
+	total   atomic.Int64 // connections: Options.MaxConnections, or what Limit has made of it
 	stats   Stats
 	pace    pace
-	ctx     context.Context // of the handlers
+	admits  atomic.Pointer[func(client netip.Addr, port int) bool] // nil: everybody is
+	ctx     context.Context                                        // of the handlers
 	cancel  context.CancelFunc
 
 	mu        sync.Mutex
@@ -89,6 +91,7 @@ type listener struct {
 	tcp      *net.TCPListener
 	tls      *tls.Config
 	open     atomic.Int64
+	most     atomic.Int64  // connections: Limits.MaxConnections, or what Limit has made of it
 	done     chan struct{} // closed when the listener is
 }
 
@@ -101,10 +104,12 @@ func New(options Options) *Server {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Server{
+	s := &Server{
 		options: options, log: options.Log, ctx: ctx, cancel: cancel,
 		gate: gate{of: make(map[netip.Addr]*tally)}, peers: gate{of: make(map[netip.Addr]*tally)}, guards: make(map[*guard]struct{}),
 	}
+	s.total.Store(int64(options.MaxConnections))
+	return s
 }
 
 // Stats are the server's counters.
@@ -121,6 +126,7 @@ type Bound struct {
 func (s *Server) Listen(e Endpoint) (Endpoint, error) {
 	e.Limits = e.Limits.withDefaults()
 	l := &listener{Endpoint: e, done: make(chan struct{})}
+	l.most.Store(int64(e.Limits.MaxConnections))
 	if err := s.prepare(l); err != nil {
 		return e, fmt.Errorf("listen on %s: %w", e, err)
 	}
@@ -195,6 +201,42 @@ func (s *Server) name(l *listener) error {
 		l.Name = base + "-" + strconv.Itoa(n)
 	}
 	return nil
+}
+
+// Limit changes how many connections may be open at once on all endpoints together, as Options.MaxConnections, and on some of them, by their names, as Limits.MaxConnections. Those that are
+// open stay.
+func (s *Server) Limit(all int, each map[string]int) {
+	s.total.Store(int64(all))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		if n := each[l.Name]; n > 0 {
+			l.most.Store(int64(n))
+		}
+	}
+}
+
+// Admit says from now on which clients may connect to which port, and closes the connections of those that may not any more. nil: all may. Connections that other instances hand over
+// are let in by those. admits must not wait.
+func (s *Server) Admit(admits func(client netip.Addr, port int) bool) {
+	if admits == nil {
+		s.admits.Store(nil)
+		return
+	}
+	s.admits.Store(&admits)
+	s.mu.Lock()
+	var out []*guard
+	for g := range s.guards {
+		if !g.admitted() {
+			out = append(out, g)
+		}
+	}
+	s.mu.Unlock()
+	for _, g := range out {
+		g.refuse(&s.stats.RefusedAccess, errNoAccess)
+		g.state.CompareAndSwap(pending, expired) // nothing more is to be said of it
+		g.conn.Close()
+	}
 }
 
 // Start begins to accept, also on endpoints that are bound later.
@@ -323,7 +365,7 @@ func (s *Server) take(l *listener, tcp *net.TCPConn) {
 	g := &guard{server: s, listener: l, peer: peer, remote: peer, proxied: l.proxied(peer.Addr())}
 	g.conn = &Conn{TCPConn: tcp, guard: g, budget: l.Limits.LoginBytes, fresh: l.TLS == TLSOff}
 	g.conn.guarded.Store(true)
-	if s.options.MaxConnections > 0 && total > int64(s.options.MaxConnections) || open > int64(l.Limits.MaxConnections) {
+	if most := s.total.Load(); most > 0 && total > most || open > l.most.Load() {
 		g.refuse(&s.stats.RefusedFull, errors.New("too many connections"))
 		g.release()
 		return
@@ -337,8 +379,12 @@ func (s *Server) take(l *listener, tcp *net.TCPConn) {
 		return
 	}
 	s.mu.Lock()
-	if s.closed {
+	if s.closed || !g.admitted() { // asked for under the lock, behind which Admit looks at all that are there
+		closed := s.closed
 		s.mu.Unlock()
+		if !closed {
+			g.refuse(&s.stats.RefusedAccess, errNoAccess)
+		}
 		g.release()
 		return
 	}

@@ -53,6 +53,12 @@ func HashPassword(password string) (string, error) {
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key)), nil
 }
 
+// Digest is a hash of something secret that comes out the same each time, for comparing. It takes as long as a password's hash, so that whoever gets hold
+// of it and of the salt cannot try many guesses. The salt has 16 bytes or more.
+func Digest(secret, salt []byte) string {
+	return base64.RawStdEncoding.EncodeToString(argon2.IDKey(secret, salt, newPasses, newMemoryKiB, newLanes, keyBytes))
+}
+
 // CheckHash says what is wrong with a stored hash. It never repeats the text: it may be a password.
 func CheckHash(text string) error {
 	_, err := parseHash(text)

@@ -560,3 +560,14 @@ func TestLoginByCertificate(t *testing.T) {
 		})
 	}
 }
+
+func TestDigest(t *testing.T) {
+	salt, other := []byte("sixteen bytes of"), []byte("SIXTEEN BYTES OF")
+	one := Digest([]byte("asked"), salt)
+	if again := Digest([]byte("asked"), salt); again != one {
+		t.Errorf("the same gives %s and %s", one, again)
+	}
+	if Digest([]byte("asked"), other) == one || Digest([]byte("Asked"), salt) == one {
+		t.Error("another salt or another secret gives the same")
+	}
+}

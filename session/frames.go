@@ -41,17 +41,22 @@ func NewFrameMemory(limit int64) *FrameMemory {
 	return &FrameMemory{limit: limit, patience: framePatience}
 }
 
+// Limit changes the bound; 0 means DefaultFrameMemory. Who waits and has room now goes on.
+func (m *FrameMemory) Limit(limit int64) {
+	if limit <= 0 {
+		limit = DefaultFrameMemory
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limit = limit
+	m.grant()
+}
+
 // Used is how many bytes are taken.
 func (m *FrameMemory) Used() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.used
-}
-
-func (m *FrameMemory) isShut() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.shut
 }
 
 // Share gives a connection its share. gone is closed when the connection ends, so that it waits for nothing any more. Nil gives nil, a share without a bound.
@@ -150,16 +155,19 @@ func (m *FrameMemory) grant() {
 // full says why a wish was not granted.
 func (m *FrameMemory) full(w *wish, possible bool) *broker.Error {
 	e := &broker.Error{Code: broker.Full, Op: "read a frame"}
+	m.mu.Lock()
+	limit, used, shut := m.limit, m.used, m.shut
+	m.mu.Unlock()
 	if !possible {
-		e.Detail = fmt.Sprintf("the frame needs %d bytes, and frames that are on their way may take %d together (limits.frames)", w.missing, m.limit)
+		e.Detail = fmt.Sprintf("the frame needs %d bytes, and frames that are on their way may take %d together (limits.frames)", w.missing, limit)
 		return e
 	}
-	if m.isShut() {
+	if shut {
 		e.Detail = fmt.Sprintf("the process is short of memory (limits.process), and a frame that needs %d bytes more has waited for %v", w.missing, m.patience)
 		return e
 	}
 	e.Detail = fmt.Sprintf("%d bytes were not free within %v: frames of other connections that are on their way take %d of the %d that they may take together (limits.frames)",
-		w.missing, m.patience, m.Used(), m.limit)
+		w.missing, m.patience, used, limit)
 	return e
 }
 

@@ -159,3 +159,22 @@ func TestFrameMemoryOvertaking(t *testing.T) {
 		}
 	})
 }
+
+// A limit that is raised lets those go on that wait.
+func TestFrameMemoryLimitChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewFrameMemory(1000)
+		if err := m.Share(nil).Grow(900, 900); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, func() { m.Limit(2000) })
+		began := time.Now()
+		if err := m.Share(nil).Grow(500, 500); err != nil || time.Since(began) != time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		m.Limit(1000)
+		if err := m.Share(nil).Grow(1, 1); err == nil {
+			t.Error("there is room beyond the limit")
+		}
+	})
+}

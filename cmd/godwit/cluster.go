@@ -186,18 +186,25 @@ func (in *instance) roleChanged(s cluster.Status, e *engine.Engine) {
 	}
 	in.compareSoon()
 	in.name.roleChanged()
-	n, d := in.node, in.directory
+	n := in.node
 	if s.Role == cluster.Active {
 		in.took.Store(&api.TakeOver{At: s.Since, From: s.TakenOver.From, Reason: string(s.TakenOver.Why), Millis: s.TakenOver.Took.Milliseconds()})
 		n.core.set(e, n.deps(e), "ok", "this instance is active")
 		if cfg := n.config(); cfg != in.told.Load() { // reloaded just now, when there was no engine to tell
 			e.Configure(brokerPolicies(cfg))
 		}
-		d.set(true, "", nil)
+		e.Limit(engineLimits(n.config())) // the member was made with those of the start
+		in.directory.set(true, "", nil)
 		return
 	}
 	n.core.set(nil, nil, string(s.Role), s.Reason)
-	switch other := n.config().Cluster.Node(s.Active); {
+	in.direct(s)
+}
+
+// direct says where the clients of an instance go that is not active. The caller holds changing.
+func (in *instance) direct(s cluster.Status) {
+	d := in.directory
+	switch other := in.node.config().Cluster.Node(s.Active); {
 	case s.Role == cluster.Waiting || s.Deaf:
 		d.set(false, "", nil)
 	case s.Active == s.Instance: // the log was handed over to this one, which is about to be active
@@ -206,6 +213,17 @@ func (in *instance) roleChanged(s cluster.Status, e *engine.Engine) {
 		d.set(true, other.Relay, nil)
 	default:
 		d.set(false, "", nil)
+	}
+}
+
+// moved takes over other addresses of the nodes.
+func (in *instance) moved() {
+	in.changing.Lock()
+	defer in.changing.Unlock()
+	if member := in.member.Load(); member != nil && !in.gone {
+		if s := member.Status(); s.Role == cluster.Standby {
+			in.direct(s)
+		}
 	}
 }
 

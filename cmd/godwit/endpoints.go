@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/listen"
 )
 
@@ -32,18 +33,29 @@ func (n *node) printEndpoints(w io.Writer, took time.Duration) {
 		}
 	}
 	if n.api != nil {
-		scheme := "http"
-		if cfg.HTTP.Certificate != "" {
-			scheme = "https"
+		fmt.Fprintf(t, "HTTP API\t%s\n", httpURL(cfg))
+		if n.managed != nil {
+			fmt.Fprintf(t, "Amazon MQ's API\t%s\tgodwit keys create\n", httpURL(cfg))
 		}
-		fmt.Fprintf(t, "HTTP API\t%s://%s\n", scheme, reachable(cfg.HTTP.Address))
 	}
 	t.Flush()
 	fmt.Fprintf(w, "\nData in %s; credentials: %s\n", absolute(cfg.Data), credentialsWords[cfg.Credentials.Mode])
+	if n.managed != nil {
+		fmt.Fprintf(w, "Clients of the service's brokers trust %s\n", absolute(n.managed.trust()))
+	}
 	if n.dev != nil {
 		printTrust(w, n.dev, stompTLS)
 	}
 	fmt.Fprintln(w)
+}
+
+// httpURL is that of the HTTP API.
+func httpURL(cfg *config.Config) string {
+	scheme := "http"
+	if cfg.HTTP.Certificate != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + reachable(cfg.HTTP.Address)
 }
 
 var credentialsWords = map[string]string{

@@ -80,7 +80,7 @@ func (c *cli) root(release func()) *cobra.Command {
 	}
 	root.RunE = func(cmd *cobra.Command, args []string) error { return cmd.Help() }
 	root.AddGroup(&cobra.Group{ID: "broker", Title: "The broker:"}, &cobra.Group{ID: "messages", Title: "Messages:"},
-		&cobra.Group{ID: "look", Title: "What is going on:"}, &cobra.Group{ID: "cluster", Title: "Several instances of one broker:"}, &cobra.Group{ID: "files", Title: "Files:"})
+		&cobra.Group{ID: "look", Title: "What is going on:"}, &cobra.Group{ID: "cluster", Title: "Several instances of one broker:"}, &cobra.Group{ID: "service", Title: "A service for several brokers:"}, &cobra.Group{ID: "files", Title: "Files:"})
 	group := func(id string, commands ...*cobra.Command) {
 		for _, cmd := range commands {
 			cmd.GroupID = id
@@ -91,6 +91,7 @@ func (c *cli) root(release func()) *cobra.Command {
 	group("messages", c.send(), c.receive(), c.browse(), c.move(), c.copy(), c.remove(), c.purge(), c.deadLetters(), c.schedules(), c.pause(true), c.pause(false), c.bench())
 	group("look", c.queues(), c.topics(), c.clients(), c.connections(), c.consumers(), c.subscriptions(), c.transactions(), c.refusals())
 	group("cluster", c.instances(), c.watch(), c.switchover(), c.reboot(), c.convert(), c.cluster())
+	group("service", c.brokers(), c.keys())
 	group("files", c.config(), c.importing(), c.users(), c.journal())
 	return root
 }

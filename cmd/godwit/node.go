@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -49,6 +50,7 @@ type node struct {
 	certs     *listen.Certificates          // nil: no TLS
 	dev       *listen.Files                 // nil: a certificate was given
 	api       *control.Server               // nil: switched off
+	managed   *managed                      // nil: this is no service for several brokers
 	metrics   metrics.Broker
 	instance  atomic.Pointer[instance] // nil: a broker alone
 	failed    chan error               // the broker cannot go on
@@ -104,6 +106,11 @@ func (n *node) rise() error {
 	}
 	if cfg.Cluster.On() {
 		n.instance.Store(newInstance(n))
+	}
+	if cfg.Service.Enabled {
+		if n.managed, err = n.openService(); err != nil {
+			return err
+		}
 	}
 	if err := n.openHTTP(); err != nil {
 		return err
@@ -288,6 +295,7 @@ func (n *node) bind() error {
 		}
 	}
 	listeners := listen.New(listen.Options{Handlers: n.handlers(), Certificates: n.certs, MaxConnections: cfg.Limits.Connections, Log: n.log})
+	listeners.Admit(cfg.Access.Admits())
 	n.listeners.Store(listeners)
 	for _, e := range endpoints {
 		if _, err := listeners.Listen(e); err != nil {
@@ -329,7 +337,7 @@ func endpointOf(cfg *config.Config, l config.Listener) (listen.Endpoint, error) 
 		LoginTimeout: cfg.Limits.LoginTimeout, LoginBytes: int(cfg.Limits.LoginBytes),
 	}
 	if e.Limits.MaxConnections == 0 {
-		e.Limits.MaxConnections = cfg.Limits.Connections
+		e.Limits.MaxConnections = cmp.Or(cfg.Limits.ConnectionsPerListener, cfg.Limits.Connections)
 	}
 	return e, nil
 }
@@ -383,7 +391,7 @@ func (n *node) openHTTP() error {
 	} else if !cfg.HTTP.Loopback() {
 		n.log.Warn("the HTTP API takes passwords without TLS; set http.certificate and http.key", "address", cfg.HTTP.Address)
 	}
-	n.api = control.New(control.Options{
+	options := control.Options{
 		Cluster: func() control.Cluster {
 			if in := n.instance.Load(); in != nil {
 				return in
@@ -394,7 +402,11 @@ func (n *node) openHTTP() error {
 		Connect: n.connect, Cut: n.cut, Login: n.guards.login, Health: n.health, Metrics: n.writeMetrics,
 		Reload: func(context.Context) (api.Reloaded, error) { return n.reload() }, Refusals: n.guards.refusals,
 		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log,
-	}, cfg.HTTP.Loopback())
+	}
+	if n.managed != nil {
+		options.Service, options.Amazon = n.managed.service, n.managed.amazon
+	}
+	n.api = control.New(options, cfg.HTTP.Loopback())
 	n.configureAPI(cfg)
 	n.running.Go(func() {
 		if err := n.api.Serve(l); err != nil {
@@ -502,7 +514,7 @@ func writeListenStats(e *metrics.Exposition, listeners *listen.Server) {
 		reason string
 		value  int64
 	}{
-		{"full", s.RefusedFull.Load()}, {"address", s.RefusedAddress.Load()}, {"pending", s.RefusedPending.Load()}, {"proxy", s.RefusedProxy.Load()},
+		{"full", s.RefusedFull.Load()}, {"address", s.RefusedAddress.Load()}, {"access", s.RefusedAccess.Load()}, {"pending", s.RefusedPending.Load()}, {"proxy", s.RefusedProxy.Load()},
 		{"tls", s.RefusedTLS.Load()}, {"protocol", s.RefusedProtocol.Load()}, {"login-timeout", s.RefusedLoginTimeout.Load()}, {"login-bytes", s.RefusedLoginBytes.Load()},
 		{"accept", s.AcceptFail.Load()},
 	} {

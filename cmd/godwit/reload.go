@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/engine"
+	"github.com/godwitmq/godwit/listen"
 )
 
 // reload reads the configuration, the users and the certificates again. If anything is wrong, nothing changes.
@@ -39,12 +42,19 @@ func (n *node) reload() (done api.Reloaded, err error) {
 	n.current.Store(merged)
 	if e, _ := n.core.now(); e != nil {
 		e.Configure(brokerPolicies(merged))
+		e.Limit(engineLimits(merged))
 	}
 	if in := n.instance.Load(); in != nil { // a standby's core takes the policies that are in force when it becomes active
 		in.compareSoon()
+		in.moved()
 		in.name.changed()
 	}
+	n.frames.Limit(merged.Limits.FrameMemory())
 	n.configureAPI(merged)
+	if l := n.listeners.Load(); l != nil { // a witness has none
+		n.limitListeners(l, merged)
+		l.Admit(merged.Access.Admits())
+	}
 	setLevel(n.level, merged.Log.Level)
 	done = api.Reloaded{Live: changes(live), Restart: changes(restart), Notes: []string{"users were read again"}}
 	if n.certs != nil {
@@ -56,6 +66,23 @@ func (n *node) reload() (done api.Reloaded, err error) {
 		}
 	}
 	return done, nil
+}
+
+// engineLimits are those of an engine that can change while it runs.
+func engineLimits(cfg *config.Config) engine.Limits {
+	return engine.Limits{Process: int64(cfg.Limits.Process), Cache: int64(cfg.Limits.Cache), Memory: int64(cfg.Limits.Memory), Log: int64(cfg.Journal.MaxSize)}
+}
+
+// limitListeners puts the limits of connections in force.
+func (n *node) limitListeners(l *listen.Server, cfg *config.Config) {
+	each := map[string]int{}
+	for _, at := range cfg.Listeners {
+		each[at.Name] = cmp.Or(at.MaxConnections, cfg.Limits.ConnectionsPerListener, cfg.Limits.Connections)
+	}
+	if in := n.instance.Load(); in != nil && in.relayed != "" {
+		each[in.relayed] = cfg.Limits.Connections
+	}
+	l.Limit(cfg.Limits.Connections, each)
 }
 
 func changes(from []config.Change) []api.Change {

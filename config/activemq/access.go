@@ -87,6 +87,8 @@ func (im *importer) addUser(name, password string, in []string, item *Item) {
 	}
 	password, err := im.properties.expand(password)
 	switch {
+	case im.alone:
+		item.fail("users of a configuration are not taken over here: make the user %s with the service's own commands", name)
 	case err != nil:
 		item.fail("the password %v; or set it with godwit users passwd %s", err, name)
 	case name == "" || strings.ContainsAny(name, ":\r\n"):

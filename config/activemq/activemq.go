@@ -60,6 +60,13 @@ type Item struct {
 	frame  bool  // an element that only holds others, or XML's own
 }
 
+// Names are those of the element and, if Path ends with one, of the attribute.
+func (item *Item) Names() (element, attribute string) {
+	element, attribute, _ = strings.Cut(item.Path, "@")
+	attribute, _, _ = strings.Cut(attribute, "?") // an option of it
+	return element[strings.LastIndexByte(element, '/')+1:], attribute
+}
+
 // File is one to be written beside godwit.yaml.
 type File struct {
 	Name string
@@ -104,19 +111,43 @@ func Import(path string, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := parseXML(filepath.Base(path), data)
+	return importDocument(path, data, newImporter(filepath.Dir(path), o))
+}
+
+// ImportAlone is Import of a document that may come from anybody, for a broker whose users are made otherwise: no other file is read, and no user taken over (their passwords would have to be
+// hashed, however many). What the document says of one or the other is an item like any other that is not there. name stands for it in messages.
+func ImportAlone(name string, data []byte, o Options) (*Result, error) {
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d MiB", name, maxFile>>20)
+	}
+	im := newImporter("", o)
+	im.alone = true
+	return importDocument(name, data, im)
+}
+
+func importDocument(name string, data []byte, im *importer) (*Result, error) {
+	root, err := parseXML(filepath.Base(name), data)
 	if err != nil {
 		return nil, err
 	}
-	im := newImporter(filepath.Dir(path), o)
 	im.document(root)
 	if im.broker == nil {
-		return nil, fmt.Errorf("%s: there is no <broker> in it; expected ActiveMQ's activemq.xml", path)
+		return nil, fmt.Errorf("%s: there is no <broker> in it; expected ActiveMQ's activemq.xml", name)
 	}
 	if err := im.finish(); err != nil {
 		return nil, err
 	}
 	return &Result{Config: im.config, Items: im.items, Files: im.files}, nil
+}
+
+var errAlone = errors.New("no other file is read for this document")
+
+// read reads a file that the document names.
+func (im *importer) read(path string) ([]byte, error) {
+	if im.alone {
+		return nil, errAlone
+	}
+	return readFile(path)
 }
 
 func readFile(path string) ([]byte, error) {
@@ -136,6 +167,7 @@ func readFile(path string) ([]byte, error) {
 type importer struct {
 	folder     string // of activemq.xml
 	options    Options
+	alone      bool // no other file is read, and no user taken over
 	properties properties
 	config     *config.Config
 	items      []*Item

@@ -242,3 +242,44 @@ func TestEncrypted(t *testing.T) {
 		}
 	}
 }
+
+// TestImportAlone reads a document that anybody may have written: it gets nothing of the files of this machine.
+func TestImportAlone(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"secret.properties": "queue=STOLEN\n", "users.properties": "thief=password\n", "groups.properties": "admins=thief\n", "other.xml": header + `<destinations><queue physicalName="STOLEN"/></destinations></broker></beans>`,
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(folder)
+	document := `<beans xmlns="http://www.springframework.org/schema/beans">
+<bean class="org.springframework.beans.factory.config.PropertyPlaceholderConfigurer"><property name="locations"><value>file:` + folder + `/secret.properties</value></property></bean>
+<import resource="` + folder + `/other.xml"/>
+<broker xmlns="http://activemq.apache.org/schema/core">
+<destinations><queue physicalName="${queue}"/><queue physicalName="MINE"/></destinations>
+<plugins><jaasAuthenticationPlugin configuration="activemq"/></plugins>
+<sslContext><sslContext keyStore="file:` + folder + `/secret.properties" keyStorePassword="x"/></sslContext>
+</broker></beans>`
+	r, err := ImportAlone("a revision", []byte(document), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(r.Config.Brief()); strings.Contains(text, "STOLEN") || strings.Contains(text, "thief") || !strings.Contains(text, "queue://MINE") {
+		t.Errorf("the configuration is\n%s", text)
+	}
+	told := false
+	for _, item := range r.Items {
+		told = told || strings.Contains(item.Words, errAlone.Error())
+	}
+	if len(r.Files) > 0 || !told {
+		t.Errorf("%d files are made, and what is not read is told: %v", len(r.Files), told)
+	}
+	if _, err := ImportAlone("a revision", []byte("<beans/>"), Options{}); err == nil || !strings.Contains(err.Error(), "a revision") {
+		t.Errorf("a document without a broker: %v", err)
+	}
+	if _, err := ImportAlone("a revision", make([]byte, maxFile+1), Options{}); err == nil {
+		t.Error("a document of any size is read")
+	}
+}

@@ -126,7 +126,7 @@ func (im *importer) realm(name string, item *Item) {
 		return
 	}
 	im.access.realms = append(im.access.realms, name)
-	data, err := readFile(im.path(loginConfig))
+	data, err := im.read(im.path(loginConfig))
 	if err != nil {
 		item.fail("%s cannot be read beside it (%v): copy it there, or add the users with godwit users add", loginConfig, plainError(err))
 		return
@@ -207,7 +207,7 @@ func (im *importer) certificateUsers(users, in string, item *Item) {
 }
 
 func (im *importer) userFile(name string, item *Item) []property {
-	data, err := readFile(im.path(name))
+	data, err := im.read(im.path(name))
 	if err != nil {
 		item.fail("its file %s cannot be read (%v): copy it beside activemq.xml, or add the users with godwit users add", name, plainError(err))
 		return nil
@@ -218,7 +218,7 @@ func (im *importer) userFile(name string, item *Item) []property {
 // groupFile gives each user's groups.
 func (im *importer) groupFile(name string, item *Item) map[string][]string {
 	members := map[string][]string{}
-	data, err := readFile(im.path(name))
+	data, err := im.read(im.path(name))
 	if err != nil {
 		item.fail("its file %s cannot be read (%v): copy it beside activemq.xml; without it the users are in no group", name, plainError(err))
 		return members
@@ -251,7 +251,7 @@ func (im *importer) guest(user, group, invalidate string, item *Item) {
 
 // consoleUsers reads jetty-realm.properties (USER: PASSWORD, ROLE, ...). All of them may look; the role admin may change.
 func (im *importer) consoleUsers(path string) {
-	data, err := readFile(path)
+	data, err := im.read(path)
 	if err != nil {
 		return // the bean that names it tells
 	}

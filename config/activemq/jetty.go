@@ -34,7 +34,7 @@ func enterImport(im *importer, n *node, item *Item) {
 }
 
 func (im *importer) parse(path string) (*node, error) {
-	data, err := readFile(path)
+	data, err := im.read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (im *importer) beanProperty(n *node, name string) string {
 func (im *importer) jettyFiles(n *node, j *jetty) {
 	folder := im.path(im.beanProperty(n, "jettyConfDirectory"))
 	list := filepath.Join(folder, "jetty-spring.properties")
-	data, err := readFile(list)
+	data, err := im.read(list)
 	if err != nil {
 		im.entry("jetty-spring.properties", 0, "", "").lack("cannot be read: %v", plainError(err))
 		return

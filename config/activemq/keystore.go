@@ -36,7 +36,7 @@ func (im *importer) loadStores() {
 	get := func(name string) string { return im.transports.tls[name].value }
 	if s, ok := im.transports.tls["keyStore"]; ok {
 		im.transports.storeItem = s.item
-		chain, key, err := readKeyStore(im.path(s.value), get("keyStorePassword"), get("keyStoreKeyPassword"))
+		chain, key, err := readKeyStore(im.read, im.path(s.value), get("keyStorePassword"), get("keyStoreKeyPassword"))
 		if err != nil {
 			s.item.fail("%s: %v; write certificate and key as PEM files (keytool -importkeystore -srckeystore %[1]s -destkeystore keys.p12 -deststoretype PKCS12, "+
 				"then openssl pkcs12 -in keys.p12 -nodes) and set tls.certificate and tls.key", filepath.Base(im.path(s.value)), plainError(err))
@@ -46,7 +46,7 @@ func (im *importer) loadStores() {
 		}
 	}
 	if s, ok := im.transports.tls["trustStore"]; ok {
-		authorities, err := readTrustStore(im.path(s.value), get("trustStorePassword"))
+		authorities, err := readTrustStore(im.read, im.path(s.value), get("trustStorePassword"))
 		if err != nil {
 			s.item.fail("%s: %v; write its certificates as a PEM file (keytool -list -rfc -keystore %[1]s) and set tls.clientCA", filepath.Base(im.path(s.value)), plainError(err))
 			return
@@ -67,8 +67,8 @@ func isJKS(data []byte) bool { return bytes.HasPrefix(data, []byte{0xFE, 0xED, 0
 
 // readKeyStore gives the certificates, ours first, and the private key, as PEM. A store with more than one key is an error: which one is meant
 // cannot be known.
-func readKeyStore(path, password, keyPassword string) (chain, key []byte, err error) {
-	data, err := readFile(path)
+func readKeyStore(read func(string) ([]byte, error), path, password, keyPassword string) (chain, key []byte, err error) {
+	data, err := read(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -128,8 +128,8 @@ func readJKS(data []byte, password, keyPassword string) (chain, key []byte, err 
 }
 
 // readTrustStore gives the certificates of authorities, as PEM.
-func readTrustStore(path, password string) ([]byte, error) {
-	data, err := readFile(path)
+func readTrustStore(read func(string) ([]byte, error), path, password string) ([]byte, error) {
+	data, err := read(path)
 	if err != nil {
 		return nil, err
 	}

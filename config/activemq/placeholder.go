@@ -123,7 +123,7 @@ func (im *importer) placeholderFiles(n *node) {
 	}
 	for _, location := range locations(n) {
 		path := im.path(location)
-		data, err := readFile(path)
+		data, err := im.read(path)
 		if err != nil {
 			item := im.add(Item{Kind: Note, File: n.file, Line: n.line, Path: n.name, Value: location})
 			item.lack("the file cannot be read (%v); give the values that it has with -D NAME=VALUE", plainError(err))

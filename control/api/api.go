@@ -329,3 +329,120 @@ type Check struct {
 	Fine   bool   `json:"fine"`
 	Detail string `json:"detail,omitempty"`
 }
+
+// Keys answers GET keys.
+type Keys struct {
+	Keys []Key `json:"keys"`
+}
+
+// Key is an access key, with which an account's requests to Amazon MQ's API are signed.
+type Key struct {
+	ID       string    `json:"id"`
+	Account  string    `json:"account"`
+	Note     string    `json:"note,omitempty"`
+	Created  time.Time `json:"created"`
+	Disabled bool      `json:"disabled,omitempty"`
+}
+
+// NewKey asks for an access key.
+type NewKey struct {
+	Account string `json:"account,omitempty"` // twelve digits; absent: service.account of the configuration
+	Note    string `json:"note,omitempty"`
+}
+
+// CreatedKey answers a NewKey. The secret is shown here and never again.
+type CreatedKey struct {
+	Key
+	Secret string `json:"secret"`
+	Region string `json:"region"` // service.region of the configuration: which one to sign for if there is no reason for another
+}
+
+// ChangeKey changes an access key.
+type ChangeKey struct {
+	Disabled *bool `json:"disabled,omitempty"`
+}
+
+// Brokers answers GET brokers: those of the service, of all accounts and regions.
+type Brokers struct {
+	Brokers []Broker `json:"brokers"`
+}
+
+// Broker is a broker of the service, as the operator sees it.
+type Broker struct {
+	ID          string           `json:"id"`
+	Name        string           `json:"name"`
+	Account     string           `json:"account"`
+	Region      string           `json:"region"`
+	State       string           `json:"state"`             // RUNNING; Amazon MQ's words
+	Problem     string           `json:"problem,omitempty"` // what is wrong, if something is
+	Mode        string           `json:"mode"`              // SINGLE_INSTANCE or ACTIVE_STANDBY_MULTI_AZ
+	Version     string           `json:"engineVersion"`
+	Pending     string           `json:"pendingEngineVersion,omitempty"` // waits for the maintenance window, or a reboot
+	Type        string           `json:"hostInstanceType"`
+	Created     time.Time        `json:"created"`
+	Active      string           `json:"active,omitempty"` // the active instance; absent: none yet
+	ActiveSince time.Time        `json:"activeSince,omitzero"`
+	Instances   []BrokerInstance `json:"instances"`
+	Placement   string           `json:"placement,omitempty"` // why the instances are less apart than they could be
+	Operation   *BrokerOperation `json:"operation,omitempty"` // at work
+	Last        *BrokerOutcome   `json:"last,omitempty"`      // of the operation before
+	Users       []string         `json:"users"`
+}
+
+// BrokerInstance is one process of a broker.
+type BrokerInstance struct {
+	Name      string   `json:"name"` // BROKER-ID-1, or -2
+	Active    bool     `json:"active,omitempty"`
+	Witness   bool     `json:"witness,omitempty"` // keeps a copy of the log, and serves nobody
+	Node      string   `json:"node"`
+	Zone      string   `json:"zone"`
+	Subnet    string   `json:"subnet,omitempty"`
+	Address   string   `json:"address"`
+	State     string   `json:"state"` // planned, starting, up, down or ending
+	Detail    string   `json:"detail,omitempty"`
+	Version   string   `json:"engineVersion"`
+	Endpoints []string `json:"endpoints,omitempty"`
+}
+
+// BrokerOperation is work on a broker.
+type BrokerOperation struct {
+	Kind     string    `json:"kind"`
+	Who      string    `json:"who,omitempty"`
+	Began    time.Time `json:"began"`
+	Steps    []string  `json:"steps"`
+	At       int       `json:"at"`                 // index of the current one
+	Attempts int       `json:"attempts,omitempty"` // of it that have failed
+	Error    string    `json:"error,omitempty"`    // why the last one has
+	Rollback string    `json:"rollback,omitempty"` // why the operation is on its way back
+}
+
+// BrokerOutcome is how an operation ended.
+type BrokerOutcome struct {
+	Operation string    `json:"operation"`
+	Ended     time.Time `json:"ended"`
+	Error     string    `json:"error,omitempty"` // why it was rolled back
+}
+
+// BrokerSwitchover asks to make another instance of a broker the active one.
+type BrokerSwitchover struct {
+	To   int  `json:"to,omitempty"`   // 1 or 2; absent: the standby
+	Plan bool `json:"plan,omitempty"` // change nothing
+}
+
+// BrokerSwitchedOver answers it: the switchover has begun, or with plan would.
+type BrokerSwitchedOver struct {
+	From  string   `json:"from"`
+	To    string   `json:"to"`
+	Cost  string   `json:"cost"` // restart: no, failover: 1 to 2
+	Steps []string `json:"steps"`
+	// Clients are those that would not follow, if plan was asked for. Absent: that is not known.
+	Clients []StrandedClient `json:"clients,omitzero"`
+}
+
+// StrandedClient is a client that would not follow a switchover.
+type StrandedClient struct {
+	Service string   `json:"service,omitempty"`
+	Client  string   `json:"client,omitempty"` // its id
+	Remote  string   `json:"remote,omitempty"` // IP:PORT
+	Reasons []string `json:"reasons"`
+}

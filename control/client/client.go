@@ -188,6 +188,12 @@ func (c *Client) Instances(ctx context.Context) ([]api.Instance, error) {
 	return answer.Instances, err
 }
 
+// Instance is how the node that is asked is, one of several.
+func (c *Client) Instance(ctx context.Context) (*api.Instance, error) {
+	answer := &api.Instance{}
+	return answer, c.get(ctx, answer, nil, "instance")
+}
+
 // SwitchOver makes another instance the active one, for good. An empty name is the standby.
 func (c *Client) SwitchOver(ctx context.Context, to string) (*api.SwitchedOver, error) {
 	answer := &api.SwitchedOver{}

@@ -14,7 +14,7 @@ const introduction = `# Amazon MQ's API
 
 Godwit's control API is Amazon MQ's, for ActiveMQ brokers: AWS CLI v1 and v2, boto3, aws-sdk-go-v2 and what is built on them work unchanged once they are told another
 endpoint (` + "`--endpoint-url`, `AWS_ENDPOINT_URL_MQ`" + `). This page says what there is and what is refused. It is about requests and answers as such; what an
-operation does to a broker is behind them. (` + "`godwit serve`" + ` does not serve this API yet.)
+operation does to a broker is behind them. ` + "`godwit serve`" + ` has it at ` + "`/v1`" + ` of its HTTP API where ` + "`service.enabled`" + ` says so (docs/operations.md).
 
 `
 
@@ -48,6 +48,18 @@ state, which a mistyped secret must not bring about.
 - Lists come in pages of 20 unless ` + "`maxResults`" + ` says otherwise. A ` + "`nextToken`" + ` holds for the same question, account and region.
 - An operation has only errors that it declares: what is a conflict elsewhere is a BadRequestException where the operation has no ConflictException.
 - OPTIONS is answered for browsers, on every path, without a signature.
+
+## What answers say of a broker
+
+- What is live is shown at once, and its ` + "`pending`" + ` member is absent: users, configuration, logs, security groups, instance type, storage size, maintenance window. A new engine version is ` + "`pendingEngineVersion`" + ` until
+  the maintenance window or a reboot.
+- ` + "`endpoints`" + ` stand in Amazon's order; only those are listed that there are: ` + "`ssl`" + `, then ` + "`stomp+ssl`" + `. They have addresses, not names. ` + "`consoleURL`" + ` is the same for all instances: the service's own address.
+- ` + "`actionsRequired`" + ` says what is wrong, in words: OPERATION_FAILS, REPAIR_BLOCKED, INSTANCE_DOWN; and CREATION_FAILED of a broker that could not be made, which Amazon does not say.
+- Kept and shown, though nothing follows from them: ` + "`publiclyAccessible`, `storageType`, `autoMinorVersionUpgrade`, `logs`" + ` (each instance writes its log to a file on its node), and a user's ` + "`consoleAccess`" + `.
+- A configuration's data come back byte for byte. ` + "`warnings`" + ` tell what of them is not honoured; their reasons are Amazon's words, which say that it was removed.
+- A broker without ` + "`configuration`" + ` gets one of its own, NAME-configuration, which stays when the broker is deleted.
+- RebootBroker restarts the instances whether something is pending or not, of a pair with one failover.
+- SwitchoverBroker with ` + "`plan`" + ` lists the clients that would not follow; no list means that nobody can tell.
 
 `
 

@@ -359,10 +359,15 @@ func TestFull(t *testing.T) {
 	if n := fill(true); n < 18 || n > 21 {
 		t.Errorf("%d urgent batches of 50 KiB fit into 1 MiB of reserve", n)
 	}
+	o.log.Limit(5 << 20)
+	if n := fill(true); n < 18 || n > 21 {
+		t.Errorf("%d batches of 50 KiB fit into 1 MiB more", n)
+	}
+	o.log.Limit(opt.MaxBytes)
 	if err := o.flush(); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.log.Trim(o.appended[60].at); err != nil {
+	if err := o.log.Trim(o.appended[80].at); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "there is room again", func() bool { return o.log.Space().Free > 1<<20 })

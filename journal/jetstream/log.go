@@ -228,6 +228,13 @@ func (l *Log) diskFree() int64 {
 	return f.bytes
 }
 
+// Limit changes Options.MaxBytes.
+func (l *Log) Limit(maxBytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.opt.MaxBytes = maxBytes
+}
+
 // space is called with the lock held.
 func (l *Log) space(disk int64) journal.Space {
 	sp := journal.Space{Used: int64(l.next-l.Head()) + l.overhead*messageOverhead}

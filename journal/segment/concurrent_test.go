@@ -210,3 +210,36 @@ func TestReadWhileTrimming(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+// TestLimitChanges gives a full log more, and then less than it has.
+func TestLimitChanges(t *testing.T) {
+	log, err := Open(t.TempDir(), Options{SegmentSize: minSegment, MaxBytes: 4 * minSegment, Logger: quiet()}, journal.Notify{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	fill := func() (n int) {
+		t.Helper()
+		for {
+			switch err := log.Append(record(1000), false); {
+			case errors.Is(err, journal.ErrFull):
+				settle(log)
+				return n
+			case err != nil:
+				t.Fatal(err)
+			}
+			n++
+		}
+	}
+	first := fill()
+	log.Limit(8 * minSegment)
+	settle(log)
+	if n := fill(); n < first/2 {
+		t.Errorf("%d records fit into 4 segments, and %d into 4 more", first, n)
+	}
+	log.Limit(4 * minSegment)
+	settle(log)
+	if n := fill(); n > 1 || log.Space().Free > 1100 {
+		t.Errorf("%d records fit where there are more than may be: %+v", n, log.Space())
+	}
+}

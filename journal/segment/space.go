@@ -73,6 +73,19 @@ func (l *Log) Space() journal.Space {
 	return sp
 }
 
+// Limit changes Options.MaxBytes, which may be less than what the files take: then no more are made. Those that are there stay as large as they are.
+func (l *Log) Limit(maxBytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.opt.MaxBytes == maxBytes {
+		return
+	}
+	l.opt.MaxBytes = maxBytes
+	if l.err == nil && !l.closing {
+		l.measure()
+	}
+}
+
 // measure asks how much more may be allocated.
 func (l *Log) measure() {
 	free, err := l.fs.DiskFree(l.dir)

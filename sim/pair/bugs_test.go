@@ -1,16 +1,11 @@
 package pair
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"runtime/debug"
-	"strings"
 	"testing"
+
+	"github.com/godwitmq/godwit/sim/planted"
 )
 
 // bug is a mistake in the product, or in what it relies on, that the simulation must find.
@@ -80,80 +75,21 @@ var bugsFlag = flag.Bool("bugs", false, "plant bugs and see that they are found"
 // bugSeeds is in how many seeds a bug must be found.
 const bugSeeds = 300
 
-// TestPlantedBugs shows that the simulation finds what it is there to find. The product has no switches for that: a second test binary is built of it, with the bugs in, one of
-// which is chosen by an environment variable.
+// TestPlantedBugs shows that the simulation finds what it is there to find.
 func TestPlantedBugs(t *testing.T) {
 	if !*bugsFlag {
 		t.Skip("takes a minute: make sim has it")
 	}
-	dir := t.TempDir()
-	binary := build(t, dir)
-	for _, b := range bugs {
-		t.Run(b.name, func(t *testing.T) {
-			cmd := exec.Command(binary, "-test.run", "^TestPair$", fmt.Sprint("-seeds=", bugSeeds), fmt.Sprint("-from=", b.from), "-always", "-test.timeout=5m")
-			cmd.Env = append(os.Environ(), "GODWIT_PLANTED="+b.name)
-			cmd.Dir = dir
-			out, err := cmd.CombinedOutput()
-			found := regexp.MustCompile(`seed \d+: [^{].*`).FindAllString(string(out), -1)
-			if err == nil || len(found) == 0 {
-				t.Fatalf("%d seeds did not find it: %v\n%.2000s", bugSeeds, err, out)
-			}
-			t.Logf("%.200s", found[0])
-		})
-	}
-}
-
-// build makes the binary with all bugs in.
-func build(t *testing.T, dir string) string {
-	t.Helper()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, text string) string {
-		path := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	texts, overlay := map[string]string{}, map[string]string{}
+	var edits []planted.Edit
 	for _, b := range bugs {
 		for _, e := range b.edits {
-			text, known := texts[e.file]
-			if !known {
-				data, err := os.ReadFile(filepath.Join(root, e.file))
-				if err != nil {
-					t.Fatal(err)
-				}
-				text = string(data)
-			}
-			if n := strings.Count(text, e.old); n != 1 {
-				t.Fatalf("%s: the text to be replaced stands %d times in %s, not once:\n%s\nThe code has changed: plant the bug where it belongs now", b.name, n, e.file, e.old)
-			}
-			texts[e.file] = strings.Replace(text, e.old, strings.ReplaceAll(e.new, "BUG", fmt.Sprintf("(planted == %q)", b.name)), 1)
-			pkg := filepath.Base(filepath.Dir(e.file))
-			overlay[filepath.Join(root, filepath.Dir(e.file), "planted.go")] = write(pkg+"_planted.go", "package "+pkg+"\n\nimport \"os\"\n\nvar planted = os.Getenv(\"GODWIT_PLANTED\")\n")
+			edits = append(edits, planted.Edit{Bug: b.name, File: e.file, Old: e.old, New: e.new})
 		}
 	}
-	for file, text := range texts {
-		overlay[filepath.Join(root, file)] = write(file, text)
+	binary := planted.Build(t, "../..", edits)
+	for _, b := range bugs {
+		t.Run(b.name, func(t *testing.T) {
+			planted.Find(t, binary, b.name, "-test.run", "^TestPair$", fmt.Sprint("-seeds=", bugSeeds), fmt.Sprint("-from=", b.from), "-always")
+		})
 	}
-	list, err := json.Marshal(map[string]any{"Replace": overlay})
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(dir, "planted.test")
-	args := []string{"test", "-c", "-vet=off", "-o", binary, "-overlay", write("overlay.json", string(list))}
-	if info, ok := debug.ReadBuildInfo(); ok { // of the same kind, so that what it has in common with this binary need not be built again
-		for _, s := range info.Settings {
-			if s.Key == "-race" && s.Value == "true" {
-				args = append(args, "-race")
-			}
-		}
-	}
-	if out, err := exec.Command("go", append(args, "./")...).CombinedOutput(); err != nil {
-		t.Fatalf("go %v: %v\n%s", args, err, out)
-	}
-	return binary
 }

@@ -1,0 +1,558 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/control/client"
+	"github.com/godwitmq/godwit/control/plane"
+)
+
+// order is what is to be done for one instance. No effects: it is not to be there.
+type order struct {
+	serial  uint64
+	effects []plane.Effect
+}
+
+// note is what an instance's folder says of itself.
+type note struct {
+	Generation uint64 `json:"generation"`
+	Written    uint64 `json:"written"`           // version of the spec whose files are there
+	Applied    uint64 `json:"applied"`           // version that is in force in the process
+	Pending    string `json:"pending,omitempty"` // settings of it that need a restart to be in force
+}
+
+const noteFile = "note.json"
+
+// The pauses between starts of a process that ends by itself.
+const (
+	firstPause = time.Second
+	longPause  = 30 * time.Second
+	// healthyFor is how long a process runs before its end is the first one again.
+	healthyFor = time.Minute
+	// renewEvery is how often the files are looked at for certificates that end.
+	renewEvery = time.Hour
+	askWithin  = 5 * time.Second
+)
+
+// instance works for one instance: one goroutine, which compares orders with what there is, and does what comes next.
+type instance struct {
+	agent  *Agent
+	key    string // <broker id>-<number>, the folder's name
+	broker string
+	number int
+	folder string
+	log    *slog.Logger
+	wake   chan struct{}
+
+	mu      sync.Mutex
+	given   order
+	calling context.CancelFunc // ends the call that step is at; nil: none is
+	step    stepKey
+
+	// The rest is the goroutine's own.
+	note        note
+	process     *process
+	password    string
+	api         *client.Client
+	apiURL      string
+	provisioned time.Time
+	trouble     string // why the newest spec is not in force, or the process cannot be started
+	pause       time.Duration
+	notBefore   time.Time // for the next start
+	starts      int       // since the last that was healthy
+	ending      string    // how the last process has ended
+	other       bool      // the last start was refused: try the other configuration
+	healthy     time.Time // since when; zero: it is not
+	answered    stepKey   // the newest attempt that has its answer
+	answer      plane.Command
+	arrived     bool      // the answer
+	begun       time.Time // of the attempt at work
+	attempt     stepKey
+	told        plane.Observed
+	toldAt      time.Time
+}
+
+// stepKey names an attempt at a step.
+type stepKey struct {
+	step    uint64
+	attempt int
+}
+
+func keyOfStep(e *plane.Effect) stepKey { return stepKey{e.Step, e.Attempt} }
+
+func (i *instance) orders() order {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.given
+}
+
+// tell gives newer orders. A call for a step that is not in them any more is given up.
+func (i *instance) tell(o order) {
+	i.mu.Lock()
+	news := len(o.effects) == 0 || !reflect.DeepEqual(o.effects, i.given.effects)
+	i.given = o
+	if i.calling != nil {
+		there := false
+		for _, e := range o.effects {
+			there = there || e.Step != 0 && keyOfStep(&e) == i.step
+		}
+		if !there {
+			i.calling()
+		}
+	}
+	i.mu.Unlock()
+	if news {
+		i.poke()
+	}
+}
+
+func (i *instance) poke() {
+	select {
+	case i.wake <- struct{}{}:
+	default:
+	}
+}
+
+// call is a context for what may take long for a step.
+func (i *instance) call(ctx context.Context, e *plane.Effect, within time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	i.mu.Lock()
+	i.calling, i.step = cancel, keyOfStep(e)
+	i.mu.Unlock()
+	return ctx, func() {
+		i.mu.Lock()
+		i.calling = nil
+		i.mu.Unlock()
+		cancel()
+	}
+}
+
+// run works until ctx ends, or nothing is left of the instance.
+func (i *instance) run(ctx context.Context) {
+	if err := readJSON(filepath.Join(i.folder, noteFile), &i.note); err != nil {
+		i.log.Warn("what the folder says of itself cannot be read; its files are made anew", "error", err)
+	}
+	if i.process = findProcess(i.folder); i.process != nil {
+		i.log.Info("the process of before goes on", "pid", i.process.pid, "generation", i.process.generation)
+		i.note.Generation = max(i.note.Generation, i.process.generation)
+	}
+	for {
+		if err := i.work(ctx); err != nil && ctx.Err() == nil {
+			i.log.Warn("not done yet; trying again", "error", err)
+		}
+		if len(i.orders().effects) == 0 && !exists(i.folder) && i.process == nil && i.agent.over(i) {
+			return
+		}
+		var ended <-chan struct{}
+		if i.process != nil {
+			ended = i.process.done
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-i.wake:
+		case <-ended:
+		case <-time.After(i.agent.opt.LookEvery):
+		}
+	}
+}
+
+// work looks at everything once, and does what can be done now.
+func (i *instance) work(ctx context.Context) error {
+	i.bury()
+	o := i.orders()
+	if len(o.effects) == 0 {
+		return i.retire(ctx, o.serial)
+	}
+	var newest *plane.Effect // of what is to run
+	for n := range o.effects {
+		e := &o.effects[n]
+		if e.Kind == plane.Stop {
+			if err := i.stopStep(ctx, e); err != nil {
+				return err
+			}
+		} else if newest == nil || e.Spec.Generation > newest.Spec.Generation {
+			newest = e
+		}
+	}
+	if newest == nil {
+		return nil
+	}
+	spec := &newest.Spec
+	var step *plane.Effect
+	for n := range o.effects {
+		if e := &o.effects[n]; e.Step != 0 && e.Kind != plane.Stop && e.Spec.Generation == spec.Generation {
+			step = e
+		}
+	}
+	if step != nil && !i.turn(ctx, step) {
+		step = nil
+	}
+	if step != nil && keyOfStep(step) != i.attempt {
+		i.attempt, i.begun, i.notBefore, i.ending = keyOfStep(step), time.Now(), time.Time{}, ""
+	}
+	err := i.ensure(ctx, spec, step != nil || newest.Kind == plane.Run)
+	if err == nil {
+		i.trouble = ""
+	} else if ctx.Err() == nil {
+		if i.trouble != err.Error() {
+			i.log.Warn("the instance is not as it is to be", "why", err)
+		}
+		i.trouble = err.Error() // what runs goes on as it is
+		if step != nil {
+			i.fail(ctx, step, "%v", err)
+			step = nil
+		}
+	}
+	health := i.health(ctx)
+	if step != nil {
+		i.carryOut(ctx, step, health)
+	}
+	i.observe(ctx, spec, health)
+	if err := cutLog(filepath.Join(i.folder, logFile)); err != nil {
+		i.log.Warn("the instance's log cannot be cut", "error", err)
+	}
+	return nil
+}
+
+// turn says whether it is time to work at an attempt: it has no answer yet. An answer that did not arrive is given again.
+func (i *instance) turn(ctx context.Context, e *plane.Effect) bool {
+	if k := keyOfStep(e); k == i.answered {
+		if !i.arrived {
+			i.arrived = i.agent.report(ctx, i.answer)
+		}
+		return false
+	}
+	return !time.Now().Before(e.NotBefore)
+}
+
+func (i *instance) reply(ctx context.Context, e *plane.Effect, c plane.Command) {
+	i.answered, i.answer = keyOfStep(e), c
+	i.arrived = i.agent.report(ctx, c)
+}
+
+func (i *instance) done(ctx context.Context, e *plane.Effect) {
+	c := plane.StepDone{Broker: e.Spec.Broker, Step: e.Step}
+	if e.Kind == plane.SwitchoverTo {
+		if c.Epoch = i.epoch(ctx); c.Epoch == 0 { // it is not, after all, or does not say
+			return
+		}
+	}
+	i.log.Info("done", "step", e.Kind, "generation", e.Spec.Generation)
+	i.reply(ctx, e, c)
+}
+
+// epoch is that of the log in which the instance is active; 0: it is not, or does not say.
+func (i *instance) epoch(ctx context.Context) uint64 {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	is, err := i.api.Instance(ctx)
+	if err != nil || is.Role != "active" {
+		return 0
+	}
+	return is.Epoch
+}
+
+func (i *instance) fail(ctx context.Context, e *plane.Effect, format string, args ...any) {
+	if ctx.Err() != nil { // it was the agent's end
+		return
+	}
+	why := fmt.Sprintf(format, args...)
+	i.log.Warn("a step has failed", "step", e.Kind, "generation", e.Spec.Generation, "attempt", e.Attempt, "why", why)
+	i.reply(ctx, e, plane.StepFailed{Broker: e.Spec.Broker, Step: e.Step, Attempt: e.Attempt, Error: why})
+}
+
+// bury notices that the process has ended.
+func (i *instance) bury() {
+	if i.process == nil {
+		return
+	}
+	select {
+	case <-i.process.done:
+	default:
+		return
+	}
+	p := i.process
+	i.process, i.healthy = nil, time.Time{}
+	_ = os.Remove(filepath.Join(i.folder, pidFile)) // what it names is not there
+	i.ending = "it has ended"
+	if p.err != nil {
+		i.ending = p.err.Error()
+	}
+	if words := lastWords(filepath.Join(i.folder, logFile), p.from); words != "" {
+		i.ending += ": " + words
+	}
+	if time.Since(p.began) >= healthyFor {
+		i.pause, i.starts = 0, 0
+	}
+	i.other = time.Since(p.began) < healthyFor && !i.other
+	i.pause = min(max(firstPause, 2*i.pause), longPause)
+	i.notBefore = time.Now().Add(i.pause)
+	i.log.Warn("the process has ended", "pid", p.pid, "generation", p.generation, "how", i.ending, "next start in", i.pause)
+}
+
+// end ends the process, and notes that durably, before anything follows from it.
+func (i *instance) end(ctx context.Context, why string) error {
+	if i.process != nil {
+		i.log.Info("the process is ended", "pid", i.process.pid, "generation", i.process.generation, "why", why)
+		if err := i.process.stop(ctx, i.agent.opt.StopWithin); err != nil {
+			return err
+		}
+		i.process, i.healthy, i.ending = nil, time.Time{}, ""
+		_ = os.Remove(filepath.Join(i.folder, pidFile)) // what it names is not there
+	}
+	return i.agent.ended.note(i.key, i.note.Generation)
+}
+
+// remove removes all that an instance has. It must have been ended.
+func (i *instance) remove() error {
+	// First a name that nobody takes for an instance's: what is half removed is not started.
+	aside := filepath.Join(i.agent.dir, ".removed-"+i.key)
+	if err := os.RemoveAll(aside); err != nil {
+		return err
+	}
+	if err := os.Rename(i.folder, aside); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	i.note, i.password, i.api, i.apiURL, i.provisioned = note{}, "", nil, "", time.Time{}
+	i.trouble, i.starts, i.pause, i.notBefore, i.told = "", 0, 0, time.Time{}, plane.Observed{}
+	return os.RemoveAll(aside)
+}
+
+// retire ends and removes what is not to be there.
+func (i *instance) retire(ctx context.Context, serial uint64) error {
+	if i.process == nil && !exists(i.folder) {
+		return nil
+	}
+	if i.note.Generation > serial {
+		return fmt.Errorf("generation %d is not to run, as a control plane says that has given only %d numbers: it is not the one that has started it; nothing is ended", i.note.Generation, serial)
+	}
+	if err := i.end(ctx, "it is not to run"); err != nil {
+		return err
+	}
+	return i.remove()
+}
+
+// stopStep ends a generation for good, and removes its data.
+func (i *instance) stopStep(ctx context.Context, e *plane.Effect) error {
+	if !i.turn(ctx, e) {
+		return nil
+	}
+	err := i.agent.ended.note(i.key, e.Spec.Generation)
+	if err == nil && i.note.Generation <= e.Spec.Generation {
+		if err = i.end(ctx, "it is to go"); err == nil {
+			err = i.remove()
+		}
+	}
+	if err != nil {
+		i.fail(ctx, e, "%v", err)
+		return nil
+	}
+	i.done(ctx, e)
+	return nil
+}
+
+// ensure sees that the files are those of the spec, and that a process of its generation runs with them, which it starts if it may.
+func (i *instance) ensure(ctx context.Context, spec *plane.Spec, mayStart bool) error {
+	if up := i.agent.ended.up(i.key); spec.Generation <= up {
+		return fmt.Errorf("generation %d was ended already: all up to %d were", spec.Generation, up)
+	}
+	if i.note.Generation > spec.Generation {
+		return fmt.Errorf("generation %d is older than %d, which runs here", spec.Generation, i.note.Generation)
+	}
+	if i.note.Generation < spec.Generation {
+		if i.note.Generation > 0 || i.process != nil {
+			if err := i.end(ctx, "a newer one starts"); err != nil {
+				return err
+			}
+		}
+		i.note = note{Generation: spec.Generation}
+		i.starts, i.pause, i.notBefore, i.other = 0, 0, time.Time{}, false
+	}
+	if spec.Version > i.note.Written || i.password == "" || time.Since(i.provisioned) > renewEvery {
+		if err := i.write(ctx, spec); err != nil {
+			return err
+		}
+	}
+	if i.process == nil {
+		if !mayStart || time.Now().Before(i.notBefore) {
+			if mayStart && i.ending != "" {
+				return errors.New(i.ending)
+			}
+			return nil
+		}
+		return i.start(spec)
+	}
+	if i.note.Applied < i.note.Written {
+		return i.reload(ctx)
+	}
+	return nil
+}
+
+// write makes the files of a spec.
+func (i *instance) write(ctx context.Context, spec *plane.Spec) error {
+	if err := i.provision(ctx, spec); err != nil {
+		return err
+	}
+	i.provisioned = time.Now()
+	if url := "http://" + net.JoinHostPort(spec.Address.String(), strconv.Itoa(spec.Ports.API)); i.api == nil || i.apiURL != url {
+		var err error
+		if i.api, err = client.New(url, client.Options{User: agentUser, Password: i.password, Transport: i.agent.transport}); err != nil {
+			return err
+		}
+		i.apiURL = url
+	}
+	// That nothing has changed does not say that it is in force: an agent may have ended between the two.
+	was := i.note
+	if i.note.Written = max(i.note.Written, spec.Version); i.note == was && exists(filepath.Join(i.folder, noteFile)) {
+		return nil
+	}
+	return writeJSON(filepath.Join(i.folder, noteFile), i.note)
+}
+
+// start starts the process.
+func (i *instance) start(spec *plane.Spec) error {
+	program, err := i.agent.opt.Program(spec.EngineVersion)
+	if err != nil {
+		return err
+	}
+	file := i.configuration(spec)
+	p, err := startProcess(program, i.folder, filepath.Join(i.folder, file), spec.Generation)
+	if p == nil {
+		i.pause = min(max(firstPause, 2*i.pause), longPause)
+		i.notBefore = time.Now().Add(i.pause)
+		return fmt.Errorf("start %s: %w", program, err)
+	}
+	if err != nil {
+		i.log.Warn("the process cannot be noted", "error", err)
+	}
+	i.process, i.starts = p, i.starts+1
+	i.note.Applied, i.note.Pending = i.note.Written, ""
+	i.log.Info("started", "pid", p.pid, "generation", spec.Generation, "version", i.note.Written, "config", file, "start", i.starts)
+	return writeJSON(filepath.Join(i.folder, noteFile), i.note)
+}
+
+// configuration is the file to start with: the data folder decides, if there is one already.
+func (i *instance) configuration(spec *plane.Spec) string {
+	if spec.Witness {
+		return pairFile
+	}
+	pair := spec.Cluster
+	switch path := func(name string) string { return filepath.Join(i.folder, name) }; {
+	case exists(path(leavingFile)): // whether it has left, only a start can find out
+		pair = i.other
+	case exists(path(belongsFile)):
+		pair = true
+	case exists(path(dataDir + "/journal")):
+		pair = false
+	}
+	if pair && exists(filepath.Join(i.folder, pairFile)) {
+		return pairFile
+	}
+	return singleFile
+}
+
+// reload has the process take over what the files say now.
+func (i *instance) reload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	done, err := i.api.Reload(ctx)
+	var refused *api.Error
+	switch {
+	case errors.As(err, &refused) && refused.Code != api.Unavailable && refused.Code != broker.InUse.String():
+		return fmt.Errorf("the changes are refused: %w", err)
+	case err != nil:
+		return nil // it is starting, is being converted, or has just ended: the next look tells
+	}
+	var keys []string
+	for _, c := range done.Restart {
+		keys = append(keys, c.Key)
+	}
+	if i.note.Pending = strings.Join(keys, ", "); i.note.Pending != "" {
+		i.log.Warn("changes need a restart of the instance", "settings", i.note.Pending)
+	} else {
+		i.log.Info("changes are in force", "version", i.note.Written, "settings", len(done.Live))
+	}
+	i.note.Applied = i.note.Written
+	return writeJSON(filepath.Join(i.folder, noteFile), i.note)
+}
+
+// health asks the instance how it is. The zero value: it does not answer.
+func (i *instance) health(ctx context.Context) (h api.Health) {
+	if i.process == nil || i.apiURL == "" {
+		return h
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, i.apiURL+"/readyz", nil)
+	if err != nil {
+		return h
+	}
+	answer, err := (&http.Client{Transport: i.agent.transport}).Do(r)
+	if err != nil {
+		return h
+	}
+	defer answer.Body.Close()
+	if data, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10)); err != nil || json.Unmarshal(data, &h) != nil {
+		return api.Health{}
+	}
+	if h.Ready && i.healthy.IsZero() {
+		i.healthy, i.other = time.Now(), false
+	} else if !h.Ready {
+		i.healthy = time.Time{}
+	}
+	if !i.healthy.IsZero() && time.Since(i.healthy) > healthyFor {
+		i.starts, i.pause, i.ending = 1, 0, ""
+	}
+	return h
+}
+
+// observe reports how the instance is, when that has changed and now and then.
+func (i *instance) observe(ctx context.Context, spec *plane.Spec, h api.Health) {
+	now := plane.Observed{Broker: spec.Broker, Number: spec.Number, Generation: spec.Generation, Up: i.process != nil && h.Ready, Applied: i.note.Applied}
+	if h.Role == "active" && spec.Cluster {
+		now.Epoch = i.epoch(ctx)
+	}
+	var detail []string
+	add := func(format string, args ...any) { detail = append(detail, fmt.Sprintf(format, args...)) }
+	switch {
+	case i.trouble != "":
+		add("%s", i.trouble)
+	case i.process == nil:
+		add("it does not run")
+	case h.Status == "":
+		add("it does not answer")
+	case !h.Ready:
+		add("it is %s: %s", h.Status, h.Detail)
+	}
+	if i.starts > 1 {
+		add("it was started %d times in short; the last time it ended so: %s", i.starts, i.ending)
+	}
+	if i.note.Pending != "" {
+		now.Applied = 0 // the highest that was ever reported stays
+		add("these settings need a restart to be in force: %s", i.note.Pending)
+	}
+	now.Detail = strings.Join(detail, "; ")
+	if now == i.told && time.Since(i.toldAt) < i.agent.opt.ObserveEvery {
+		return
+	}
+	if i.agent.report(ctx, now) {
+		i.told, i.toldAt = now, time.Now()
+	}
+}

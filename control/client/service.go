@@ -1,0 +1,50 @@
+package client
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/godwitmq/godwit/control/api"
+)
+
+// Keys lists the access keys of a service, without their secrets.
+func (c *Client) Keys(ctx context.Context) ([]api.Key, error) {
+	var answer api.Keys
+	err := c.get(ctx, &answer, nil, "keys")
+	return answer.Keys, err
+}
+
+// CreateKey makes an access key. The answer alone has its secret.
+func (c *Client) CreateKey(ctx context.Context, ask api.NewKey) (*api.CreatedKey, error) {
+	answer := &api.CreatedKey{}
+	return answer, c.post(ctx, answer, ask, "keys")
+}
+
+// EnableKey enables an access key, or disables it.
+func (c *Client) EnableKey(ctx context.Context, id string, enabled bool) error {
+	return c.post(ctx, nil, api.ChangeKey{Disabled: new(!enabled)}, "keys", id)
+}
+
+// DeleteKey removes an access key.
+func (c *Client) DeleteKey(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, nil, nil, nil, "keys", id)
+}
+
+// Brokers lists the brokers of a service.
+func (c *Client) Brokers(ctx context.Context) ([]api.Broker, error) {
+	var answer api.Brokers
+	err := c.get(ctx, &answer, nil, "brokers")
+	return answer.Brokers, err
+}
+
+// Broker shows a broker of a service, by its name or id.
+func (c *Client) Broker(ctx context.Context, name string) (*api.Broker, error) {
+	answer := &api.Broker{}
+	return answer, c.get(ctx, answer, nil, "brokers", name)
+}
+
+// SwitchOverBroker makes another instance of a broker of a service the active one, or says what that would do.
+func (c *Client) SwitchOverBroker(ctx context.Context, name string, ask api.BrokerSwitchover) (*api.BrokerSwitchedOver, error) {
+	answer := &api.BrokerSwitchedOver{}
+	return answer, c.post(ctx, answer, ask, "brokers", name, "switchover")
+}

@@ -1,0 +1,79 @@
+package control
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/control/api"
+)
+
+// Service is what the API knows of the brokers that a service runs beside the one of this process. Who and from say who asks. Errors are to be shown.
+type Service interface {
+	Keys() ([]api.Key, error)
+	CreateKey(ctx context.Context, who, from string, ask api.NewKey) (*api.CreatedKey, error)
+	EnableKey(ctx context.Context, who, from, id string, enabled bool) error
+	DeleteKey(ctx context.Context, who, from, id string) error
+
+	Brokers() ([]api.Broker, error)
+	// Broker finds one by its name or id.
+	Broker(name string) (*api.Broker, error)
+	SwitchOver(ctx context.Context, who, from, name string, ask api.BrokerSwitchover) (*api.BrokerSwitchedOver, error)
+}
+
+// ofService answers with what ask gives.
+func (s *Server) ofService(ask func(Service, *http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if s.options.Service == nil {
+			s.failed(w, r, &api.Error{Status: http.StatusConflict, Code: broker.NotFound.String(), Detail: "this is no service for several brokers; service.enabled in its configuration makes it one"})
+			return
+		}
+		answer, err := ask(s.options.Service, r)
+		if err != nil {
+			s.failed(w, r, err)
+			return
+		}
+		respond(w, answer)
+	}
+}
+
+// serviceRoutes are the paths of Service.
+func (s *Server) serviceRoutes(on func(n need, pattern string, h http.HandlerFunc)) {
+	const v1 = "/api/v1/"
+	on(admin, "GET "+v1+"keys", s.ofService(func(service Service, r *http.Request) (any, error) {
+		keys, err := service.Keys()
+		return api.Keys{Keys: keys}, err
+	}))
+	on(admin, "POST "+v1+"keys", s.ofService(func(service Service, r *http.Request) (any, error) {
+		var ask api.NewKey
+		if err := decode(r, &ask); err != nil {
+			return nil, err
+		}
+		return service.CreateKey(r.Context(), callerOf(r).User, r.RemoteAddr, ask)
+	}))
+	on(admin, "POST "+v1+"keys/{id}", s.ofService(func(service Service, r *http.Request) (any, error) {
+		var ask api.ChangeKey
+		if err := decode(r, &ask); err != nil {
+			return nil, err
+		}
+		if ask.Disabled == nil {
+			return nil, malformed(r, "there is nothing to change; expected disabled, true or false")
+		}
+		return struct{}{}, service.EnableKey(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("id"), !*ask.Disabled)
+	}))
+	on(admin, "DELETE "+v1+"keys/{id}", s.ofService(func(service Service, r *http.Request) (any, error) {
+		return struct{}{}, service.DeleteKey(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("id"))
+	}))
+	on(reader, "GET "+v1+"brokers", s.ofService(func(service Service, r *http.Request) (any, error) {
+		brokers, err := service.Brokers()
+		return api.Brokers{Brokers: brokers}, err
+	}))
+	on(reader, "GET "+v1+"brokers/{name}", s.ofService(func(service Service, r *http.Request) (any, error) { return service.Broker(r.PathValue("name")) }))
+	on(admin, "POST "+v1+"brokers/{name}/switchover", s.ofService(func(service Service, r *http.Request) (any, error) {
+		var ask api.BrokerSwitchover
+		if err := decode(r, &ask); err != nil {
+			return nil, err
+		}
+		return service.SwitchOver(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("name"), ask)
+	}))
+}
