@@ -103,8 +103,10 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	a.dir = dir
-	if err := os.MkdirAll(a.dir, 0o700); err != nil {
-		return fmt.Errorf("the agent's folder: %w", err)
+	for _, dir := range []string{a.dir, filepath.Join(a.opt.Data, leftDir)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("the agent's folder: %w", err)
+		}
 	}
 	lock, err := vfs.OS{}.Lock(filepath.Join(a.opt.Data, "agent.lock"))
 	if err != nil {
@@ -113,6 +115,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer lock.Close()
 	if a.ended, err = openEnded(filepath.Join(a.opt.Data, "ended.json")); err != nil {
 		return err
+	}
+	if err := a.sweep(); err != nil {
+		a.log.Warn("what is left of instances cannot be removed", "error", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer a.transport.CloseIdleConnections()
@@ -134,6 +139,30 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+const (
+	removedPrefix = ".removed-" // of a folder that is on its way out
+	leftDir       = "left"      // for data of instances that no control plane knows any more
+	keepLeft      = 30 * 24 * time.Hour
+)
+
+// sweep removes what agents before this one have begun to remove, and what was kept long enough.
+func (a *Agent) sweep() error {
+	removed, err := filepath.Glob(filepath.Join(a.dir, removedPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	left, err := filepath.Glob(filepath.Join(a.opt.Data, leftDir, "*"))
+	for _, path := range left {
+		if info, serr := os.Stat(path); serr == nil && time.Since(info.ModTime()) > keepLeft {
+			removed = append(removed, path)
+		}
+	}
+	for _, path := range removed {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
 }
 
 // next waits for orders that are newer than those before, or gives the present ones if a report was stale.

@@ -166,8 +166,20 @@ func TestAgentKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.begin()
-	r.running(id)
-	if err := New(&Local{Plane: r.plane, Dir: t.TempDir()}, Options{Node: "node-1", Data: filepath.Join(r.dir, "node-1")}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another agent") {
+	r.until("another process", func() bool {
+		all := processesOf(r.folder(id, 1))
+		return len(all) == 1 && all[0] != pid
+	})
+	r.until("it serves", func() bool {
+		s, err := dialStomp(r.address(id, 1, stompPort), user, password, r.trust())
+		if err == nil {
+			s.conn.Close()
+		}
+		return err == nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := New(&Local{Plane: r.plane, Dir: t.TempDir()}, Options{Node: "node-1", Data: filepath.Join(r.dir, "node-1")}).Run(ctx); err == nil || !strings.Contains(err.Error(), "another agent") {
 		t.Errorf("a second agent in the folder says %v", err)
 	}
 	if got, err := r.dial(id, 1).drain("/queue/ORDERS", 2*time.Second); err != nil || len(got) != 4 {
@@ -492,6 +504,9 @@ func TestFaults(t *testing.T) {
 			t.Errorf("with the files made anew: %q, %v", got, err)
 		}
 		r.until("what nobody knows is gone", func() bool { return !exists(filepath.Join(r.dir, "node-1", "instances", "b-0000-1")) })
+		if left, _ := filepath.Glob(filepath.Join(r.dir, "node-1", leftDir, "b-0000-1@*")); len(left) != 1 {
+			t.Errorf("of what nobody knows %v is kept", left)
+		}
 		if !exists(strange) {
 			t.Error("a folder that is no instance's was removed")
 		}
