@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godwitmq/godwit/client/openwire"
 	"github.com/godwitmq/godwit/control/plane"
 	"github.com/godwitmq/godwit/control/plane/durable"
 	"github.com/godwitmq/godwit/security"
@@ -62,6 +63,13 @@ func TestSingle(t *testing.T) {
 	if got, err := r.dial(id, 1).drain("/queue/ORDERS", 2*time.Second); err != nil || !slices.Equal(got, want) {
 		t.Fatalf("after the kill: %q, %v; want %q", got, err, want)
 	}
+	byName := r.trust() // the certificate has the instance's name as well as its address
+	byName.ServerName = id + "-1.mq.godwit.internal"
+	c, err := openwire.Dial(t.Context(), "ssl://"+r.address(id, 1, openwirePort), openwire.Options{User: user, Password: password, TLS: byName})
+	if err != nil {
+		t.Fatalf("an OpenWire client: %v", err)
+	}
+	c.Close()
 	for who, password := range map[string]string{user: "wrong", agentUser: "wrong", "nobody": password} {
 		if _, err := dialStomp(r.address(id, 1, stompPort), who, password, r.trust()); err == nil {
 			t.Errorf("%s may log in with password %q", who, password)
