@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"session":   {"codec", "engine", "broker", "message", "readiness", "security", "listen"},
 	"control":   {"engine", "broker", "message", "journal", "readiness", "security", "listen", "config", "metrics", "selector"},
 	// What a node does for the control plane: it makes certificates, too, and starts processes.
-	"control/agent": {"cluster", "config", "security", "vfs"},
+	"control/agent": {"broker", "cluster", "config", "security", "vfs"},
 	// Who carries need not know why.
 	"cluster/relay": {"listen"},
 	"sim":           {"broker", "engine", "journal", "message", "vfs", "selector"},
