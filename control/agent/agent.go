@@ -88,6 +88,13 @@ func New(p Plane, opt Options) *Agent {
 	return &Agent{opt: opt, plane: p, log: opt.Logger, dir: filepath.Join(opt.Data, "instances"), instances: map[string]*instance{}, transport: transport}
 }
 
+// followed says which orders were followed last: older ones are not any more, whoever gives them.
+type followed struct {
+	Serial uint64 `json:"serial"`
+}
+
+const followedFile = "followed.json"
+
 // folderName is that of an instance's folder, and its key.
 var folderName = regexp.MustCompile(`^(b-[A-Za-z0-9-]+)-([123])$`)
 
@@ -113,6 +120,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		return fmt.Errorf("another agent works in %s: %w", a.opt.Data, err)
 	}
 	defer lock.Close()
+	var followed followed
+	if err := readJSON(filepath.Join(a.opt.Data, followedFile), &followed); err != nil {
+		return err
+	}
+	a.serial, a.again = followed.Serial, true
 	if a.ended, err = openEnded(filepath.Join(a.opt.Data, "ended.json")); err != nil {
 		return err
 	}
@@ -206,10 +218,17 @@ func (a *Agent) give(ctx context.Context, orders Orders) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if orders.Serial < a.serial { // they came late
+	switch {
+	case orders.Serial < a.serial:
+		a.log.Error("the control plane's orders are older than those that were followed, so they are not; if it was restored from a backup and is right all the same, end the agent, remove the file, and start it again",
+			"serial", orders.Serial, "followed", a.serial, "file", filepath.Join(a.opt.Data, followedFile))
 		return nil
+	case orders.Serial > a.serial:
+		if err := writeJSON(filepath.Join(a.opt.Data, followedFile), followed{orders.Serial}); err != nil {
+			return err
+		}
+		a.serial = orders.Serial
 	}
-	a.serial = orders.Serial
 	for key := range a.instances {
 		if _, ok := of[key]; !ok {
 			of[key] = nil

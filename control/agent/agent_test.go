@@ -256,6 +256,9 @@ func TestOrdersOfBefore(t *testing.T) {
 		defer mu.Unlock()
 		return log.Write(p)
 	})
+	if err := os.Remove(filepath.Join(r.dir, "node-1", followedFile)); err != nil { // it alone would do
+		t.Fatal(err)
+	}
 	a := New(&late{Plane: local, orders: orders}, Options{Node: "node-1", Data: filepath.Join(r.dir, "node-1"), LookEvery: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(write, nil))})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)

@@ -16,6 +16,7 @@
 //	    note.json, pid           what is in force, and the process
 //	    data/, log/              the instance's own data, and what it says
 //	<data>/left/                 data of instances that are not in the orders, though no step has said that it is to go: kept for 30 days
+//	<data>/followed.json         the serial of the newest orders that were followed: older ones never are
 //	<data>/ended.json            the highest generation that was ended of each instance
 //
 // The data folder itself knows to whom it belongs (docs/adr/0008), and godwit serve refuses to serve it with the wrong configuration. So after a conversion that was cut off, the

@@ -199,8 +199,14 @@ func (i *instance) work(ctx context.Context) error {
 	if step != nil && !i.turn(ctx, step) {
 		step = nil
 	}
-	if step != nil && keyOfStep(step) != i.attempt {
-		i.attempt, i.begun, i.notBefore, i.ending = keyOfStep(step), time.Now(), time.Time{}, ""
+	if step != nil {
+		i.begin(step)
+	}
+	if step != nil && step.Kind == plane.Start && i.note.Generation != 0 && i.note.Generation < spec.Generation {
+		if why := i.needed(ctx, step); why != "" {
+			i.late(ctx, step, needWithin, why)
+			return nil
+		}
 	}
 	err := i.ensure(ctx, spec, step != nil || newest.Kind == plane.Run)
 	if err == nil {
@@ -224,6 +230,20 @@ func (i *instance) work(ctx context.Context) error {
 		i.log.Warn("the instance's log cannot be cut", "error", err)
 	}
 	return nil
+}
+
+// begin notes that an attempt begins, if it has not.
+func (i *instance) begin(e *plane.Effect) {
+	if keyOfStep(e) != i.attempt {
+		i.attempt, i.begun, i.notBefore, i.ending = keyOfStep(e), time.Now(), time.Time{}, ""
+	}
+}
+
+// late has an attempt fail that has waited too long.
+func (i *instance) late(ctx context.Context, e *plane.Effect, within time.Duration, why string) {
+	if time.Since(i.begun) > within {
+		i.fail(ctx, e, "not within %v: %s", within, why)
+	}
 }
 
 // turn says whether it is time to work at an attempt: it has no answer yet. An answer that did not arrive is given again.
@@ -348,6 +368,13 @@ func (i *instance) retire(ctx context.Context, serial uint64) error {
 func (i *instance) stopStep(ctx context.Context, e *plane.Effect) error {
 	if !i.turn(ctx, e) {
 		return nil
+	}
+	i.begin(e)
+	if i.note.Generation != 0 && i.note.Generation <= e.Spec.Generation && i.agent.ended.up(i.key) < e.Spec.Generation {
+		if why := i.needed(ctx, e); why != "" {
+			i.late(ctx, e, needWithin, why)
+			return nil
+		}
 	}
 	err := i.agent.ended.note(i.key, e.Spec.Generation)
 	if err == nil && i.note.Generation <= e.Spec.Generation {
