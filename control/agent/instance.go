@@ -74,7 +74,9 @@ type instance struct {
 	other       bool      // the last start was refused: try the other configuration
 	healthy     time.Time // since when; zero: it is not
 	ready       time.Time // when it last was
-	answered    stepKey   // the newest attempt that has its answer
+	epoch       uint64    // of the log in which it is the active one; 0: it is not, or that is not known
+	epochAt     time.Time
+	answered    stepKey // the newest attempt that has its answer
 	answer      plane.Command
 	arrived     bool      // the answer
 	begun       time.Time // of the attempt at work
@@ -287,7 +289,7 @@ func (i *instance) bury() {
 		return
 	}
 	p := i.process
-	i.process, i.healthy = nil, time.Time{}
+	i.process, i.healthy, i.epoch = nil, time.Time{}, 0
 	_ = os.Remove(filepath.Join(i.folder, pidFile)) // what it names is not there
 	i.ending = "it has ended"
 	if p.err != nil {
@@ -312,7 +314,7 @@ func (i *instance) end(ctx context.Context, why string) error {
 		if err := i.process.stop(ctx, i.agent.opt.StopWithin); err != nil {
 			return err
 		}
-		i.process, i.healthy, i.ending = nil, time.Time{}, ""
+		i.process, i.healthy, i.ending, i.epoch = nil, time.Time{}, "", 0
 		_ = os.Remove(filepath.Join(i.folder, pidFile)) // what it names is not there
 	}
 	return i.agent.ended.note(i.key, i.note.Generation)

@@ -35,6 +35,16 @@ func (i *instance) health(ctx context.Context) (h api.Health) {
 	if h.Ready {
 		i.ready = time.Now()
 	}
+	switch {
+	case h.Role != "active":
+		i.epoch = 0
+	case i.epoch == 0 || time.Since(i.epochAt) > i.agent.opt.ObserveEvery:
+		if is, err := i.api.Instance(ctx); err != nil || is.Role != "active" {
+			i.epoch = 0 // the next look tells
+		} else {
+			i.epoch, i.epochAt = is.Epoch, time.Now()
+		}
+	}
 	if h.Ready && i.healthy.IsZero() {
 		i.healthy, i.other = time.Now(), false
 	} else if !h.Ready {
@@ -48,7 +58,7 @@ func (i *instance) health(ctx context.Context) (h api.Health) {
 
 // observe reports how the instance is, when that has changed and now and then.
 func (i *instance) observe(ctx context.Context, spec *plane.Spec, h api.Health) {
-	now := plane.Observed{Broker: spec.Broker, Number: spec.Number, Generation: spec.Generation, Up: i.process != nil && h.Ready, Active: h.Role == "active", Applied: i.note.Applied}
+	now := plane.Observed{Broker: spec.Broker, Number: spec.Number, Generation: spec.Generation, Up: i.process != nil && h.Ready, Active: i.epoch > 0, Applied: i.note.Applied}
 	if i.process != nil && i.told.Up && time.Since(i.ready) < blink {
 		now.Up = true
 	}

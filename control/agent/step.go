@@ -293,8 +293,10 @@ func (i *instance) active(ctx context.Context, e *plane.Effect, h api.Health) (w
 	switch {
 	case h.Status == "":
 		return "the instance does not answer", nil
-	case h.Role == "active" && h.Ready, h.Role == "" && h.Ready: // the only one is the active one
+	case h.Role == "active" && h.Ready && i.epoch > 0, h.Role == "" && h.Ready: // the only one is the active one
 		return "", nil
+	case h.Role == "active":
+		return "it is active, and not ready yet", nil
 	}
 	if time.Since(i.begun) > switchWithin { // what was asked last may have come to be: that was looked at
 		return fmt.Sprintf("it is %s: %s", h.Status, h.Detail), nil
