@@ -88,6 +88,13 @@ func New(p Plane, opt Options) *Agent {
 	return &Agent{opt: opt, plane: p, log: opt.Logger, dir: filepath.Join(opt.Data, "instances"), instances: map[string]*instance{}, transport: transport}
 }
 
+// followed says which orders were followed last: older ones are not any more, whoever gives them.
+type followed struct {
+	Serial uint64 `json:"serial"`
+}
+
+const followedFile = "followed.json"
+
 // folderName is that of an instance's folder, and its key.
 var folderName = regexp.MustCompile(`^(b-[A-Za-z0-9-]+)-([123])$`)
 
@@ -103,16 +110,26 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	a.dir = dir
-	if err := os.MkdirAll(a.dir, 0o700); err != nil {
-		return fmt.Errorf("the agent's folder: %w", err)
+	for _, dir := range []string{a.dir, filepath.Join(a.opt.Data, leftDir)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("the agent's folder: %w", err)
+		}
 	}
 	lock, err := vfs.OS{}.Lock(filepath.Join(a.opt.Data, "agent.lock"))
 	if err != nil {
 		return fmt.Errorf("another agent works in %s: %w", a.opt.Data, err)
 	}
 	defer lock.Close()
+	var followed followed
+	if err := readJSON(filepath.Join(a.opt.Data, followedFile), &followed); err != nil {
+		return err
+	}
+	a.serial, a.again = followed.Serial, true
 	if a.ended, err = openEnded(filepath.Join(a.opt.Data, "ended.json")); err != nil {
 		return err
+	}
+	if err := a.sweep(); err != nil {
+		a.log.Warn("what is left of instances cannot be removed", "error", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer a.transport.CloseIdleConnections()
@@ -134,6 +151,30 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+const (
+	removedPrefix = ".removed-" // of a folder that is on its way out
+	leftDir       = "left"      // for data of instances that no control plane knows any more
+	keepLeft      = 30 * 24 * time.Hour
+)
+
+// sweep removes what agents before this one have begun to remove, and what was kept long enough.
+func (a *Agent) sweep() error {
+	removed, err := filepath.Glob(filepath.Join(a.dir, removedPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	left, err := filepath.Glob(filepath.Join(a.opt.Data, leftDir, "*"))
+	for _, path := range left {
+		if info, serr := os.Stat(path); serr == nil && time.Since(info.ModTime()) > keepLeft {
+			removed = append(removed, path)
+		}
+	}
+	for _, path := range removed {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
 }
 
 // next waits for orders that are newer than those before, or gives the present ones if a report was stale.
@@ -177,10 +218,17 @@ func (a *Agent) give(ctx context.Context, orders Orders) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if orders.Serial < a.serial { // they came late
+	switch {
+	case orders.Serial < a.serial:
+		a.log.Error("the control plane's orders are older than those that were followed, so they are not; if it was restored from a backup and is right all the same, end the agent, remove the file, and start it again",
+			"serial", orders.Serial, "followed", a.serial, "file", filepath.Join(a.opt.Data, followedFile))
 		return nil
+	case orders.Serial > a.serial:
+		if err := writeJSON(filepath.Join(a.opt.Data, followedFile), followed{orders.Serial}); err != nil {
+			return err
+		}
+		a.serial = orders.Serial
 	}
-	a.serial = orders.Serial
 	for key := range a.instances {
 		if _, ok := of[key]; !ok {
 			of[key] = nil

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godwitmq/godwit/client/openwire"
 	"github.com/godwitmq/godwit/control/plane"
 	"github.com/godwitmq/godwit/control/plane/durable"
 	"github.com/godwitmq/godwit/security"
@@ -62,6 +63,13 @@ func TestSingle(t *testing.T) {
 	if got, err := r.dial(id, 1).drain("/queue/ORDERS", 2*time.Second); err != nil || !slices.Equal(got, want) {
 		t.Fatalf("after the kill: %q, %v; want %q", got, err, want)
 	}
+	byName := r.trust() // the certificate has the instance's name as well as its address
+	byName.ServerName = id + "-1.mq.godwit.internal"
+	c, err := openwire.Dial(t.Context(), "ssl://"+r.address(id, 1, openwirePort), openwire.Options{User: user, Password: password, TLS: byName})
+	if err != nil {
+		t.Fatalf("an OpenWire client: %v", err)
+	}
+	c.Close()
 	for who, password := range map[string]string{user: "wrong", agentUser: "wrong", "nobody": password} {
 		if _, err := dialStomp(r.address(id, 1, stompPort), who, password, r.trust()); err == nil {
 			t.Errorf("%s may log in with password %q", who, password)
@@ -166,8 +174,20 @@ func TestAgentKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.begin()
-	r.running(id)
-	if err := New(&Local{Plane: r.plane, Dir: t.TempDir()}, Options{Node: "node-1", Data: filepath.Join(r.dir, "node-1")}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another agent") {
+	r.until("another process", func() bool {
+		all := processesOf(r.folder(id, 1))
+		return len(all) == 1 && all[0] != pid
+	})
+	r.until("it serves", func() bool {
+		s, err := dialStomp(r.address(id, 1, stompPort), user, password, r.trust())
+		if err == nil {
+			s.conn.Close()
+		}
+		return err == nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := New(&Local{Plane: r.plane, Dir: t.TempDir()}, Options{Node: "node-1", Data: filepath.Join(r.dir, "node-1")}).Run(ctx); err == nil || !strings.Contains(err.Error(), "another agent") {
 		t.Errorf("a second agent in the folder says %v", err)
 	}
 	if got, err := r.dial(id, 1).drain("/queue/ORDERS", 2*time.Second); err != nil || len(got) != 4 {
@@ -236,6 +256,9 @@ func TestOrdersOfBefore(t *testing.T) {
 		defer mu.Unlock()
 		return log.Write(p)
 	})
+	if err := os.Remove(filepath.Join(r.dir, "node-1", followedFile)); err != nil { // it alone would do
+		t.Fatal(err)
+	}
 	a := New(&late{Plane: local, orders: orders}, Options{Node: "node-1", Data: filepath.Join(r.dir, "node-1"), LookEvery: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(write, nil))})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
@@ -492,6 +515,9 @@ func TestFaults(t *testing.T) {
 			t.Errorf("with the files made anew: %q, %v", got, err)
 		}
 		r.until("what nobody knows is gone", func() bool { return !exists(filepath.Join(r.dir, "node-1", "instances", "b-0000-1")) })
+		if left, _ := filepath.Glob(filepath.Join(r.dir, "node-1", leftDir, "b-0000-1@*")); len(left) != 1 {
+			t.Errorf("of what nobody knows %v is kept", left)
+		}
 		if !exists(strange) {
 			t.Error("a folder that is no instance's was removed")
 		}

@@ -5,7 +5,7 @@
 //
 // A [Plane] gives [Orders]: all that is to be done on the node, as a state of the control plane has it. They follow from that state alone, so the newest ones count and none has to be
 // kept. The agent has a goroutine for each instance (instance.go), which compares the newest orders with what there is, does the next thing, and looks again; so what was lost, came twice, or was cut off by a
-// crash needs no code of its own. What is on the disk and not in the orders is ended and removed.
+// crash needs no code of its own. What is on the disk and not in the orders is ended and put aside.
 //
 // # Folders
 //
@@ -15,6 +15,8 @@
 //	    server.pem, node.pem     certificates for clients and for the other instances, with their keys, which are made here and never leave
 //	    note.json, pid           what is in force, and the process
 //	    data/, log/              the instance's own data, and what it says
+//	<data>/left/                 data of instances that are not in the orders, though no step has said that it is to go: kept for 30 days
+//	<data>/followed.json         the serial of the newest orders that were followed: older ones never are
 //	<data>/ended.json            the highest generation that was ended of each instance
 //
 // The data folder itself knows to whom it belongs (docs/adr/0008), and godwit serve refuses to serve it with the wrong configuration. So after a conversion that was cut off, the

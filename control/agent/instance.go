@@ -2,23 +2,15 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/godwitmq/godwit/broker"
-	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/plane"
 )
@@ -48,6 +40,8 @@ const (
 	// renewEvery is how often the files are looked at for certificates that end.
 	renewEvery = time.Hour
 	askWithin  = 5 * time.Second
+	// blink is how long an instance may serve nobody before that is worth a word: a switchover or a conversion is no trouble.
+	blink = 3 * time.Second
 )
 
 // instance works for one instance: one goroutine, which compares orders with what there is, and does what comes next.
@@ -79,7 +73,10 @@ type instance struct {
 	ending      string    // how the last process has ended
 	other       bool      // the last start was refused: try the other configuration
 	healthy     time.Time // since when; zero: it is not
-	answered    stepKey   // the newest attempt that has its answer
+	ready       time.Time // when it last was
+	epoch       uint64    // of the log in which it is the active one; 0: it is not, or that is not known
+	epochAt     time.Time
+	answered    stepKey // the newest attempt that has its answer
 	answer      plane.Command
 	arrived     bool      // the answer
 	begun       time.Time // of the attempt at work
@@ -204,8 +201,14 @@ func (i *instance) work(ctx context.Context) error {
 	if step != nil && !i.turn(ctx, step) {
 		step = nil
 	}
-	if step != nil && keyOfStep(step) != i.attempt {
-		i.attempt, i.begun, i.notBefore, i.ending = keyOfStep(step), time.Now(), time.Time{}, ""
+	if step != nil {
+		i.begin(step)
+	}
+	if step != nil && step.Kind == plane.Start && i.note.Generation != 0 && i.note.Generation < spec.Generation {
+		if why := i.needed(ctx, step); why != "" {
+			i.late(ctx, step, needWithin, why)
+			return nil
+		}
 	}
 	err := i.ensure(ctx, spec, step != nil || newest.Kind == plane.Run)
 	if err == nil {
@@ -231,6 +234,20 @@ func (i *instance) work(ctx context.Context) error {
 	return nil
 }
 
+// begin notes that an attempt begins, if it has not.
+func (i *instance) begin(e *plane.Effect) {
+	if keyOfStep(e) != i.attempt {
+		i.attempt, i.begun, i.notBefore, i.ending = keyOfStep(e), time.Now(), time.Time{}, ""
+	}
+}
+
+// late has an attempt fail that has waited too long.
+func (i *instance) late(ctx context.Context, e *plane.Effect, within time.Duration, why string) {
+	if time.Since(i.begun) > within {
+		i.fail(ctx, e, "not within %v: %s", within, why)
+	}
+}
+
 // turn says whether it is time to work at an attempt: it has no answer yet. An answer that did not arrive is given again.
 func (i *instance) turn(ctx context.Context, e *plane.Effect) bool {
 	if k := keyOfStep(e); k == i.answered {
@@ -248,25 +265,8 @@ func (i *instance) reply(ctx context.Context, e *plane.Effect, c plane.Command) 
 }
 
 func (i *instance) done(ctx context.Context, e *plane.Effect) {
-	c := plane.StepDone{Broker: e.Spec.Broker, Step: e.Step}
-	if e.Kind == plane.SwitchoverTo {
-		if c.Epoch = i.epoch(ctx); c.Epoch == 0 { // it is not, after all, or does not say
-			return
-		}
-	}
 	i.log.Info("done", "step", e.Kind, "generation", e.Spec.Generation)
-	i.reply(ctx, e, c)
-}
-
-// epoch is that of the log in which the instance is active; 0: it is not, or does not say.
-func (i *instance) epoch(ctx context.Context) uint64 {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	is, err := i.api.Instance(ctx)
-	if err != nil || is.Role != "active" {
-		return 0
-	}
-	return is.Epoch
+	i.reply(ctx, e, plane.StepDone{Broker: e.Spec.Broker, Step: e.Step, Epoch: i.epoch})
 }
 
 func (i *instance) fail(ctx context.Context, e *plane.Effect, format string, args ...any) {
@@ -289,7 +289,7 @@ func (i *instance) bury() {
 		return
 	}
 	p := i.process
-	i.process, i.healthy = nil, time.Time{}
+	i.process, i.healthy, i.epoch = nil, time.Time{}, 0
 	_ = os.Remove(filepath.Join(i.folder, pidFile)) // what it names is not there
 	i.ending = "it has ended"
 	if p.err != nil {
@@ -314,7 +314,7 @@ func (i *instance) end(ctx context.Context, why string) error {
 		if err := i.process.stop(ctx, i.agent.opt.StopWithin); err != nil {
 			return err
 		}
-		i.process, i.healthy, i.ending = nil, time.Time{}, ""
+		i.process, i.healthy, i.ending, i.epoch = nil, time.Time{}, "", 0
 		_ = os.Remove(filepath.Join(i.folder, pidFile)) // what it names is not there
 	}
 	return i.agent.ended.note(i.key, i.note.Generation)
@@ -323,19 +323,28 @@ func (i *instance) end(ctx context.Context, why string) error {
 // remove removes all that an instance has. It must have been ended.
 func (i *instance) remove() error {
 	// First a name that nobody takes for an instance's: what is half removed is not started.
-	aside := filepath.Join(i.agent.dir, ".removed-"+i.key)
+	aside := filepath.Join(i.agent.dir, removedPrefix+i.key)
 	if err := os.RemoveAll(aside); err != nil {
 		return err
 	}
-	if err := os.Rename(i.folder, aside); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := i.rename(aside); err != nil {
+		return err
+	}
+	return os.RemoveAll(aside)
+}
+
+// rename takes the folder away, and forgets what was known of it.
+func (i *instance) rename(to string) error {
+	if err := os.Rename(i.folder, to); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	i.note, i.password, i.api, i.apiURL, i.provisioned = note{}, "", nil, "", time.Time{}
 	i.trouble, i.starts, i.pause, i.notBefore, i.told = "", 0, 0, time.Time{}, plane.Observed{}
-	return os.RemoveAll(aside)
+	return nil
 }
 
-// retire ends and removes what is not to be there.
+// retire ends what is not to be there. No step has said that its data is to go, so it is put aside for a while: who had it run may be another control plane than the one that does not know it, or the
+// node was given up for lost and has come back.
 func (i *instance) retire(ctx context.Context, serial uint64) error {
 	if i.process == nil && !exists(i.folder) {
 		return nil
@@ -343,16 +352,31 @@ func (i *instance) retire(ctx context.Context, serial uint64) error {
 	if i.note.Generation > serial {
 		return fmt.Errorf("generation %d is not to run, as a control plane says that has given only %d numbers: it is not the one that has started it; nothing is ended", i.note.Generation, serial)
 	}
+	generation := i.note.Generation
 	if err := i.end(ctx, "it is not to run"); err != nil {
 		return err
 	}
-	return i.remove()
+	to := filepath.Join(i.agent.opt.Data, leftDir, fmt.Sprintf("%s@%d-%s", i.key, generation, time.Now().UTC().Format("20060102T150405Z")))
+	if err := i.rename(to); err != nil {
+		return err
+	}
+	now := time.Now()
+	_ = os.Chtimes(to, now, now) // else it goes sooner
+	i.log.Warn("the instance is not known to the control plane; its data is kept for a while", "folder", to, "for", keepLeft)
+	return nil
 }
 
 // stopStep ends a generation for good, and removes its data.
 func (i *instance) stopStep(ctx context.Context, e *plane.Effect) error {
 	if !i.turn(ctx, e) {
 		return nil
+	}
+	i.begin(e)
+	if i.note.Generation != 0 && i.note.Generation <= e.Spec.Generation && i.agent.ended.up(i.key) < e.Spec.Generation {
+		if why := i.needed(ctx, e); why != "" {
+			i.late(ctx, e, needWithin, why)
+			return nil
+		}
 	}
 	err := i.agent.ended.note(i.key, e.Spec.Generation)
 	if err == nil && i.note.Generation <= e.Spec.Generation {
@@ -366,193 +390,4 @@ func (i *instance) stopStep(ctx context.Context, e *plane.Effect) error {
 	}
 	i.done(ctx, e)
 	return nil
-}
-
-// ensure sees that the files are those of the spec, and that a process of its generation runs with them, which it starts if it may.
-func (i *instance) ensure(ctx context.Context, spec *plane.Spec, mayStart bool) error {
-	if up := i.agent.ended.up(i.key); spec.Generation <= up {
-		return fmt.Errorf("generation %d was ended already: all up to %d were", spec.Generation, up)
-	}
-	if i.note.Generation > spec.Generation {
-		return fmt.Errorf("generation %d is older than %d, which runs here", spec.Generation, i.note.Generation)
-	}
-	if i.note.Generation < spec.Generation {
-		if i.note.Generation > 0 || i.process != nil {
-			if err := i.end(ctx, "a newer one starts"); err != nil {
-				return err
-			}
-		}
-		i.note = note{Generation: spec.Generation}
-		i.starts, i.pause, i.notBefore, i.other = 0, 0, time.Time{}, false
-	}
-	if spec.Version > i.note.Written || i.password == "" || time.Since(i.provisioned) > renewEvery {
-		if err := i.write(ctx, spec); err != nil {
-			return err
-		}
-	}
-	if i.process == nil {
-		if !mayStart || time.Now().Before(i.notBefore) {
-			if mayStart && i.ending != "" {
-				return errors.New(i.ending)
-			}
-			return nil
-		}
-		return i.start(spec)
-	}
-	if i.note.Applied < i.note.Written {
-		return i.reload(ctx)
-	}
-	return nil
-}
-
-// write makes the files of a spec.
-func (i *instance) write(ctx context.Context, spec *plane.Spec) error {
-	if err := i.provision(ctx, spec); err != nil {
-		return err
-	}
-	i.provisioned = time.Now()
-	if url := "http://" + net.JoinHostPort(spec.Address.String(), strconv.Itoa(spec.Ports.API)); i.api == nil || i.apiURL != url {
-		var err error
-		if i.api, err = client.New(url, client.Options{User: agentUser, Password: i.password, Transport: i.agent.transport}); err != nil {
-			return err
-		}
-		i.apiURL = url
-	}
-	// That nothing has changed does not say that it is in force: an agent may have ended between the two.
-	was := i.note
-	if i.note.Written = max(i.note.Written, spec.Version); i.note == was && exists(filepath.Join(i.folder, noteFile)) {
-		return nil
-	}
-	return writeJSON(filepath.Join(i.folder, noteFile), i.note)
-}
-
-// start starts the process.
-func (i *instance) start(spec *plane.Spec) error {
-	program, err := i.agent.opt.Program(spec.EngineVersion)
-	if err != nil {
-		return err
-	}
-	file := i.configuration(spec)
-	p, err := startProcess(program, i.folder, filepath.Join(i.folder, file), spec.Generation)
-	if p == nil {
-		i.pause = min(max(firstPause, 2*i.pause), longPause)
-		i.notBefore = time.Now().Add(i.pause)
-		return fmt.Errorf("start %s: %w", program, err)
-	}
-	if err != nil {
-		i.log.Warn("the process cannot be noted", "error", err)
-	}
-	i.process, i.starts = p, i.starts+1
-	i.note.Applied, i.note.Pending = i.note.Written, ""
-	i.log.Info("started", "pid", p.pid, "generation", spec.Generation, "version", i.note.Written, "config", file, "start", i.starts)
-	return writeJSON(filepath.Join(i.folder, noteFile), i.note)
-}
-
-// configuration is the file to start with: the data folder decides, if there is one already.
-func (i *instance) configuration(spec *plane.Spec) string {
-	if spec.Witness {
-		return pairFile
-	}
-	pair := spec.Cluster
-	switch path := func(name string) string { return filepath.Join(i.folder, name) }; {
-	case exists(path(leavingFile)): // whether it has left, only a start can find out
-		pair = i.other
-	case exists(path(belongsFile)):
-		pair = true
-	case exists(path(dataDir + "/journal")):
-		pair = false
-	}
-	if pair && exists(filepath.Join(i.folder, pairFile)) {
-		return pairFile
-	}
-	return singleFile
-}
-
-// reload has the process take over what the files say now.
-func (i *instance) reload(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	done, err := i.api.Reload(ctx)
-	var refused *api.Error
-	switch {
-	case errors.As(err, &refused) && refused.Code != api.Unavailable && refused.Code != broker.InUse.String():
-		return fmt.Errorf("the changes are refused: %w", err)
-	case err != nil:
-		return nil // it is starting, is being converted, or has just ended: the next look tells
-	}
-	var keys []string
-	for _, c := range done.Restart {
-		keys = append(keys, c.Key)
-	}
-	if i.note.Pending = strings.Join(keys, ", "); i.note.Pending != "" {
-		i.log.Warn("changes need a restart of the instance", "settings", i.note.Pending)
-	} else {
-		i.log.Info("changes are in force", "version", i.note.Written, "settings", len(done.Live))
-	}
-	i.note.Applied = i.note.Written
-	return writeJSON(filepath.Join(i.folder, noteFile), i.note)
-}
-
-// health asks the instance how it is. The zero value: it does not answer.
-func (i *instance) health(ctx context.Context) (h api.Health) {
-	if i.process == nil || i.apiURL == "" {
-		return h
-	}
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, i.apiURL+"/readyz", nil)
-	if err != nil {
-		return h
-	}
-	answer, err := (&http.Client{Transport: i.agent.transport}).Do(r)
-	if err != nil {
-		return h
-	}
-	defer answer.Body.Close()
-	if data, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10)); err != nil || json.Unmarshal(data, &h) != nil {
-		return api.Health{}
-	}
-	if h.Ready && i.healthy.IsZero() {
-		i.healthy, i.other = time.Now(), false
-	} else if !h.Ready {
-		i.healthy = time.Time{}
-	}
-	if !i.healthy.IsZero() && time.Since(i.healthy) > healthyFor {
-		i.starts, i.pause, i.ending = 1, 0, ""
-	}
-	return h
-}
-
-// observe reports how the instance is, when that has changed and now and then.
-func (i *instance) observe(ctx context.Context, spec *plane.Spec, h api.Health) {
-	now := plane.Observed{Broker: spec.Broker, Number: spec.Number, Generation: spec.Generation, Up: i.process != nil && h.Ready, Applied: i.note.Applied}
-	if h.Role == "active" && spec.Cluster {
-		now.Epoch = i.epoch(ctx)
-	}
-	var detail []string
-	add := func(format string, args ...any) { detail = append(detail, fmt.Sprintf(format, args...)) }
-	switch {
-	case i.trouble != "":
-		add("%s", i.trouble)
-	case i.process == nil:
-		add("it does not run")
-	case h.Status == "":
-		add("it does not answer")
-	case !h.Ready:
-		add("it is %s: %s", h.Status, h.Detail)
-	}
-	if i.starts > 1 {
-		add("it was started %d times in short; the last time it ended so: %s", i.starts, i.ending)
-	}
-	if i.note.Pending != "" {
-		now.Applied = 0 // the highest that was ever reported stays
-		add("these settings need a restart to be in force: %s", i.note.Pending)
-	}
-	now.Detail = strings.Join(detail, "; ")
-	if now == i.told && time.Since(i.toldAt) < i.agent.opt.ObserveEvery {
-		return
-	}
-	if i.agent.report(ctx, now) {
-		i.told, i.toldAt = now, time.Now()
-	}
 }

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/plane"
 )
 
@@ -28,6 +31,8 @@ const (
 	switchWithin = 30 * time.Second
 	// convertChecks is how long the other instances may take to be ready for a conversion.
 	convertChecks = time.Minute
+	// needWithin is how long the other copies of a log may take to be whole before one is taken away.
+	needWithin = 30 * time.Second
 )
 
 // carryOut works at a step, whose process runs or is about to. It answers when the step is done or the attempt has failed, and else is called again.
@@ -52,8 +57,8 @@ func (i *instance) carryOut(ctx context.Context, e *plane.Effect, h api.Health) 
 		i.done(ctx, e)
 	case err != nil:
 		i.fail(ctx, e, "%v", err)
-	case time.Since(i.begun) > within:
-		i.fail(ctx, e, "not within %v: %s", within, why)
+	default:
+		i.late(ctx, e, within, why)
 	}
 }
 
@@ -149,6 +154,46 @@ func describe(all []api.Instance) string {
 	return strings.Join(words, "; ")
 }
 
+// needed says why an instance cannot be ended for a step just now: only while both others of a pair run and have caught up, the log can do without it. Nobody else looks at that moment.
+func (i *instance) needed(ctx context.Context, e *plane.Effect) (why string) {
+	spec := &e.Spec
+	if !spec.Cluster || spec.Log != plane.NodesLog || e.Operation == plane.OpDelete {
+		return ""
+	}
+	password, err := i.agent.plane.Password(ctx, spec.Broker)
+	if err != nil {
+		return err.Error()
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	var all []api.Instance
+	for _, p := range spec.Peers {
+		url := "http://" + net.JoinHostPort(p.Address.String(), strconv.Itoa(p.Ports.API))
+		peer, err := client.New(url, client.Options{User: agentUser, Password: password, Transport: i.agent.transport})
+		var is *api.Instance
+		if err == nil {
+			is, err = peer.Instance(ctx)
+		}
+		switch {
+		case err == nil:
+			all = append(all, *is)
+		case p.Number != spec.Number:
+			return fmt.Sprintf("instance %d is needed: instance %d does not answer (%v)", spec.Number, p.Number, err)
+		}
+	}
+	active := find(all, "", "active")
+	if active == nil {
+		return "no instance is active: " + describe(all)
+	}
+	for _, p := range spec.Peers {
+		name := instanceName(p.Number)
+		if is := find(all, name, ""); p.Number != spec.Number && (is == nil || slices.Contains(active.Behind, name) || is.Role != "witness" && is.Role != "active" && (is.Role != "standby" || is.Lag > caughtUp)) {
+			return fmt.Sprintf("instance %d is needed: instance %d has not caught up: %s", spec.Number, p.Number, describe(all))
+		}
+	}
+	return ""
+}
+
 // isAlone says whether the instance runs alone now.
 func (i *instance) isAlone(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
@@ -220,6 +265,13 @@ func (i *instance) convert(ctx context.Context, e *plane.Effect, to, file string
 	case !said && errors.As(err, &refused) && refused.Code == broker.InUse.String(): // of an agent before this one
 		return "a conversion is at work already", nil
 	case copying || len(missing) == 0:
+		if now, aerr := i.isAlone(ctx); aerr != nil || now == (to == toSingle) { // it was done all the same, or that is not known
+			return err.Error(), nil
+		}
+		var more *api.Error
+		if perr := i.api.Convert(ctx, api.Convert{To: to, Config: filepath.Join(i.folder, file), Plan: true}, func(api.Converting) {}); errors.As(perr, &more) && strings.Contains(more.Detail, "at work already") {
+			return "a conversion is at work still", nil
+		}
 		return "", fmt.Errorf("the conversion: %w", err)
 	}
 	return "not yet so: " + strings.Join(missing, "; "), nil
@@ -241,8 +293,13 @@ func (i *instance) active(ctx context.Context, e *plane.Effect, h api.Health) (w
 	switch {
 	case h.Status == "":
 		return "the instance does not answer", nil
-	case h.Role == "active" && h.Ready, h.Role == "" && h.Ready: // the only one is the active one
+	case h.Role == "active" && h.Ready && i.epoch > 0, h.Role == "" && h.Ready: // the only one is the active one
 		return "", nil
+	case h.Role == "active":
+		return "it is active, and not ready yet", nil
+	}
+	if time.Since(i.begun) > switchWithin { // what was asked last may have come to be: that was looked at
+		return fmt.Sprintf("it is %s: %s", h.Status, h.Detail), nil
 	}
 	ctx, done := i.call(ctx, e, switchWithin)
 	defer done()
