@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	// The wire layer of an API that is not ours: what is behind it is given.
 	"control/mqapi": {},
 	"sim":           {"broker", "engine", "journal", "message", "vfs", "selector"},
-	"sim/pair":      {"broker", "cluster", "engine", "journal", "message", "sim/planted"},
+	"sim/pair":      {"vfs", "broker", "cluster", "engine", "journal", "message", "sim/planted"},
 	// The control plane's state machine needs nothing; on a log it needs that.
 	"control/plane":         {},
 	"control/plane/durable": {"control/plane", "journal"},

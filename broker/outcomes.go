@@ -1,6 +1,9 @@
 package broker
 
-import "container/list"
+import (
+	"container/list"
+	"slices"
+)
 
 // outcomes remembers how transactions ended whose clients may not have learnt it: local ones by the client's connection and number, distributed ones by
 // their id. A commit that is asked for once more is answered by it.
@@ -37,7 +40,7 @@ type outcome struct {
 	xid       XID
 	committed bool
 	heuristic bool   // an operator did it
-	home      uint64 // as in commitOf
+	home      uint64 // as in commitOf; of one that was prepared, that of the prepare's record, without which its commit's tells nothing
 	at        *list.Element
 }
 
@@ -60,9 +63,9 @@ func (o *outcomes) complete(name string, tx TxID, home uint64) {
 		o.names.MoveToFront(c.at)
 	}
 	for i := range c.commits {
-		if c.commits[i].tx == tx { // its record was written again
-			c.commits[i].home = home
-			return
+		if c.commits[i].tx == tx { // its record was written again, behind those of newer ones, which follow in that record
+			c.commits = slices.Delete(c.commits, i, i+1)
+			break
 		}
 	}
 	if len(c.commits) >= maxCompleted {

@@ -305,5 +305,6 @@ func (b *Broker) writeProducer(p *producer) int {
 }
 
 func (b *Broker) emitProducer(p *producer) {
-	b.emit(b.writeProducer(p), Record{Lazy: true, home: &p.home})
+	p.home = b.log.tail // or behind it; what is set before this has its place may be told by an older record
+	b.emit(b.writeProducer(p), Record{Lazy: true})
 }

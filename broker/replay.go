@@ -523,7 +523,7 @@ func (b *Broker) replayCommit(position uint64, f *fields) {
 		return
 	}
 	if tx.branch != nil {
-		b.outcomes.settle(tx.branch.xid, true, false, position)
+		b.outcomes.settle(tx.branch.xid, true, false, tx.branch.home)
 	}
 	for a := range tx.acks {
 		q := b.replay.backlogs[a.backlog]

@@ -302,6 +302,9 @@ func (b *Broker) apply(tx *transaction, always bool) {
 				home = b.log.tail
 			}
 			b.producers.set(s.id, b.opt.MaxProducers, home)
+			if p := b.producers.byID[s.id.Producer]; p != nil && home < b.log.target { // which is being cleaned: producers were written again, and the message will be without saying whose it is
+				b.emitProducer(p)
+			}
 		}
 	}
 }

@@ -364,13 +364,15 @@ func (b *Broker) xaCommit(ev *XACommit) {
 	}
 }
 
-// commitBranch commits. That a prepared one was is remembered in any case: its commit record tells it.
+// commitBranch commits. That a prepared one was is remembered in any case: its commit record tells it, as long as the log has the record of the prepare, which has the id.
 func (b *Broker) commitBranch(tx *transaction, tracked bool) {
-	x := tx.branch.xid
-	prepared, home := tx.prepared(), b.log.tail
+	x, home := tx.branch.xid, tx.branch.home
+	prepared := tx.prepared()
 	b.endBranch(tx)
 	b.apply(tx, prepared)
 	switch {
+	case prepared && home < b.log.target: // which is being cleaned: the outcomes have been written again
+		b.settleOutcome(x, true, false)
 	case prepared:
 		b.outcomes.settle(x, true, false, home)
 	case tracked && tx.logged:

@@ -331,6 +331,109 @@ func TestCommitAskedAgain(t *testing.T) {
 	r.refused(TransactionRolledBack, &Commit{Conn: r.connect("other", ""), Ref: 1, Tx: 1, Resent: true}, 1)
 }
 
+// TestNewestCommitsAreKnown: when the log has been cleaned in the middle of a connection's commits, a start knows which of them are the newest, and forgets the oldest first.
+func TestNewestCommitsAreKnown(t *testing.T) {
+	r := newRig(t, Options{SegmentBytes: 8 << 10})
+	conn, last := r.connect("c", ""), TxID(0)
+	commit := func(n int) {
+		t.Helper()
+		for range n {
+			last++
+			r.sendTx(conn, last, r.msg(tq("Q"), "a"))
+			r.ok(&Commit{Conn: conn, Ref: 1, Tx: last, Tracked: true}, 1)
+			r.do(&Purge{Conn: conn, Ref: 2, Destination: tq("Q")})
+		}
+	}
+	for range 12 {
+		commit(17)
+		r.crash()
+		conn = r.connect("c", "")
+		commit(5) // for which others are forgotten
+		for tx := max(1, last-maxCompleted+1); tx <= last; tx++ {
+			r.ok(&Commit{Conn: conn, Ref: 1, Tx: tx, Resent: true}, 1)
+		}
+	}
+	if r.head == 0 {
+		t.Fatal("the log was never trimmed")
+	}
+}
+
+// TestCommitOutlivesItsPrepare: that a prepared transaction was committed is known after a restart also where the log has been trimmed between its two records.
+func TestCommitOutlivesItsPrepare(t *testing.T) {
+	r := newRig(t, Options{SegmentBytes: 8 << 10})
+	conn := r.connect("c", "")
+	traffic := func(n int) {
+		t.Helper()
+		for range n {
+			r.send(conn, r.msg(tq("other"), "x"))
+			r.do(&Purge{Conn: conn, Ref: 2, Destination: tq("other")})
+		}
+	}
+	for i := range 40 {
+		x := xid(i)
+		r.xa(&XABegin{Conn: conn, Tx: dtx, XID: x})
+		r.sendTx(conn, dtx, r.msg(tq("Q"), "a"))
+		r.xa(&XAEnd{Conn: conn, XID: x})
+		r.xa(&XAPrepare{Conn: conn, XID: x})
+		traffic(i)
+		r.xa(&XACommit{Conn: conn, XID: x, Tracked: true})
+		traffic(7 * (i % 7))
+		r.do(&Purge{Conn: conn, Ref: 2, Destination: tq("Q")})
+		r.crash()
+		conn = r.connect("c", "")
+		if got := r.xa(&XACommit{Conn: conn, XID: x, Tracked: true}); got != "ok" {
+			t.Fatalf("transaction %d, asked for once more: %s, want ok", i, got)
+		}
+	}
+	if r.head == 0 {
+		t.Fatal("the log was never trimmed")
+	}
+}
+
+// TestCommitWhileCleaning: the head of the log is being cleaned, and what was to be written again of it has been, but for the message of a prepared transaction, which is on its way from the disk; then
+// the transaction is committed. That it was, and by whom its message was sent, is known after the next start.
+func TestCommitWhileCleaning(t *testing.T) {
+	r := newRig(t, Options{SegmentBytes: 8 << 10, CacheBytes: 1})
+	conn := r.connect("c", "")
+	m := r.msg(tq("Q"), "a")
+	r.xa(&XABegin{Conn: conn, Tx: dtx, XID: xid(1)})
+	r.ok(&Send{Conn: conn, Ref: 3, Tx: dtx, Message: m, Tracked: true, MayCreate: true}, 3)
+	r.xa(&XAEnd{Conn: conn, XID: xid(1)})
+	r.xa(&XAPrepare{Conn: conn, XID: xid(1)})
+	churn := func(done func() bool) {
+		t.Helper()
+		for i := 0; !done(); i++ {
+			if i == 1000 {
+				t.Fatal("the log is not cleaned")
+			}
+			r.send(conn, r.msg(tq("other"), "x"))
+			r.do(&Purge{Conn: conn, Ref: 2, Destination: tq("other")})
+		}
+	}
+	r.lazy = true
+	churn(func() bool { return len(r.loads) > 0 })
+	if got := r.xa(&XACommit{Conn: conn, XID: xid(1), Tracked: true}); got != "ok" {
+		t.Fatalf("commit: %s", got)
+	}
+	r.lazy = false
+	loads := r.loads
+	r.loads = nil
+	target := r.b.log.target
+	for _, l := range loads {
+		r.do(r.bring(l))
+	}
+	churn(func() bool { return r.head >= target })
+	r.crash()
+	conn = r.connect("c", "")
+	if got := r.xa(&XACommit{Conn: conn, XID: xid(1), Tracked: true}); got != "ok" {
+		t.Errorf("the commit, asked for once more: %s, want ok", got)
+	}
+	r.ok(&Send{Conn: conn, Ref: 3, Message: m, Tracked: true, Resent: true, MayCreate: true}, 3)
+	if v := r.look(tq("Q")); v.Size != 1 {
+		t.Errorf("the queue has %d messages, want 1: the second copy is no new message", v.Size)
+	}
+}
+
 func TestOutcomesAreBounded(t *testing.T) {
 	r := newRig(t, Options{MaxOutcomes: 10})
 	for i := range 14 {

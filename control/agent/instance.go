@@ -266,7 +266,7 @@ func (i *instance) reply(ctx context.Context, e *plane.Effect, c plane.Command) 
 
 func (i *instance) done(ctx context.Context, e *plane.Effect) {
 	i.log.Info("done", "step", e.Kind, "generation", e.Spec.Generation)
-	i.reply(ctx, e, plane.StepDone{Broker: e.Spec.Broker, Step: e.Step, Epoch: i.epoch})
+	i.reply(ctx, e, plane.StepDone{Broker: e.Spec.Broker, Step: e.Step, Epoch: max(1, i.epoch)})
 }
 
 func (i *instance) fail(ctx context.Context, e *plane.Effect, format string, args ...any) {

@@ -75,6 +75,7 @@ func (l *Local) Orders(ctx context.Context, node string, after uint64) (Orders, 
 
 // Report implements Plane.
 func (l *Local) Report(ctx context.Context, node string, c plane.Command) error {
+	l.Plane.NodeSeen(node)
 	_, err := l.Plane.Do(ctx, plane.Origin{Who: node}, c)
 	return err
 }

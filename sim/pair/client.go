@@ -195,9 +195,11 @@ type producer struct {
 	name    string
 	rnd     *rand.Rand
 	inTx    bool
+	inXA    bool
 	number  int64
 	open    []*sent      // plain: sent and not answered
 	tx      *transaction // to be tried again
+	branch  *branch      // not settled yet
 	txs     broker.TxID
 	done    bool
 	pace    time.Duration
@@ -207,16 +209,19 @@ type producer struct {
 func (p *producer) run() {
 	for {
 		p.w.mu.Lock()
-		over := p.w.over || p.w.flushing && len(p.open) == 0 && p.tx == nil
+		over := p.w.over || p.w.flushing && len(p.open) == 0 && p.tx == nil && p.branch == nil
 		p.done = over
 		p.w.mu.Unlock()
 		if over {
 			return
 		}
 		if s := p.w.dial(p.name, p.rnd, func(*session, *broker.Effect) {}); s != nil {
-			if p.inTx {
+			switch {
+			case p.inTx:
 				p.transactions(s)
-			} else {
+			case p.inXA:
+				p.branches(s)
+			default:
 				p.plain(s)
 			}
 			s.leave()
@@ -324,6 +329,9 @@ func (p *producer) transactions(s *session) {
 		ok := s.submit(func(r broker.Ref) broker.Event { return &broker.Begin{Conn: s.conn.ID(), Ref: r, Tx: id} }, nil)
 		for _, x := range tx.sends {
 			ok = ok && s.send(x, id, again, nil)
+			if p.rnd.IntN(3) == 0 { // so that the log has a part of it
+				time.Sleep(time.Duration(p.rnd.Int64N(int64(p.pace))))
+			}
 		}
 		if rollback || !again && !ok {
 			p.w.mu.Lock()
@@ -367,6 +375,83 @@ func (p *producer) transactions(s *session) {
 			return
 		}
 		time.Sleep(time.Duration(p.rnd.Int64N(int64(2 * p.pace))))
+	}
+}
+
+// branch is a distributed transaction of a producer, who is its own transaction manager.
+type branch struct {
+	xid      broker.XID
+	sends    []*sent
+	prepared bool // and has to be committed, whatever happens
+}
+
+// branches sends several messages at once, in two phases. What is not known to be prepared is rolled back.
+func (p *producer) branches(s *session) {
+	ask := func(event func(broker.Ref) broker.Event) (err *broker.Error, answered bool) {
+		if !s.submit(event, func(e *broker.Effect) { err, answered = e.Err, true }) {
+			return nil, false
+		}
+		s.await(p.patient, func() bool { return answered })
+		p.w.mu.Lock()
+		defer p.w.mu.Unlock()
+		return err, answered
+	}
+	settled := func() {
+		p.w.mu.Lock()
+		defer p.w.mu.Unlock()
+		p.branch = nil
+	}
+	for !s.over() {
+		p.w.mu.Lock()
+		b, flushing, over := p.branch, p.w.flushing, p.w.over
+		p.w.mu.Unlock()
+		if over || flushing && b == nil {
+			return
+		}
+		if b == nil {
+			p.txs++
+			b = &branch{xid: broker.XID{Format: 1, Global: fmt.Sprint(p.name, " ", p.txs), Branch: "b"}}
+			for range 1 + p.rnd.IntN(3) {
+				b.sends = append(b.sends, p.make())
+			}
+			p.w.mu.Lock()
+			p.branch = b
+			p.w.mu.Unlock()
+			tx := broker.DistributedTx(uint64(p.txs))
+			ok := s.submit(func(r broker.Ref) broker.Event { return &broker.XABegin{Conn: s.conn.ID(), Tx: tx, XID: b.xid} }, nil)
+			for _, x := range b.sends {
+				ok = ok && s.send(x, tx, false, nil)
+			}
+			if ok = ok && s.submit(func(r broker.Ref) broker.Event { return &broker.XAEnd{Conn: s.conn.ID(), XID: b.xid} }, nil); ok {
+				err, answered := ask(func(r broker.Ref) broker.Event { return &broker.XAPrepare{Conn: s.conn.ID(), Ref: r, XID: b.xid} })
+				b.prepared = answered && err == nil
+			}
+		}
+		if !b.prepared {
+			p.w.mu.Lock()
+			for _, x := range b.sends {
+				x.never = true
+			}
+			p.w.mu.Unlock()
+			if _, answered := ask(func(r broker.Ref) broker.Event { return &broker.XARollback{Conn: s.conn.ID(), Ref: r, XID: b.xid} }); !answered {
+				return
+			}
+			settled()
+			continue
+		}
+		time.Sleep(time.Duration(p.rnd.Int64N(int64(8 * p.pace))))
+		err, answered := ask(func(r broker.Ref) broker.Event {
+			return &broker.XACommit{Conn: s.conn.ID(), Ref: r, XID: b.xid, Tracked: true}
+		})
+		if !answered || err != nil { // one that was overtaken knows nothing of it
+			return
+		}
+		p.w.mu.Lock()
+		for _, x := range b.sends {
+			p.w.acknowledge(s, x)
+		}
+		p.w.mu.Unlock()
+		settled()
 	}
 }
 

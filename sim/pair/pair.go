@@ -3,7 +3,8 @@
 //
 // What is simulated is what NATS and its servers do below journal/jetstream's Remote (servers.go): one sequence of messages with a leader, replicas that lag, links that fail in one
 // direction or both, processes that stop and go on or are killed, requests and answers that are late or lost, leaders that do not know yet that they are none. Producers and consumers
-// keep books (client.go); an audit reads all that the servers agree on and judges it by itself (audit.go). What happens to the pair is a list made from the seed
+// keep books (client.go); an audit reads all that the servers agree on and judges it by itself (audit.go). Checkpoints are written to simulated disks, of which much may become (disk.go), and the
+// broker may leave the log and come back to it (convert.go). What happens to the pair is a list made from the seed
 // (schedule.go), and the fate of each call depends on the seed, the process and the number of the call alone. Goroutines are real, in a bubble of testing/synctest, so that the same seed
 // tells nearly the same story each time but not always the very same: a failure names its seed and prints what happened. A single goroutine, as in the package sim, would repeat
 // every run exactly, but then members and logs, which are goroutines with timers, would have to be written a second time, and it is them that are to be tried.
@@ -25,6 +26,7 @@ import (
 	"github.com/godwitmq/godwit/cluster"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/checkpoint"
 	"github.com/godwitmq/godwit/journal/jetstream"
 	"github.com/godwitmq/godwit/message"
 )
@@ -40,6 +42,8 @@ type Result struct {
 	Acknowledged, Delivered, Settled int
 	Epochs, Kills, Pauses, Cuts      int
 	Switchovers, Compared            int
+	Written, Restored, Refused       int // checkpoints; Restored are starts from one, Refused those for which there was none that could be used
+	Tampered, Converted              int
 	Purged                           uint64
 	Messages                         int // of the stream
 }
@@ -58,19 +62,25 @@ type world struct {
 	instances [2]*instance
 	runs      [nodes]uint64
 	skew      [2]time.Duration // of the instances' clocks
+	disks     [2]disk
+	every     int64 // by how much the log grows between two checkpoints
+	adopt     [2]*cluster.Copied
+	packFrom  int   // broker.Options.PackFrom
+	segment   int64 // broker.Options.SegmentBytes
 	logs      [2]jetstream.Options
 	result    Result
 
-	sent      map[message.ID]*sent
-	doubts    []*transaction
-	order     map[order]int64
-	producers []*producer
-	clients   sync.WaitGroup
-	flushing  bool // nothing new is sent
-	over      bool
-	forgetful bool // the servers have lost what they had agreed on: then only damage must be noticed
-	forgot    time.Time
-	compare   int // how rarely a standby's core is compared
+	sent       map[message.ID]*sent
+	doubts     []*transaction
+	order      map[order]int64
+	producers  []*producer
+	clients    sync.WaitGroup
+	flushing   bool // nothing new is sent
+	over       bool
+	converting bool
+	forgetful  bool // the servers have lost what they had agreed on: then only damage must be noticed
+	forgot     time.Time
+	compare    int // how rarely a standby's core is compared
 
 	violation string
 	notes     []string
@@ -87,12 +97,17 @@ type instance struct {
 	err         error
 	engine      *engine.Engine // while it takes itself for the active one
 	dead        bool
-	unreachable bool      // for clients
+	unreachable bool            // for clients
+	hurry       context.Context // ends when it becomes active: then another checkpoint may be written, and would wait for one that is being written slowly
+	rush        context.CancelFunc
 	gave        time.Time // when it handed over last
 	gaveEpoch   uint64
 	late        bool             // that core was made after the servers had forgotten something
 	was         journal.Position // up to where it had read when the servers had just forgotten something
 	core        *broker.Broker   // that it follows the log with
+	restored    bool             // that core began with a checkpoint
+	begins      bool             // so will the next
+	compared    bool             // that core was compared with the log
 	whole       journal.Position // up to where that must have read: what was cleaned stands again further on
 }
 
@@ -127,7 +142,7 @@ func Run(t *testing.T, cfg Config) (result Result, err error) {
 		}
 		w := &world{cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 0x9a14)), began: time.Now(), sent: map[message.ID]*sent{}, order: map[order]int64{}}
 		w.servers = servers{w: w, rnd: w.random(), leader: -1, first: 1}
-		w.audit = audit{w: w, logged: map[message.ID]uint64{}, opened: map[uint64]string{}}
+		w.audit = audit{w: w, logged: map[message.ID]uint64{}, newest: map[string]message.ID{}, opened: map[uint64]string{}}
 		plan := w.plan()
 		w.play(plan)
 		result = w.result
@@ -145,7 +160,7 @@ func Run(t *testing.T, cfg Config) (result Result, err error) {
 }
 
 func (w *world) broker() broker.Options {
-	return broker.Options{SegmentBytes: 32 << 10, CacheBytes: 1, MemoryBytes: 2 << 10}
+	return broker.Options{SegmentBytes: w.segment, CacheBytes: 1, MemoryBytes: 2 << 10, PackFrom: w.packFrom}
 }
 
 // start starts the process of a node.
@@ -164,6 +179,7 @@ func (w *world) start(at int) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	in := &instance{w: w, at: at, handle: &handle{w: w, at: at, gone: make(chan struct{}), calls: map[string]uint64{}, run: w.runs[at]}, cancel: cancel, done: make(chan struct{})}
+	in.hurry, in.rush = context.WithCancel(context.Background())
 	quiet := slog.New(noteHandler{in})
 	opt := w.logs[at]
 	opt.Logger = quiet
@@ -171,7 +187,8 @@ func (w *world) start(at int) {
 		Node: jetstream.NodeOver(names[at], in.handle, quiet), Log: opt, Broker: w.broker, Logger: quiet,
 		Engine:   engine.Options{Logger: quiet, Now: func() time.Time { return in.now() }},
 		Changed:  in.changed,
-		Followed: in.followed,
+		Followed: in.followed, Adopt: w.adopt[at],
+		Checkpoints: &checkpoint.Store{FS: &files{w.disks[at].mem, in}, Dir: "."}, CheckpointEvery: w.every,
 	})
 	w.instances[at] = in
 	go func() {
@@ -204,10 +221,13 @@ func (in *instance) changed(s cluster.Status, e *engine.Engine) {
 		return
 	}
 	w.note("%s is %s, epoch %d of %s: %s", in, s.Role, s.Epoch, s.Active, s.Reason)
-	in.engine = e
-	if s.Role != cluster.Active {
+	if in.engine = e; s.Role != cluster.Active {
+		if in.hurry.Err() != nil {
+			in.hurry, in.rush = context.WithCancel(context.Background())
+		}
 		return
 	}
+	in.rush()
 	w.result.Epochs++
 	if since := time.Since(in.gave); !in.gave.IsZero() && since < yields && s.Epoch == in.gaveEpoch+1 {
 		w.fail("%s takes the log back %v after it has handed it over", in, since)
@@ -224,6 +244,7 @@ func (in *instance) followed(core *broker.Broker, tail journal.Position) {
 	defer w.mu.Unlock()
 	if core != in.core {
 		in.core, in.whole, in.late = core, w.audit.end, w.forgetful
+		in.restored, in.begins, in.compared = in.begins, false, false
 	}
 	if !w.forgetful || time.Since(w.forgot) < 2*time.Second {
 		in.was = tail // it need not have met anything yet that tells it
@@ -233,11 +254,16 @@ func (in *instance) followed(core *broker.Broker, tail journal.Position) {
 		return
 	case w.forgetful && (in.late || tail == in.was): // what one that begins now can see is whole
 		return
-	case !w.forgetful && w.servers.rnd.IntN(w.compare) != 0:
+	case !w.forgetful && w.servers.rnd.IntN(w.compare) != 0 && (in.compared || !in.restored):
 		return
 	}
 	w.result.Compared++
-	w.audit.same(in.String(), core, tail)
+	in.compared = true
+	if in.restored {
+		w.audit.alike(in.String(), core, tail)
+	} else {
+		w.audit.same(in.String(), core, tail)
+	}
 }
 
 // kill ends a node's process at once.
@@ -255,8 +281,12 @@ func (w *world) kill(at int) {
 	if at < len(w.instances) {
 		in := w.instances[at]
 		in.dead, in.engine = true, nil
+		if in.member.Status().Damaged && !w.forgetful {
+			w.fail("%s takes the log for damaged", in)
+		}
 		in.handle.close()
 		in.cancel()
+		w.disks[at].crash()
 	}
 }
 
@@ -306,6 +336,9 @@ func (w *world) play(plan []happening) {
 		c := &consumer{w: w, name: fmt.Sprintf("c%d", i), queue: fmt.Sprintf("q.%d", i), rnd: w.random(), slow: time.Duration(w.rnd.IntN(3)*100) * time.Millisecond}
 		w.clients.Go(c.run)
 	}
+	p := &producer{w: w, name: "p3", rnd: w.random(), inXA: true, pace: time.Duration(20+w.rnd.IntN(150)) * time.Millisecond, patient: time.Duration(1+w.rnd.IntN(8)) * time.Second}
+	w.producers = append(w.producers, p)
+	w.clients.Go(p.run)
 	for _, h := range plan {
 		if !w.until(w.began.Add(h.at), func() bool { return false }) && w.violated() {
 			break
@@ -407,6 +440,9 @@ func (w *world) end() {
 		w.until(time.Now().Add(settleWithin), func() bool { return false })
 		return
 	}
+	if !w.within(3*settleWithin, "a conversion has ended", func() bool { return !w.converting }) {
+		return
+	}
 	if !w.within(settleWithin, "one active instance, one standby", func() bool { return w.active() != nil }) {
 		return
 	}
@@ -455,6 +491,7 @@ func (w *world) end() {
 	w.empty()
 	w.switchToEach()
 	w.calm()
+	w.comeAgain()
 }
 
 // empty asks the active instance what it has: all has come and was settled, so nothing may wait any more.
@@ -551,6 +588,20 @@ func (w *world) calm() {
 	}
 }
 
+// comeAgain kills and starts each instance: what it knows then of a checkpoint must be what the log says.
+func (w *world) comeAgain() {
+	for at := range w.instances {
+		w.kill(at)
+		w.start(at)
+		if !w.within(settleWithin, names[at]+" stands by again, with what the log says", func() bool {
+			in := w.instances[at]
+			return w.active() != nil && (in.compared || in.engine != nil)
+		}) {
+			return
+		}
+	}
+}
+
 // stop ends all in good order.
 func (w *world) stop() {
 	for _, in := range w.instances {
@@ -596,6 +647,14 @@ func (h noteHandler) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message
 	if strings.HasPrefix(text, "the log's stream is led by another node") {
 		return nil // the servers' own note says so
+	}
+	switch r.Message {
+	case "the log is read from the checkpoint on":
+		h.in.begins = true
+		h.in.w.result.Restored++
+	case "all of the log is read, which takes longer":
+		h.in.begins = false
+		h.in.w.result.Refused++
 	}
 	r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
 	h.in.w.note("%s logs: %s", h.in, text)

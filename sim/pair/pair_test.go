@@ -19,20 +19,25 @@ func TestPair(t *testing.T) {
 		play(t, *seedFlag)
 		return
 	}
+	restored := 0
 	for i := range *seedsFlag {
 		seed := *fromFlag + uint64(i)
 		if !*always && i >= (*seedsFlag+1)/2 {
 			seed = rand.Uint64N(1 << 40)
 		}
-		play(t, seed)
+		restored += play(t, seed).Restored
+	}
+	if *seedsFlag >= 10 && restored == 0 {
+		t.Errorf("in %d seeds no instance has begun with a checkpoint", *seedsFlag)
 	}
 }
 
-func play(t *testing.T, seed uint64) {
+func play(t *testing.T, seed uint64) Result {
 	t.Helper()
 	result, err := Run(t, Config{Seed: seed})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("seed %d: %+v", seed, result)
+	return result
 }

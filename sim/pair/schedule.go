@@ -2,10 +2,12 @@ package pair
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/godwitmq/godwit/journal/jetstream"
+	"github.com/godwitmq/godwit/vfs"
 )
 
 // happening is one thing that is done to the pair.
@@ -28,6 +30,12 @@ func (w *world) plan() (list []happening) {
 			LeaderOn: []string{names[1-i], names[2]},
 		}
 	}
+	for i := range w.disks {
+		w.disks[i] = disk{mem: vfs.NewMem(), rnd: rand.New(rand.NewPCG(w.cfg.Seed, uint64(i)))}
+	}
+	w.every = []int64{1 << 10, 4 << 10, 16 << 10}[w.cfg.Seed%3]
+	w.packFrom = []int{0, 8}[w.cfg.Seed/3%2]
+	w.segment = []int64{32 << 10, 256 << 10}[w.cfg.Seed/6%2]
 	busy := []time.Duration{300 * time.Millisecond, time.Second, 3 * time.Second}[w.rnd.IntN(3)]
 	begin := 3 * time.Second
 	add := func(at time.Duration, do func(), format string, args ...any) {
@@ -115,6 +123,11 @@ func (w *world) plan() (list []happening) {
 		n := 1 + w.rnd.IntN(6)
 		add(at, locked(func() { s.forget(n) }), "the servers forget %d messages", n)
 	}
+	w.diskTrouble(begin, add)
+	if w.cfg.Seed%5 == 2 {
+		rnd := rand.New(rand.NewPCG(w.cfg.Seed, 0xc0))
+		add(begin+time.Duration(rnd.Int64N(int64(w.cfg.For*3/4))), func() { w.clients.Go(func() { w.convert(1) }) }, "the broker leaves the nodes' log and comes back")
+	}
 	slices.SortStableFunc(list, func(a, b happening) int { return int(a.at - b.at) })
 	return list
 }
@@ -140,6 +153,10 @@ func (w *world) heal() {
 	for i := range nodes {
 		w.servers.node[i].slow, w.servers.node[i].lag = 0, 0
 		w.resume(i)
+	}
+	for i := range w.disks {
+		w.disks[i].killAt = 0
+		w.mendDisk(i)
 	}
 	for _, in := range w.instances {
 		in.unreachable = false

@@ -145,6 +145,20 @@ func (s *servers) elect(i int) {
 	s.agree()
 }
 
+// replace makes a node that is down an empty one, if the others have all of the log. It copies the log from them when it hears the leader.
+func (s *servers) replace(i int) {
+	for j := range nodes {
+		if j != i && s.end(j) < uint64(len(s.log)) {
+			return
+		}
+	}
+	for _, p := range s.pending {
+		p.holders[i] = false
+	}
+	s.w.note("node %s is a new one", names[i])
+	s.node[i].stored, s.node[i].visible, s.node[i].first = 0, 0, 0
+}
+
 // store brings a node what it does not have yet.
 func (s *servers) store(j int) {
 	n := &s.node[j]
