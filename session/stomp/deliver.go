@@ -62,6 +62,13 @@ func (c *connection) writeAll(effects []broker.Effect) bool {
 
 func (c *connection) flush() bool {
 	if len(c.out) > 0 {
+		if len(c.unacked) > 0 {
+			c.mu.Lock()
+			for _, sub := range c.unacked {
+				sub.sent = sub.lastWritten
+			}
+			c.mu.Unlock()
+		}
 		if c.closing {
 			c.conn.SetWriteDeadline(time.Now().Add(c.opt.Linger))
 		}

@@ -38,7 +38,8 @@ type subscription struct {
 	lastLine    []byte // the destination line of lastFrom
 	lastWritten uint64 // the newest delivery that was written
 	waiting     deliveries
-	due         bool // lastWritten has to be acknowledged by the session
+	due         bool   // lastWritten has to be acknowledged by the session
+	sent        uint64 // of those, the last that was given to the socket: it may be the client's before its acknowledgement is on its way
 }
 
 type ackMode uint8
@@ -199,8 +200,11 @@ func (c *connection) unsubscribe(h stomp.Headers, receipt string) error {
 		return &refusal{text: "No subscription matched."}
 	}
 	c.remove(sub)
-	last := sub.lastSeen()
+	last, sent := sub.lastSeen(), sub.sent
 	c.mu.Unlock()
+	if sent != 0 { // the acknowledgement may not be there yet; twice does no harm
+		c.event(&broker.Ack{Conn: c.core.ID(), Consumer: sub.id, Kind: broker.Consumed, Last: sent})
+	}
 	c.event(&broker.Unsubscribe{Conn: c.core.ID(), Ref: c.confirmation(receipt), Consumer: sub.id, LastDelivered: last})
 	return nil
 }
