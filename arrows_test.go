@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	// Who carries need not know why.
 	"cluster/relay": {"listen"},
 	"sim":           {"broker", "engine", "journal", "message", "vfs", "selector"},
-	"sim/pair":      {"broker", "cluster", "engine", "journal", "message"},
+	"sim/pair":      {"broker", "cluster", "engine", "journal", "message", "vfs"},
 }
 
 // impure may not be imported by the core, which knows no I/O, clock, lock or goroutine.
