@@ -37,8 +37,9 @@ func (ps *producers) set(id message.ID, limit int, home uint64) {
 	} else if p.at != ps.recent.Front() {
 		ps.recent.MoveToFront(p.at)
 	}
-	p.last = max(p.last, id.Sequence)
-	p.home = home
+	if id.Sequence >= p.last {
+		p.last, p.home = id.Sequence, home
+	}
 }
 
 func (ps *producers) add(id string, limit int) *producer {

@@ -393,7 +393,9 @@ func (b *Broker) replayProducer(id []byte, last int64, position uint64) {
 	} else if p.at != b.producers.recent.Front() {
 		b.producers.recent.MoveToFront(p.at)
 	}
-	p.last, p.home = max(p.last, last), position
+	if last >= p.last { // else an older record tells it
+		p.last, p.home = last, position
+	}
 }
 
 func (b *Broker) replayAck(f *fields) {

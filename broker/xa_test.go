@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/godwitmq/godwit/message"
 )
 
 func xid(n int) XID {
@@ -390,20 +392,29 @@ func TestCommitOutlivesItsPrepare(t *testing.T) {
 	}
 }
 
-// TestCommitWhileCleaning: the head of the log is being cleaned, and what was to be written again of it has been, but for the message of a prepared transaction, which is on its way from the disk; then
-// the transaction is committed. That it was, and by whom its message was sent, is known after the next start.
+// TestCommitWhileCleaning: the head of the log is being cleaned, and what was to be written again of it has been, but for a message of a prepared transaction, which is on its way from the disk; then
+// the transaction is committed. That it was, and by whom its messages were sent, is known after each start, also those that lie behind what is being cleaned.
 func TestCommitWhileCleaning(t *testing.T) {
+	for _, sends := range []int{1, 3} {
+		t.Run(fmt.Sprint(sends), func(t *testing.T) { commitWhileCleaning(t, sends) })
+	}
+}
+
+func commitWhileCleaning(t *testing.T, sends int) {
 	r := newRig(t, Options{SegmentBytes: 8 << 10, CacheBytes: 1})
 	conn := r.connect("c", "")
-	m := r.msg(tq("Q"), "a")
+	var m *message.Message // the last
 	r.xa(&XABegin{Conn: conn, Tx: dtx, XID: xid(1)})
-	r.ok(&Send{Conn: conn, Ref: 3, Tx: dtx, Message: m, Tracked: true, MayCreate: true}, 3)
+	for range sends {
+		m = r.msg(tq("Q"), strings.Repeat("a", 3<<10)) // more than an extent
+		r.ok(&Send{Conn: conn, Ref: 3, Tx: dtx, Message: m, Tracked: true, MayCreate: true}, 3)
+	}
 	r.xa(&XAEnd{Conn: conn, XID: xid(1)})
 	r.xa(&XAPrepare{Conn: conn, XID: xid(1)})
 	churn := func(done func() bool) {
 		t.Helper()
 		for i := 0; !done(); i++ {
-			if i == 1000 {
+			if i == 2000 {
 				t.Fatal("the log is not cleaned")
 			}
 			r.send(conn, r.msg(tq("other"), "x"))
@@ -423,14 +434,18 @@ func TestCommitWhileCleaning(t *testing.T) {
 		r.do(r.bring(l))
 	}
 	churn(func() bool { return r.head >= target })
-	r.crash()
-	conn = r.connect("c", "")
-	if got := r.xa(&XACommit{Conn: conn, XID: xid(1), Tracked: true}); got != "ok" {
-		t.Errorf("the commit, asked for once more: %s, want ok", got)
-	}
-	r.ok(&Send{Conn: conn, Ref: 3, Message: m, Tracked: true, Resent: true, MayCreate: true}, 3)
-	if v := r.look(tq("Q")); v.Size != 1 {
-		t.Errorf("the queue has %d messages, want 1: the second copy is no new message", v.Size)
+	for range 4 {
+		r.crash()
+		conn = r.connect("c", "")
+		if got := r.xa(&XACommit{Conn: conn, XID: xid(1), Tracked: true}); got != "ok" {
+			t.Errorf("the commit, asked for once more: %s, want ok", got)
+		}
+		r.ok(&Send{Conn: conn, Ref: 3, Message: m, Tracked: true, Resent: true, MayCreate: true}, 3)
+		if v := r.look(tq("Q")); v.Size != int64(sends) {
+			t.Errorf("the queue has %d messages, want %d: the second copy is no new message", v.Size, sends)
+		}
+		head := r.head
+		churn(func() bool { return r.head > head })
 	}
 }
 

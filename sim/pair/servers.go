@@ -145,8 +145,11 @@ func (s *servers) elect(i int) {
 	s.agree()
 }
 
-// replace makes a node that is down an empty one, if the others have all of the log. It copies the log from them when it hears the leader.
+// replace makes a node that is down an empty one, if another leads and both others have all of the log. It copies the log from them when it hears the leader.
 func (s *servers) replace(i int) {
+	if i == s.leader {
+		return
+	}
 	for j := range nodes {
 		if j != i && s.end(j) < uint64(len(s.log)) {
 			return
