@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
@@ -57,20 +58,27 @@ func (c *conversion) refuse(format string, args ...any) error {
 
 // convert makes an instance of several of a broker alone, or the other way round, while it serves (docs/adr/0008).
 func (n *node) convert(ctx context.Context, ask api.Convert, as http.Header, tell func(api.Converting)) error {
-	c := &conversion{n: n, ask: ask, as: as, tell: tell}
+	c := &conversion{n: n, ask: ask, as: as}
 	if ask.To != toPair && ask.To != toSingle {
 		return &api.Error{Status: http.StatusBadRequest, Code: broker.Malformed.String(), Op: "convert", Detail: fmt.Sprintf("to is %q; expected %s or %s", ask.To, toPair, toSingle)}
 	}
 	if !n.converting.TryLock() {
 		return c.refuse("a conversion is at work already")
 	}
-	defer n.converting.Unlock()
+	over := sync.OnceFunc(n.converting.Unlock)
+	defer over()
+	c.tell = func(line api.Converting) {
+		if line.Done { // who hears that may ask for the next at once
+			over()
+		}
+		tell(line)
+	}
 	checks := c.check(ctx)
 	fine := true
 	for _, k := range checks {
 		fine = fine && k.Fine
 	}
-	tell(api.Converting{Phase: "checked", Checks: checks, Done: ask.Plan && fine})
+	c.tell(api.Converting{Phase: "checked", Checks: checks, Done: ask.Plan && fine})
 	switch {
 	case !fine:
 		return c.refuse("it cannot be done yet; nothing was changed")

@@ -55,8 +55,8 @@ func TestBrokerPolicies(t *testing.T) {
 }
 
 // notOfTheCore are the settings that something other than the core is given.
-var notOfTheCore = regexp.MustCompile(`^(data|listeners|tls|http|cluster|credentials|services|shutdown|log)\b|^broker\.userID$|^journal\.(maxSize|reserve)$|` +
-	`^limits\.(frameSize|frames|connections|connectionsPerAddress|loginTimeout|loginBytes|process)$`)
+var notOfTheCore = regexp.MustCompile(`^(data|listeners|tls|http|access|service|cluster|credentials|services|shutdown|log)\b|^broker\.userID$|^journal\.(maxSize|reserve)$|` +
+	`^limits\.(frameSize|frames|connections|connectionsPerAddress|connectionsPerListener|loginTimeout|loginBytes|process)$`)
 
 // TestEverySettingReachesTheCore: whatever the configuration says of destinations, consumers and messages makes the core's rules different, each value of it in
 // another way. What each rule does is broker's TestEveryPolicy.

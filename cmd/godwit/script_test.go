@@ -104,7 +104,7 @@ func stompCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // hup sends SIGHUP to the newest command in the background, a broker with the API of GODWIT_API, and waits until that has read everything again,
-// unless its metrics may not be read: hup [USER PASSWORD].
+// or, if its metrics may not be read, for so long that it surely has begun to: hup [USER PASSWORD].
 func hup(ts *testscript.TestScript, neg bool, args []string) {
 	reloads := func() string {
 		r, err := http.NewRequest(http.MethodGet, ts.Getenv("GODWIT_API")+"/metrics", nil)
@@ -122,6 +122,9 @@ func hup(ts *testscript.TestScript, neg bool, args []string) {
 	before := reloads()
 	commands := ts.BackgroundCmds()
 	ts.Check(commands[len(commands)-1].Process.Signal(syscall.SIGHUP))
+	if before == "" {
+		time.Sleep(time.Second)
+	}
 	for deadline := time.Now().Add(patience); before != "" && reloads() == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("the broker has not read its configuration again after %v", patience)

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
+	"github.com/godwitmq/godwit/codec/stomp"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/message"
 	"github.com/godwitmq/godwit/security"
@@ -327,5 +329,43 @@ func TestUserRemoved(t *testing.T) {
 			b.Close()
 			<-b.served
 		})
+	}
+}
+
+// slowToReturn is a socket whose Write gives what it has to the client at once, and returns late, as when the goroutine that writes loses its processor.
+type slowToReturn struct{ net.Conn }
+
+func (s slowToReturn) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	time.Sleep(20 * time.Millisecond)
+	return n, err
+}
+
+// TestUnsubscribeAfterAuto: a message that was sent to an ack:auto subscription is the client's, also when UNSUBSCRIBE comes before the session has got to acknowledge it.
+func TestUnsubscribeAfterAuto(t *testing.T) {
+	c := serve(t, openDeps(t, security.Policy{}), Options{}, func(t testing.TB) (near, far net.Conn) {
+		near, far = socket(t)
+		return near, slowToReturn{far}
+	})
+	expect := func(want string) {
+		t.Helper()
+		f, err := c.reader.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if problem := differs(f, want, func(s string) string { return s }, map[string]string{}); problem != "" {
+			t.Fatalf("%s; got %s", problem, short(f))
+		}
+	}
+	c.send("CONNECT|accept-version:1.2")
+	expect("CONNECTED")
+	c.reader.SetVersion(stomp.V12)
+	for _, body := range []string{"one", "two", "three"} {
+		c.send("SEND|destination:/queue/Q|receipt:s||" + body)
+		expect("RECEIPT|receipt-id:s")
+		c.send("SUBSCRIBE|id:1|destination:/queue/Q")
+		expect("MESSAGE|!redelivered||" + body)
+		c.send("UNSUBSCRIBE|id:1|receipt:u")
+		expect("RECEIPT|receipt-id:u")
 	}
 }
