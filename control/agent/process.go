@@ -123,6 +123,8 @@ func adopt(folder string, pid int) *process {
 			for p.running() {
 				time.Sleep(watchEvery)
 			}
+			// It is a child of this process if the service has restarted itself since it was started; then nobody else would see it off.
+			_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 			close(p.done)
 		}()
 		return p

@@ -22,7 +22,7 @@ type Rules struct {
 	Users              int // that a broker may be made with. 0: 250
 	Groups             int // that a user may be in. 0: 20
 	Tags               int // that a request may set or remove. 0: 50
-	ConfigurationBytes int // of a revision, decoded. 0: 512 KiB
+	ConfigurationBytes int // of a revision, decoded. 0: 256 KiB
 	DescriptionLength  int // of a revision, in characters. 0: 1024
 	StorageGiB         int // that a broker may ask for. 0: 16384
 }
@@ -69,7 +69,7 @@ func (r Rules) check(c Caller, unknown []string) *check {
 	r.Users = cmp.Or(r.Users, 250)
 	r.Groups = cmp.Or(r.Groups, 20)
 	r.Tags = cmp.Or(r.Tags, 50)
-	r.ConfigurationBytes = cmp.Or(r.ConfigurationBytes, 512<<10)
+	r.ConfigurationBytes = cmp.Or(r.ConfigurationBytes, 256<<10)
 	r.DescriptionLength = cmp.Or(r.DescriptionLength, 1024)
 	r.StorageGiB = cmp.Or(r.StorageGiB, 16384)
 	k := &check{Rules: r, caller: c, unknown: unknown}

@@ -162,7 +162,7 @@ var rules = []rule{
 			}
 			return ""
 		}},
-	{Attributes: []string{"data"}, Demand: "base64 of 1 byte to 512 KiB",
+	{Attributes: []string{"data"}, Demand: "base64 of 1 byte to 256 KiB",
 		value: func(k *check, v any) string {
 			raw, err := base64.StdEncoding.DecodeString(v.(string))
 			switch {

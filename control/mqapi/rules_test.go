@@ -331,11 +331,11 @@ func TestRules(t *testing.T) {
 				"latest": {"configuration-revision", &DescribeConfigurationRevisionRequest{ConfigurationRevision: "latest"}},
 			}},
 		"data": {
-			good: requests{"largest": &UpdateConfigurationRequest{Data: config(512 << 10)}},
+			good: requests{"largest": &UpdateConfigurationRequest{Data: config(256 << 10)}},
 			bad: map[string]wrong{
 				"XML itself": {"data", &UpdateConfigurationRequest{Data: "<broker/>"}},
 				"empty":      {"data", &UpdateConfigurationRequest{Data: ""}},
-				"too large":  {"data", &UpdateConfigurationRequest{Data: config(512<<10 + 1)}},
+				"too large":  {"data", &UpdateConfigurationRequest{Data: config(256<<10 + 1)}},
 			}},
 		"description": {
 			good: requests{"longest": &UpdateConfigurationRequest{Data: config(1), Description: new(strings.Repeat("ß", 1024))}},
