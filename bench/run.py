@@ -37,6 +37,8 @@ def options():
                              ("connections", int, "in J"), ("queues", int, "in K"), ("consumers", int, "connections in L"),
                              ("large_backlog", int, "messages in M, 1.2 KiB of disk each")):
         ap.add_argument("--" + name.replace("_", "-"), type=kind, help=f"{what} (default {FULL[name]:,}, with --quick {QUICK[name]:,})")
+    ap.add_argument("--add", action="store_true",
+                    help="put the scenarios that are measured now into results/latest.json in place of those there; the table says so")
     ap.add_argument("--out", help="where results go: results/latest.json for a complete run, else results/partial.json")
     ap.add_argument("--data", default=brokers.BUILD, help="folder for the stores, on the disk to be measured")
     ap.add_argument("--wait-quiet", type=float, default=0, metavar="S", help="before each measurement wait up to S seconds for an idle machine")
@@ -55,8 +57,10 @@ def options():
             if name not in known:
                 ap.error(f"unknown: {name}; there are {', '.join(known)}")
     complete = set(opt.scenario) == set(everything) and {"activemq", "artemis", "godwit"} <= set(opt.only)
+    if opt.add and (opt.quick or opt.profile or not {"activemq", "artemis", "godwit"} <= set(opt.only)):
+        ap.error("--add takes scenarios of all three brokers, without --quick and --profile")
     if not opt.out:
-        latest = complete and not opt.quick and not opt.profile
+        latest = (complete or opt.add) and not opt.quick and not opt.profile
         opt.out = table.LATEST if latest else os.path.join(os.path.dirname(table.LATEST), "partial.json")
     return opt
 
@@ -129,12 +133,29 @@ def run(opt):
                     if b.name == "godwit" if alone else b.jms or key in ("H", "I"):
                         doc["results"][b.name].setdefault(key, []).append(measure(b, key, root, opt))
             doc["brokers"] = {b.name: {"version": b.version} for b in taking_part}
+            if not opt.add:
+                save(doc, opt.out)
+        if opt.add:
+            doc = added(doc, opt)
             save(doc, opt.out)
     finally:
         for b in taking_part:
             b.stop()
         shutil.rmtree(root, ignore_errors=True)
     print(table.ratio_table(doc))
+
+
+def added(new, opt):
+    """The saved run, with the scenarios of a new one in place of its own, and a note of which they are."""
+    with open(opt.out) as f:
+        doc = json.load(f)
+    for name, by_key in new["results"].items():
+        doc["results"].setdefault(name, {}).update(by_key)
+    if "journal" in opt.scenario:
+        doc["journal"] = new["journal"]
+    of = dict(when=new["machine"]["when"], rounds=opt.rounds, godwit=new["brokers"]["godwit"]["version"])
+    doc.setdefault("added", {}).update(dict.fromkeys(opt.scenario, of))
+    return doc
 
 
 def main():

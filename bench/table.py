@@ -143,6 +143,8 @@ def notes(doc):
                f"median of {s['rounds']} round{'s' if s['rounds'] > 1 else ''}, {s['seconds']:g} s each after {s['warm']:g} s of warm-up, "
                + ", ".join(f"{s[name]:,} {what}" for name, what in SIZES if name in s) + "; "
                + ", ".join(f"{n} {b['version']}" for n, b in doc["brokers"].items()) + ".")
+    for key, a in sorted(doc.get("added", {}).items()):
+        out.append(f"{key} was measured again {a['when']}, all three brokers: median of {a['rounds']} round{'s' if a['rounds'] > 1 else ''}, {a['godwit']}.")
     noise = [(median([dig(r, "others_percent") for r in runs]) or 0, key, n)
              for n, by_key in doc["results"].items() for key, runs in by_key.items()]
     worst = max(noise, default=(0, "", ""))
