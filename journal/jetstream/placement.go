@@ -94,6 +94,7 @@ const (
 	// moveTime is how long nothing is sent while it is: less than followers take for silence.
 	moveTime = 150 * time.Millisecond
 	moveLook = 2 * time.Millisecond
+	moveAsk  = 15 * time.Millisecond
 )
 
 // moveLeader makes another node the stream's leader while nothing is on its way: what reached neither the leader before nor the next would be missed only when its
@@ -119,7 +120,10 @@ func (l *Log) moveLeader(to string) error {
 	ctx, cancel := context.WithTimeout(l.ctx, moveTime)
 	defer cancel()
 	for ctx.Err() == nil {
-		if info, err := l.s.Info(ctx); err == nil && info.Cluster != nil && info.Cluster.Leader != "" && info.Cluster.Leader != l.s.node.name {
+		short, done := context.WithTimeout(ctx, moveAsk) // a question that comes between two leaders has no answer
+		info, err := l.s.Info(short)
+		done()
+		if err == nil && info.Cluster != nil && info.Cluster.Leader != "" && info.Cluster.Leader != l.s.node.name {
 			break
 		}
 		time.Sleep(moveLook)
