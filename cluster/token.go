@@ -50,6 +50,7 @@ var tokenAddress = regexp.MustCompile(`^[!-~]{1,255}$`)
 
 var errToken = errors.New("the token is not whole: copy all that `godwit cluster invite` printed, from " + tokenPrefix + " to the end")
 
+// String is the text that ParseToken reads.
 func (t Token) String() string {
 	b := []byte{byte(len(t.Addresses))}
 	for _, text := range append(append([]string{}, t.Addresses...), t.Node) {

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"net"
+	"net/http"
+	"net/netip"
 	"strconv"
 
 	"github.com/godwitmq/godwit/control/client"
@@ -15,5 +17,15 @@ func (l *Local) API(ctx context.Context, spec plane.Spec) (*client.Client, error
 	if err != nil {
 		return nil, err
 	}
-	return client.New("http://"+net.JoinHostPort(spec.Address.String(), strconv.Itoa(spec.Ports.API)), client.Options{User: agentUser, Password: password})
+	return apiAt(apiURL(spec.Address, spec.Ports), password, nil)
+}
+
+// apiURL is where an instance's API is.
+func apiURL(address netip.Addr, ports plane.Ports) string {
+	return "http://" + net.JoinHostPort(address.String(), strconv.Itoa(ports.API))
+}
+
+// apiAt is a client of the API there, as the agent; transport nil is the default one.
+func apiAt(url, password string, transport http.RoundTripper) (*client.Client, error) {
+	return client.New(url, client.Options{User: agentUser, Password: password, Transport: transport})
 }

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/control/api"
-	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/plane"
 )
 
@@ -59,9 +56,9 @@ func (i *instance) write(ctx context.Context, spec *plane.Spec) error {
 		return err
 	}
 	i.provisioned = time.Now()
-	if url := "http://" + net.JoinHostPort(spec.Address.String(), strconv.Itoa(spec.Ports.API)); i.api == nil || i.apiURL != url {
+	if url := apiURL(spec.Address, spec.Ports); i.api == nil || i.apiURL != url {
 		var err error
-		if i.api, err = client.New(url, client.Options{User: agentUser, Password: i.password, Transport: i.agent.transport}); err != nil {
+		if i.api, err = apiAt(url, i.password, i.agent.transport); err != nil {
 			return err
 		}
 		i.apiURL = url

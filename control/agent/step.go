@@ -4,17 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/control/api"
-	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/plane"
 )
 
@@ -168,8 +165,8 @@ func (i *instance) needed(ctx context.Context, e *plane.Effect) (why string) {
 	defer cancel()
 	var all []api.Instance
 	for _, p := range spec.Peers {
-		url := "http://" + net.JoinHostPort(p.Address.String(), strconv.Itoa(p.Ports.API))
-		peer, err := client.New(url, client.Options{User: agentUser, Password: password, Transport: i.agent.transport})
+		url := apiURL(p.Address, p.Ports)
+		peer, err := apiAt(url, password, i.agent.transport)
 		var is *api.Instance
 		if err == nil {
 			is, err = peer.Instance(ctx)
