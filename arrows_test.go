@@ -28,13 +28,15 @@ var allowed = map[string][]string{
 	"dns":     {},
 	"listen":  {},
 	"config":  {"message", "security", "selector"},
-	"metrics": {"broker", "engine", "journal"},
+	"metrics": {"broker", "engine", "journal", "message"},
 	// It judges by plain facts, whoever found them.
 	"readiness": {},
 	"session":   {"codec", "engine", "broker", "message", "readiness", "security", "listen"},
 	"control":   {"engine", "broker", "message", "journal", "readiness", "security", "listen", "config", "metrics", "selector"},
 	// What a node does for the control plane: it makes certificates, too, and starts processes.
 	"control/agent": {"broker", "cluster", "config", "control/api", "control/client", "control/plane", "security", "vfs"},
+	// The web console is one more client of the API.
+	"control/console": {"broker", "control/api", "control/client", "message", "readiness"},
 	// Who carries need not know why.
 	"cluster/relay": {"listen"},
 	// The wire layer of an API that is not ours: what is behind it is given.

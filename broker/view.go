@@ -20,6 +20,7 @@ type View struct {
 	LogBytes      int64              `json:"logBytes"`      // between the log's head and tail
 	Prepared      int                `json:"prepared"`      // transactions; ListTransactions lists them
 	PreparedSince int64              `json:"preparedSince"` // ms since 1970, of the one that was prepared first; 0: none is
+	Scheduled     int                `json:"scheduled"`     // messages that wait for their time; ListSchedules lists them
 	SendsWaiting  int                `json:"sendsWaiting"`  // for room at a destination, in the journal or in memory
 	SendsRefused  uint64             `json:"sendsRefused"`  // for want of it, since the start
 	MemoryShort   bool               `json:"memoryShort"`   // nothing is taken in because the process has used its memory
@@ -34,6 +35,7 @@ type DestinationView struct {
 	Size            int64               `json:"size"`                      // messages that wait or are at consumers
 	InFlight        int64               `json:"inFlight"`                  // of those, at consumers
 	Bytes           int64               `json:"bytes"`
+	Limit           int64               `json:"limit,omitempty"` // bytes that may be here; 0: no limit of its own
 	Enqueued        uint64              `json:"enqueued"`
 	Dequeued        uint64              `json:"dequeued"`
 	Dispatched      uint64              `json:"dispatched"`
@@ -117,10 +119,10 @@ func (s *subscription) view() SubscriptionView {
 
 // view makes a View, sorted by name or id.
 func (b *Broker) view() *View {
-	v := &View{CachedBytes: b.cached, LiveBytes: b.log.live, LogBytes: int64(b.log.used()), SendsWaiting: b.flow.waiting, SendsRefused: b.flow.refused, MemoryShort: b.flow.short}
+	v := &View{CachedBytes: b.cached, LiveBytes: b.log.live, LogBytes: int64(b.log.used()), Scheduled: len(b.schedule.jobs), SendsWaiting: b.flow.waiting, SendsRefused: b.flow.refused, MemoryShort: b.flow.short}
 	v.Prepared, v.PreparedSince = b.preparedSince()
 	for _, d := range b.sortedDestinations() {
-		dv := DestinationView{Destination: d.name, Kind: kindName(d.name.Kind), Name: d.name.Name, DeadLetterQueue: d.dlq, Consumers: d.consumers, Producers: d.producers, SendsRefused: d.sendsRefused}
+		dv := DestinationView{Destination: d.name, Kind: kindName(d.name.Kind), Name: d.name.Name, DeadLetterQueue: d.dlq, Consumers: d.consumers, Producers: d.producers, SendsRefused: d.sendsRefused, Limit: d.policy.Limit.Bytes}
 		if d.room != nil {
 			dv.SendsWaiting = d.room.waiting()
 		}

@@ -124,7 +124,8 @@ type Copy struct {
 	rest    func() uint64 // of the source, in bytes
 	target  journal.Log
 	back    reader
-	core    *broker.Broker
+	core    *broker.Broker                           // what replay makes; nil: that is the caller's
+	replay  func(position uint64, data []byte) error // of what is read back
 	opt     CopyOptions
 	batch   *journal.Batch
 	sent    tally
@@ -172,7 +173,7 @@ func (c *Copy) prove(r journal.Record) error {
 	c.proved.add(r.Data)
 	c.records.Store(c.proved.records)
 	c.bytes.Store(c.proved.bytes)
-	if err := c.core.Replay(uint64(r.Position), r.Data); err != nil {
+	if err := c.replay(uint64(r.Position), r.Data); err != nil {
 		return fmt.Errorf("%w: of the copy at position %d: %w", errReplay, r.Position, err)
 	}
 	return nil
@@ -354,6 +355,7 @@ func Join(ctx context.Context, node *jetstream.Node, log jetstream.Options, sour
 	}
 	from := &logReader{log: source}
 	j := &Joining{id: id, log: l, follow: f, Copy: Copy{source: from, rest: from.rest, target: l, back: followReader{f}, core: broker.New(core), opt: opt}}
+	j.replay = j.core.Replay
 	j.begin()
 	return j, nil
 }
@@ -420,6 +422,7 @@ func (m *Member) Leave(ctx context.Context, id uint64, target journal.Log, opt C
 		m: m, epoch: log.Epoch(), id: id, follow: f, decided: make(chan bool, 1),
 		Copy: Copy{source: followReader{f}, rest: rest, target: target, back: &logReader{log: target}, core: broker.New(m.opt.Broker()), opt: opt},
 	}
+	l.replay = l.core.Replay
 	l.begin()
 	return l, nil
 }

@@ -583,6 +583,7 @@ func TestCopyDiffers(t *testing.T) {
 			from := &logReader{log: source}
 			cp := Copy{source: from, rest: from.rest, back: &logReader{log: target}, core: broker.New(broker.Options{}), opt: CopyOptions{Rate: -1},
 				target: &spoiled{target, func(*journal.Batch) *journal.Batch { return batch(tt.data()) }}}
+			cp.replay = cp.core.Replay
 			cp.begin()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
@@ -612,6 +613,7 @@ func TestCopyOvertaken(t *testing.T) {
 	add()
 	from := &logReader{log: source}
 	cp := Copy{source: from, rest: from.rest, back: &logReader{log: target}, core: broker.New(broker.Options{}), target: target, opt: CopyOptions{Rate: -1}}
+	cp.replay = cp.core.Replay
 	cp.begin()
 	if err := cp.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)

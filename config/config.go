@@ -26,6 +26,7 @@ type Config struct {
 	Listeners   []Listener  `yaml:"listeners" doc:"Where clients connect. Any entry replaces the four default listeners."`
 	TLS         TLS         `yaml:"tls" doc:"The certificate of TLS listeners."`
 	HTTP        HTTP        `yaml:"http" doc:"The HTTP API, which the command line uses."`
+	Metrics     Metrics     `yaml:"metrics" live:"yes" doc:"What is measured, and who is sent it (docs/metrics.md)."`
 	Access      Access      `yaml:"access" live:"yes" doc:"From where clients may connect. The HTTP API and other instances are not concerned."`
 	Credentials Credentials `yaml:"credentials" doc:"Who may connect, and what they may do."`
 	Limits      Limits      `yaml:"limits" doc:"What one client, or all of them, may take."`
@@ -104,7 +105,16 @@ type HTTP struct {
 	Key         string   `yaml:"key" path:"yes" doc:"PEM file with the certificate's key."`
 	Hosts       []string `yaml:"hosts" live:"yes" doc:"Further host names under which the API may be called. A loopback API answers to localhost and loopback addresses only, so that no web page can reach it under another name."`
 	Admins      []string `yaml:"admins" live:"yes" doc:"Groups that may use all of the API, where it demands credentials."`
+	Operators   []string `yaml:"operators" live:"yes" doc:"Groups that may do everything with messages, destinations and clients, and switch over, but nothing with users, configuration and the process itself, where the API demands credentials."`
 	Readers     []string `yaml:"readers" live:"yes" doc:"Groups that may read lists and metrics, but no messages, where it demands credentials."`
+	Console     bool     `yaml:"console" doc:"Show the web console, at /console/ of the API's address."`
+	Jolokia     Jolokia  `yaml:"jolokia" live:"yes" doc:"What tools that ask ActiveMQ's Jolokia agent get at /api/jolokia (docs/metrics.md)."`
+}
+
+// Jolokia is about /api/jolokia.
+type Jolokia struct {
+	NeedOrigin bool     `yaml:"needOrigin" doc:"Whether calls without the header Origin are refused, as ActiveMQ does. A foreign Origin is refused always."`
+	Allow      []string `yaml:"allow" doc:"Operations that administrators may ask for there: purge, pause, resume of queues; addQueue, addTopic, removeQueue, removeTopic of the broker. By default none: it is for reading."`
 }
 
 // Access says from where clients may connect.
@@ -148,6 +158,10 @@ type Credentials struct {
 	Users         []User  `yaml:"users" live:"yes" doc:"Users, beside those of usersFile."`
 	UsersFile     string  `yaml:"usersFile" path:"yes" live:"yes" doc:"File of users, one a line, as godwit users writes it. Empty: the file users in the data folder."`
 	Rights        []Right `yaml:"rights" live:"yes" doc:"What groups may do. Without any entry every user may do everything."`
+
+	Certificates []CertificateUser `yaml:"certificates" live:"yes" doc:"Users that client certificates make which no user's subject is; the first entry that fits counts."`
+	LDAP         LDAP              `yaml:"ldap" live:"yes" doc:"Users and groups in LDAP, in the words of Amazon MQ's ldapServerMetadata. A name that is among users or in usersFile is asked there alone."`
+	OIDC         OIDC              `yaml:"oidc" live:"yes" doc:"Tokens of an identity provider as passwords. They are verified here, with its keys."`
 }
 
 // User is one user.
@@ -349,8 +363,9 @@ func Default() *Config {
 			{Name: "stomp+ssl", Protocol: "stomp", URL: "tls://127.0.0.1:61615"},
 		},
 		TLS:         TLS{ClientAuth: "off"},
-		HTTP:        HTTP{Address: "127.0.0.1:8161", Admins: []string{"admins"}, Readers: []string{"readers"}},
-		Credentials: Credentials{Mode: "ignore"},
+		HTTP:        HTTP{Address: "127.0.0.1:8161", Console: true, Admins: []string{"admins"}, Operators: []string{"operators"}, Readers: []string{"readers"}},
+		Metrics:     Metrics{Budget: 350, Destination: []string{"messages", "inFlight", "consumers", "producers", "enqueued", "dequeued", "expired", "dead"}},
+		Credentials: Credentials{Mode: "ignore", LDAP: defaultLDAP(), OIDC: defaultOIDC()},
 		Limits: Limits{
 			FrameSize:          100 << 20,
 			Connections:        10_000,
@@ -372,7 +387,7 @@ func Default() *Config {
 		Flow:        defaultFlow(),
 		Journal:     Journal{SegmentSize: 16 << 20},
 		Cluster:     Cluster{Role: "broker", Relay: true, Hold: 2 * time.Second, Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond, GiveUp: 5 * time.Second, DNS: DNS{TTL: 5 * time.Second}},
-		Service:     Managed{Account: "000000000000", Region: "eu-central-1", Node: "local", Addresses: "127.0.64.0/18", Burst: 100, Rate: 15},
+		Service:     Managed{Account: "000000000000", Region: "eu-central-1", Node: "local", Addresses: "127.0.64.0/18", Burst: 100, Rate: 15, LDAP: ManagedLDAP{Transport: "ldaps"}},
 		Shutdown:    Shutdown{Grace: 10 * time.Second, Carry: 16 << 20},
 		Log:         Log{Level: "info", Format: "text"},
 

@@ -67,6 +67,12 @@ func (c *Config) Digest() string {
 	}
 	if credentials, ok := all["credentials"].(map[string]any); ok {
 		delete(credentials, "usersFile")
+		for _, elsewhere := range []string{"ldap", "oidc"} {
+			if section, ok := credentials[elsewhere].(map[string]any); ok {
+				delete(section, "ca")
+				delete(section, "serviceAccountPasswordFile")
+			}
+		}
 	}
 	data, err := json.Marshal(all)
 	if err != nil {

@@ -126,7 +126,7 @@ func (p *printer) value(v, base reflect.Value, f reflect.StructField, indent int
 		p.b.WriteString(" [" + strings.Join(quoted, ", ") + "]\n")
 	case "text":
 		value := v.String()
-		if f.Tag.Get("secret") == "yes" && !p.secrets {
+		if f.Tag.Get("secret") == "yes" && !p.secrets && value != "" { // that there is none is no secret
 			value = secret
 		}
 		p.b.WriteString(" " + quote(value) + "\n")

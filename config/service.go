@@ -20,6 +20,15 @@ type Managed struct {
 	Burst     int      `yaml:"burst" doc:"Requests that an account may make at once. (Amazon MQ: 100.)"`
 	Rate      int      `yaml:"rate" doc:"Requests a second that an account may make from then on. (Amazon MQ: 15.)"`
 	Instances int      `yaml:"instances" doc:"How many instances may run here, witnesses included. 0 is no limit."`
+
+	LDAP ManagedLDAP `yaml:"ldap" doc:"Whether brokers may have their users in LDAP (authenticationStrategy ldap)."`
+}
+
+// ManagedLDAP is how brokers' instances speak to LDAP servers, whose hosts their owners name.
+type ManagedLDAP struct {
+	Enabled   bool   `yaml:"enabled" doc:"Whether they may: their instances then connect to the hosts that are named in ldapServerMetadata."`
+	Transport string `yaml:"transport" allowed:"ldaps|starttls|plain" doc:"As credentials.ldap.transport."`
+	CA        string `yaml:"ca" path:"yes" doc:"PEM file of the authorities that signed the servers' certificates. Empty: those of the system."`
 }
 
 // ZoneName is the zone, or what stands for it.
@@ -47,6 +56,7 @@ var (
 
 func (k checker) service() {
 	m := k.config.Service
+	k.check(m.LDAP.Enabled || m.LDAP == Default().Service.LDAP, "service.ldap.enabled", "is false, and without it nothing else in service.ldap counts")
 	if !m.Enabled {
 		return
 	}

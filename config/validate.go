@@ -33,6 +33,7 @@ func (c *Config) validate(problems *Problems) {
 	k.listeners()
 	k.tls(c.TLS, "tls")
 	k.http()
+	k.metrics()
 	k.access()
 	k.credentials()
 	k.limits()
@@ -180,6 +181,9 @@ func (k checker) http() {
 	if err := checkAddress(h.Address); err != nil {
 		k.check(false, "http.address", "%s, or off", err)
 	}
+	for i, word := range h.Jolokia.Allow {
+		k.check(slices.Contains(JolokiaOperations, word), fmt.Sprintf("http.jolokia.allow[%d]", i), "%q is no operation; expected one of %s", word, strings.Join(JolokiaOperations, ", "))
+	}
 	k.check((h.Certificate == "") == (h.Key == ""), "http", "certificate and key go together; one of them is missing")
 }
 
@@ -204,6 +208,9 @@ func (k checker) credentials() {
 			}
 		}
 	}
+	k.certificateUsers()
+	k.ldap()
+	k.oidc()
 	seen := map[string]bool{}
 	for i, u := range c.Users {
 		key := fmt.Sprintf("credentials.users[%d]", i)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -74,6 +75,11 @@ func (s *Server) bring(w http.ResponseWriter, r *http.Request, own, name, at str
 		s.failed(w, r, fmt.Errorf("cluster.nodes: api of %s: %w", name, err))
 		return
 	}
+	s.pass(w, r, target, &s.bringer.transport, http.Header{broughtBy: {own}}, fmt.Sprintf("%s, which is the active instance as far as %s knows, does not answer at %s", name, own, at))
+}
+
+// pass has another API answer a call, which gets more headers. silent says who it is that does not answer.
+func (s *Server) pass(w http.ResponseWriter, r *http.Request, target *url.URL, by http.RoundTripper, more http.Header, silent string) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(s.stopping, func() { cancel(context.Cause(s.stopping)) })()
@@ -81,9 +87,9 @@ func (s *Server) bring(w http.ResponseWriter, r *http.Request, own, name, at str
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(target)
 			p.Out.Header.Del("Origin") // it was looked at here
-			p.Out.Header.Set(broughtBy, own)
+			maps.Copy(p.Out.Header, more)
 		},
-		Transport: &s.bringer.transport, FlushInterval: -1, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		Transport: by, FlushInterval: -1, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			var stopping *api.Error
 			var large *http.MaxBytesError
@@ -92,7 +98,7 @@ func (s *Server) bring(w http.ResponseWriter, r *http.Request, own, name, at str
 				err = stopping
 			case !errors.As(err, &large):
 				err = &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Op: r.Method + " " + r.URL.Path,
-					Detail: fmt.Sprintf("%s, which is the active instance as far as %s knows, does not answer at %s: %v", name, own, at, err)}
+					Detail: fmt.Sprintf("%s: %v", silent, err)}
 			}
 			s.failed(w, r, err)
 		},

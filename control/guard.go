@@ -30,15 +30,17 @@ const (
 
 // Caller is who calls.
 type Caller struct {
-	User   string
-	Admin  bool // may do everything
-	Reader bool // may read lists and metrics
-	// May says whether the caller may do that with a destination; the error says why not. Not asked of admins. Create is asked before it is
+	User  string
+	Admin bool // may do everything
+	// Operator may do everything with messages, destinations, clients and who is active, and nothing with users, configuration and the process.
+	Operator bool
+	Reader   bool // may read lists and metrics
+	// May says whether the caller may do that with a destination; the error says why not. Not asked of admins and operators. Create is asked before it is
 	// known whether there is anything to make.
 	May func(Action, message.Destination) error
 }
 
-// Login says who has these credentials. Errors are for the caller's eyes.
+// Login says who has these credentials; without a user the password is a token. Errors are for the caller's eyes.
 type Login func(ctx context.Context, user, password string, from netip.AddrPort) (Caller, error)
 
 type callerKey struct{}
@@ -52,8 +54,22 @@ const (
 	nobody need = iota // health checks
 	anybody
 	reader
+	operator
 	admin
 )
+
+// may says whether a caller is what is needed.
+func (c *Caller) may(n need) bool {
+	switch n {
+	case admin:
+		return c.Admin
+	case operator:
+		return c.Admin || c.Operator
+	case reader:
+		return c.Admin || c.Operator || c.Reader
+	}
+	return true
+}
 
 // guard lets a request through if it comes under a name of ours, is not made by a foreign web page, and its caller is
 // known and allowed.
@@ -69,9 +85,8 @@ func (s *Server) guard(n need, next http.HandlerFunc) http.Handler {
 			return
 		}
 		caller, err := s.caller(r)
-		if err == nil && !caller.Admin && (n == admin || n == reader && !caller.Reader) {
-			err = &api.Error{Status: http.StatusForbidden, Code: broker.Denied.String(), Op: r.Method + " " + r.URL.Path,
-				Detail: "user " + caller.User + " is in none of the groups that may do this (http.admins, http.readers in " + config.FileName + ")"}
+		if err == nil && !caller.may(n) {
+			err = denied(r, &caller)
 		}
 		if err != nil {
 			s.log.Warn("refused API call", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr, "user", caller.User, "error", err)
@@ -89,6 +104,11 @@ func (s *Server) guard(n need, next http.HandlerFunc) http.Handler {
 	})
 }
 
+func denied(r *http.Request, caller *Caller) error {
+	return &api.Error{Status: http.StatusForbidden, Code: broker.Denied.String(), Op: r.Method + " " + r.URL.Path,
+		Detail: "user " + caller.User + " is in none of the groups that may do this (http.admins, http.operators, http.readers in " + config.FileName + ")"}
+}
+
 // isTraffic says whether a call moves messages, of which there may be many; others change the broker, and leave a line in its log.
 func isTraffic(path string) bool {
 	return strings.HasSuffix(path, "/send") || strings.HasSuffix(path, "/receive") || strings.HasPrefix(path, "/api/v1/receipts/")
@@ -98,6 +118,21 @@ func isTraffic(path string) bool {
 // sends that name as Host; a page from another origin says so in Origin, and cannot send JSON without asking first, which nobody
 // here answers.
 func (s *Server) sameSite(r *http.Request) error {
+	if err := s.fromOwnPage(r); err != nil {
+		return err
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return &api.Error{Status: http.StatusUnsupportedMediaType, Code: broker.Malformed.String(), Op: r.Method + " " + r.URL.Path,
+			Detail: "changes need the header Content-Type: application/json, so that no web page can make a browser send them"}
+	}
+	return nil
+}
+
+// fromOwnPage refuses requests under names that are not ours, and those of pages from other origins.
+func (s *Server) fromOwnPage(r *http.Request) error {
 	if s.loopback && !s.known(r.Host) {
 		return &api.Error{Status: http.StatusMisdirectedRequest, Code: broker.Denied.String(), Op: "request for host " + r.Host,
 			Detail: "this API answers to localhost and loopback addresses only; list other names in http.hosts"}
@@ -106,13 +141,6 @@ func (s *Server) sameSite(r *http.Request) error {
 		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
 			return &api.Error{Status: http.StatusForbidden, Code: broker.Denied.String(), Op: "request from a page of " + origin, Detail: "pages from other origins may not call this API"}
 		}
-	}
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		return nil
-	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return &api.Error{Status: http.StatusUnsupportedMediaType, Code: broker.Malformed.String(), Op: r.Method + " " + r.URL.Path,
-			Detail: "changes need the header Content-Type: application/json, so that no web page can make a browser send them"}
 	}
 	return nil
 }
@@ -134,14 +162,28 @@ func (s *Server) known(host string) bool {
 	return false
 }
 
+type againKey struct{}
+
+// Again says whether a login is that of a session that has logged in before: the web console's, each of whose calls brings the credentials along.
+func Again(ctx context.Context) bool {
+	again, _ := ctx.Value(againKey{}).(bool)
+	return again
+}
+
+// open says whether everybody may do everything.
+func (s *Server) open() bool { return s.loopback && s.settings.Load().open }
+
 // caller finds out who calls. On loopback, while the broker ignores credentials, everybody may do everything.
 func (s *Server) caller(r *http.Request) (Caller, error) {
-	if s.loopback && s.settings.Load().open {
+	if s.open() {
 		return Caller{User: "local", Admin: true, Reader: true}, nil
 	}
 	user, password, ok := r.BasicAuth()
+	if scheme, token, is := strings.Cut(r.Header.Get("Authorization"), " "); is && strings.EqualFold(scheme, "Bearer") {
+		user, password, ok = "", strings.TrimSpace(token), true // a token says itself whose it is
+	}
 	if !ok {
-		return Caller{}, &api.Error{Status: http.StatusUnauthorized, Code: api.Unauthorized, Op: r.Method + " " + r.URL.Path, Detail: "user name and password are needed (HTTP Basic authentication)"}
+		return Caller{}, &api.Error{Status: http.StatusUnauthorized, Code: api.Unauthorized, Op: r.Method + " " + r.URL.Path, Detail: "user name and password are needed (HTTP Basic authentication), or a token (Bearer)"}
 	}
 	from, _ := netip.ParseAddrPort(r.RemoteAddr) // of a TCP connection it always parses; the zero value counts as one address
 	caller, err := s.options.Login(r.Context(), user, password, from)
@@ -154,7 +196,7 @@ func (s *Server) caller(r *http.Request) (Caller, error) {
 // allowed says whether a request's caller may do that with a destination, and with every part of a composite one.
 func allowed(r *http.Request, a Action, d message.Destination) error {
 	caller := callerOf(r)
-	if caller.Admin {
+	if caller.may(operator) {
 		return nil
 	}
 	parts, err := d.Parts()

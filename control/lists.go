@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,7 +14,12 @@ import (
 
 // look asks the core how it looks. The request's own connection is left out.
 func (s *Server) look(r *http.Request) (*broker.View, error) {
-	l, err := s.dial(r)
+	return Look(r.Context(), s.options.Connect, broker.Connect{User: callerOf(r).User, Remote: r.RemoteAddr})
+}
+
+// Look asks the core how it looks, by a connection of its own, which is left out.
+func Look(ctx context.Context, connect func() (Conn, error), as broker.Connect) (*broker.View, error) {
+	l, err := dial(ctx, connect, as)
 	if err != nil {
 		return nil, err
 	}
@@ -29,6 +35,11 @@ func (s *Server) look(r *http.Request) (*broker.View, error) {
 	}
 	v.Connections = slices.DeleteFunc(v.Connections, func(c broker.ConnectionView) bool { return c.Conn == l.id() })
 	return v, nil
+}
+
+// glance is look for the API's own sake.
+func (s *Server) glance(ctx context.Context) (*broker.View, error) {
+	return Look(ctx, s.options.Connect, broker.Connect{})
 }
 
 // view answers with a part of the core's view.

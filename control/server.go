@@ -19,6 +19,7 @@ import (
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/control/jolokia"
 	"github.com/godwitmq/godwit/message"
 )
 
@@ -30,10 +31,14 @@ type Options struct {
 	Cut func(id broker.ConnID, why *broker.Error) bool
 	// Login checks credentials.
 	Login Login
+	// Listeners are where clients reach this node.
+	Listeners func() []api.Listener
 	// Health says how the broker is.
 	Health func() api.Health
 	// Metrics writes the Prometheus exposition. view is nil while the broker cannot be asked.
 	Metrics func(w io.Writer, view *broker.View) error
+	// Facts are what ActiveMQ's beans tell that no view of the core has.
+	Facts func() jolokia.Facts
 	// Reload reads the configuration again.
 	Reload func(ctx context.Context) (api.Reloaded, error)
 	// Refusals lists whom mode observe admitted though it would not.
@@ -46,6 +51,8 @@ type Options struct {
 	Cluster func() Cluster
 	// Convert makes an instance of several of a broker alone, or the other way round, and tells how far it is. An error before the first word is the answer.
 	Convert func(ctx context.Context, ask api.Convert, as http.Header, tell func(api.Converting)) error
+	// Backup writes a backup. An error before the first byte is the answer; later ones end it, and it says so itself.
+	Backup func(ctx context.Context, ask api.Backup, to io.Writer) error
 	// Service is what knows of the brokers of a service; nil: this is none.
 	Service Service
 	// Amazon answers what is below /v1/, Amazon MQ's API, whose requests are signed; nil: nothing is there.
@@ -62,16 +69,20 @@ type Options struct {
 
 // Server answers HTTP.
 type Server struct {
-	options  Options
-	log      *slog.Logger
-	loopback bool
-	settings atomic.Pointer[settings]
-	receipts receipts
-	busy     chan struct{} // one entry a request at work
-	http     http.Server
-	bringer  *bringer
-	stopping context.Context // ends at Close: nobody waits for messages any more
-	stop     context.CancelCauseFunc
+	options        Options
+	log            *slog.Logger
+	loopback       bool
+	settings       atomic.Pointer[settings]
+	jolokiaOptions atomic.Pointer[JolokiaOptions]
+	receipts       receipts
+	needs          *http.ServeMux // who may call what, by the same patterns as the calls themselves
+	console        http.Handler   // nil: there is none
+	history        history
+	busy           chan struct{} // one entry a request at work
+	http           http.Server
+	bringer        *bringer
+	stopping       context.Context // ends at Close: nobody waits for messages any more
+	stop           context.CancelCauseFunc
 }
 
 // settings are what may change while the server runs.
@@ -91,9 +102,10 @@ func New(options Options, loopback bool) *Server {
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{options: options, log: options.Log, loopback: loopback, busy: make(chan struct{}, maxRequests), bringer: newBringer()}
+	s := &Server{options: options, log: options.Log, loopback: loopback, busy: make(chan struct{}, maxRequests), bringer: newBringer(), needs: http.NewServeMux()}
 	s.receipts.held = map[string]*held{}
 	s.Configure(false, nil)
+	s.ConfigureJolokia(JolokiaOptions{})
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	s.http = http.Server{
 		Handler:           s.routes(),
@@ -133,48 +145,64 @@ func (s *Server) Close(ctx context.Context) error {
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	here := func(n need, pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.guard(n, h)) }
+	here := func(n need, pattern string, h http.HandlerFunc) {
+		mux.Handle(pattern, s.guard(n, h))
+		s.needs.Handle(pattern, n)
+	}
 	on := func(n need, pattern string, h http.HandlerFunc) { here(n, pattern, s.brought(h)) }
 	here(nobody, "GET /healthz", s.healthz)
 	here(nobody, "GET /readyz", s.readyz)
 	here(reader, "GET /metrics", s.metrics)
+	on(reader, "GET /admin/xml/queues.jsp", s.feed(queuesXML))
+	on(reader, "GET /admin/xml/topics.jsp", s.feed(topicsXML))
+	on(reader, "GET /admin/xml/subscribers.jsp", s.feed(subscribersXML))
+	for _, path := range []string{jolokiaPath, jolokiaPath + "/{question...}"} {
+		on(reader, "GET "+path, s.jolokia)
+		on(reader, "POST "+path, s.jolokia)
+	}
 
 	const v1 = "/api/v1/"
+	here(anybody, "GET "+v1+"caller", s.whoami)
 	here(anybody, "GET "+v1+"version", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Version) })
 	on(reader, "GET "+v1+"connections", s.view(func(v *broker.View, r *http.Request) any { return api.Connections{Connections: list(v.Connections)} }))
-	on(admin, "DELETE "+v1+"connections/{id}", s.closeConnection)
+	on(operator, "DELETE "+v1+"connections/{id}", s.closeConnection)
 	on(reader, "GET "+v1+"consumers", s.view(func(v *broker.View, r *http.Request) any { return api.Consumers{Consumers: list(v.Consumers)} }))
 	on(reader, "GET "+v1+"subscriptions", s.view(func(v *broker.View, r *http.Request) any {
 		return api.Subscriptions{Subscriptions: list(v.Subscriptions)}
 	}))
-	on(admin, "DELETE "+v1+"subscriptions/{client}/{name}", s.removeSubscription)
-	on(admin, "POST "+v1+"subscriptions/{client}/{name}/purge", s.purgeSubscription)
-	on(admin, "DELETE "+v1+"subscription", s.removeSubscription)
-	on(admin, "POST "+v1+"subscription/purge", s.purgeSubscription)
+	on(operator, "DELETE "+v1+"subscriptions/{client}/{name}", s.removeSubscription)
+	on(operator, "POST "+v1+"subscriptions/{client}/{name}/purge", s.purgeSubscription)
+	on(operator, "DELETE "+v1+"subscription", s.removeSubscription)
+	on(operator, "POST "+v1+"subscription/purge", s.purgeSubscription)
 	for _, do := range []broker.SweepKind{broker.SweepMove, broker.SweepCopy, broker.SweepRemove} {
-		on(admin, "POST "+v1+"subscriptions/{client}/{name}/"+do.String(), s.sweep(ofSubscription, do))
-		on(admin, "POST "+v1+"subscription/"+do.String(), s.sweep(ofSubscription, do))
+		on(operator, "POST "+v1+"subscriptions/{client}/{name}/"+do.String(), s.sweep(ofSubscription, do))
+		on(operator, "POST "+v1+"subscription/"+do.String(), s.sweep(ofSubscription, do))
 	}
 	on(reader, "GET "+v1+"transactions", s.transactions)
-	on(admin, "POST "+v1+"transactions/{xid}/commit", s.settleTransaction(true))
-	on(admin, "POST "+v1+"transactions/{xid}/rollback", s.settleTransaction(false))
-	on(admin, "GET "+v1+"schedules", s.schedules)
-	on(admin, "DELETE "+v1+"schedules", s.removeSchedules)
-	on(admin, "POST "+v1+"schedules/{id}", s.editSchedule)
-	on(admin, "DELETE "+v1+"schedules/{id}", s.removeSchedules)
-	on(admin, "GET "+v1+"retries", s.retries)
-	on(admin, "POST "+v1+"retries/{batch}/undo", s.undoRetry)
-	on(admin, "POST "+v1+"queues/{name}/retry", s.sweep(ofDestination(message.Queue), broker.SweepRetry)) // it writes wherever messages died
+	on(operator, "POST "+v1+"transactions/{xid}/commit", s.settleTransaction(true))
+	on(operator, "POST "+v1+"transactions/{xid}/rollback", s.settleTransaction(false))
+	on(operator, "GET "+v1+"schedules", s.schedules)
+	on(operator, "DELETE "+v1+"schedules", s.removeSchedules)
+	on(operator, "POST "+v1+"schedules/{id}", s.editSchedule)
+	on(operator, "DELETE "+v1+"schedules/{id}", s.removeSchedules)
+	on(operator, "GET "+v1+"retries", s.retries)
+	on(operator, "POST "+v1+"retries/{batch}/undo", s.undoRetry)
+	on(operator, "POST "+v1+"queues/{name}/retry", s.sweep(ofDestination(message.Queue), broker.SweepRetry)) // it writes wherever messages died
+	here(reader, "GET "+v1+"listeners", func(w http.ResponseWriter, r *http.Request) {
+		respond(w, api.Listeners{Listeners: list(s.options.Listeners())})
+	})
+	on(reader, "GET "+v1+"history", s.historyOf)
 	here(reader, "GET "+v1+"instance", s.instance)
 	here(reader, "GET "+v1+"instances", s.instances)
-	on(admin, "POST "+v1+"switchover", s.switchOver)
+	on(operator, "POST "+v1+"switchover", s.switchOver)
 	here(admin, "POST "+v1+"restart", s.restart)
 	here(admin, "POST "+v1+"instances/{name}/restart", s.restartInstance)
 	on(reader, "GET "+v1+"clients", s.clients)
 	on(reader, "GET "+v1+"clients/{service}", s.service)
-	on(admin, "POST "+v1+"clients/{service}/probe", s.probe)
+	on(operator, "POST "+v1+"clients/{service}/probe", s.probe)
 	here(reader, "GET "+v1+"instance/clients", s.seen)
 	here(admin, "POST "+v1+"convert", s.convert)
+	on(admin, "POST "+v1+"backup", s.backup)
 	here(admin, "GET "+v1+"config", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Config()) })
 	on(admin, "GET "+v1+"refusals", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Refusals()) })
 	here(admin, "POST "+v1+"reload", s.reload)
@@ -203,6 +231,10 @@ func (s *Server) routes() http.Handler {
 		fail(w, &api.Error{Status: http.StatusNotFound, Code: broker.NotFound.String(), Op: r.Method + " " + r.URL.Path, Detail: "there is no such path; docs/http.md lists them"})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.console != nil && (r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, ConsolePath)) {
+			s.page(w, r)
+			return
+		}
 		select {
 		case s.busy <- struct{}{}:
 			defer func() { <-s.busy }()

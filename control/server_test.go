@@ -20,6 +20,7 @@ import (
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/control/client"
+	"github.com/godwitmq/godwit/control/jolokia"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/journal"
 	"github.com/godwitmq/godwit/journal/segment"
@@ -58,16 +59,23 @@ func newRig(t *testing.T, loopback bool) *rig {
 				}
 				return errors.New("User " + user + " is not authorized to do that with " + d.String())
 			}
-			return Caller{User: user, Admin: user == "root", Reader: user == "root" || user == "eye", May: may}, nil
+			return Caller{User: user, Admin: user == "root", Operator: user == "hand", Reader: user == "root" || user == "eye", May: may}, nil
 		},
 		Health: func() api.Health { return api.Health{Status: "ok", Ready: true} },
 		Metrics: func(w io.Writer, v *broker.View) error {
-			var e metrics.Exposition
+			budget := metrics.Budget{Each: metrics.EachOf()}
+			answer := budget.Fixed()
+			var look *metrics.Look
 			if v != nil {
-				m.Write(&e, v)
+				look = m.Look(v, budget, e, time.Now())
+				look.Write(answer)
 			}
-			_, err := e.WriteTo(w)
+			budget.Close(answer, look)
+			_, err := answer.WriteTo(w)
 			return err
+		},
+		Facts: func() jolokia.Facts {
+			return jolokia.Facts{Name: "b1", Version: "v9", StoreUsed: 10, StoreLimit: 40, Connectors: map[string]string{"openwire": "tcp://127.0.0.1:61616"}}
 		},
 		Reload:   func(context.Context) (api.Reloaded, error) { return api.Reloaded{Notes: []string{"read again"}}, nil },
 		Refusals: func() api.Refusals { return api.Refusals{Mode: "observe", Refusals: []api.Refusal{}} },

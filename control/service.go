@@ -6,6 +6,7 @@ import (
 
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/control/client"
 )
 
 // Service is what the API knows of the brokers that a service runs beside the one of this process. Who and from say who asks. Errors are to be shown.
@@ -19,6 +20,9 @@ type Service interface {
 	// Broker finds one by its name or id.
 	Broker(name string) (*api.Broker, error)
 	SwitchOver(ctx context.Context, who, from, name string, ask api.BrokerSwitchover) (*api.BrokerSwitchedOver, error)
+	Reboot(ctx context.Context, who, from, name string, ask api.BrokerReboot) (*api.BrokerRebooted, error)
+	// Reach is a client of a broker's own API, at its active instance if there is one, that may do everything there.
+	Reach(ctx context.Context, name string) (*client.Client, error)
 }
 
 // ofService answers with what ask gives.
@@ -69,7 +73,15 @@ func (s *Server) serviceRoutes(on func(n need, pattern string, h http.HandlerFun
 		return api.Brokers{Brokers: brokers}, err
 	}))
 	on(reader, "GET "+v1+"brokers/{name}", s.ofService(func(service Service, r *http.Request) (any, error) { return service.Broker(r.PathValue("name")) }))
-	on(admin, "POST "+v1+"brokers/{name}/switchover", s.ofService(func(service Service, r *http.Request) (any, error) {
+	on(admin, "POST "+v1+"brokers/{name}/reboot", s.ofService(func(service Service, r *http.Request) (any, error) {
+		var ask api.BrokerReboot
+		if err := decode(r, &ask); err != nil {
+			return nil, err
+		}
+		return service.Reboot(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("name"), ask)
+	}))
+	on(anybody, v1+"brokers/{name}/api/v1/{rest...}", s.forward)
+	on(operator, "POST "+v1+"brokers/{name}/switchover", s.ofService(func(service Service, r *http.Request) (any, error) {
 		var ask api.BrokerSwitchover
 		if err := decode(r, &ask); err != nil {
 			return nil, err

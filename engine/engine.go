@@ -94,6 +94,8 @@ type Engine struct {
 	end        journal.Position // of the last append
 	batches    batchPool
 	loaders    chan struct{}
+	hold       *Hold            // nil: nobody keeps the log from being trimmed
+	untrimmed  journal.Position // up to where it would have been; 0: nowhere
 
 	checkpoints checkpoints
 	memoryLimit atomic.Int64     // bytes; 0: none
@@ -464,9 +466,7 @@ func (e *Engine) collect() {
 		e.records = append(e.records, kept)
 	}
 	if e.out.Trim != 0 {
-		if err := e.log.Trim(journal.Position(e.out.Trim)); err != nil {
-			e.fail(fmt.Errorf("trim the journal: %w", err))
-		}
+		e.trim(journal.Position(e.out.Trim))
 	}
 	if len(e.out.List) > 0 || len(e.out.Loads) > 0 {
 		e.route()

@@ -20,9 +20,9 @@ const (
 	collectIdle = 2 * time.Second // while nothing is taken in there may be nobody who makes the collector run
 )
 
-// used is what of the process's memory is in use: what the last collection found live, stacks, and what the runtime keeps for itself; not what
+// MemoryInUse is what of the process's memory is in use: what the last collection found live, stacks, and what the runtime keeps for itself; not what
 // waits to be collected or to be given back.
-func used() int64 {
+func MemoryInUse() int64 {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
 		{Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"},
@@ -65,7 +65,7 @@ func (e *Engine) limitRuntime(limit int64) {
 // watch begins to watch the memory when there is a limit for the first time.
 func (e *Engine) watch() {
 	if e.memoryLimit.Load() > 0 {
-		e.watching.Do(func() { go e.watchMemory(used) })
+		e.watching.Do(func() { go e.watchMemory(MemoryInUse) })
 	}
 }
 

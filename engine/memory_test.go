@@ -56,7 +56,7 @@ func TestMemoryWatch(t *testing.T) {
 			t.Fatal("with 100 of 1,000 used, memory is short")
 		}
 	}
-	if n := used(); n < 1<<20 || n > 1<<40 {
+	if n := MemoryInUse(); n < 1<<20 || n > 1<<40 {
 		t.Errorf("the process uses %d bytes", n)
 	}
 }

@@ -83,6 +83,9 @@ type Log interface {
 	// checksums and chain. An error of fn ends it and is returned as it is. Other errors: ErrCorrupt, ErrTrimmed (from lies before
 	// the head; 0 means the head).
 	Read(from Position, fn func(Record) error) error
+	// ReadBatches calls fn for each batch as it is stored, the engine's own included, from the one in which `from` lies (0: the head) up to the durable tail, in
+	// order and verified as Read does it: layout.Header reads it. For copies that take the log's own proof along. The batch is valid only until fn returns. Errors are those of Read.
+	ReadBatches(from Position, fn func(batch []byte) error) error
 	// ReadAt returns the data of one durable record, verified, in dst's space if it suffices. Errors: ErrTrimmed, ErrCorrupt.
 	ReadAt(at Position, dst []byte) ([]byte, error)
 	// Header is the header of the durable batch that begins at a position (HeaderSize before its first record). It carries a hash over all before it, so two

@@ -1,24 +1,20 @@
 package metrics
 
 import (
-	"cmp"
 	"slices"
-	"strings"
 	"sync"
+	"time"
 
 	"github.com/godwitmq/godwit/broker"
 )
 
-// DefaultTop is how many destinations have series of their own.
-const DefaultTop = 50
-
 // Broker makes metrics of the core's views. It remembers what it saw, so that the broker's totals go on growing when a destination,
-// which takes its counters along, is removed. What came and went between two scrapes is not in the totals.
+// which takes its counters along, is removed, or when the core is another: after a failover back, or a recovery. What came and went between two looks is not in the totals.
 type Broker struct {
-	// Top is how many destinations have series of their own: the fullest, then the busiest. 0 means DefaultTop.
-	Top int
-
 	mu     sync.Mutex
+	choice chooser
+	term   any
+	at     time.Time
 	last   map[key]counts
 	totals counts
 }
@@ -35,50 +31,76 @@ func countsOf(d *broker.DestinationView) counts {
 	return counts{d.Enqueued, d.Dequeued, d.Dispatched, d.Expired, d.DeadLetters}
 }
 
-// grow adds what has come to a counter since the last view; one that is smaller was begun anew.
-func grow(total *uint64, last, now uint64) {
-	if now < last {
-		last = 0
+// since is what has come since an earlier view. A counter that is smaller than then was begun anew.
+func (c counts) since(last counts) counts {
+	grown := func(now, last uint64) uint64 {
+		if now < last {
+			return now
+		}
+		return now - last
 	}
-	*total += now - last
+	return counts{grown(c.enqueued, last.enqueued), grown(c.dequeued, last.dequeued), grown(c.dispatched, last.dispatched), grown(c.expired, last.expired), grown(c.deadLetters, last.deadLetters)}
 }
 
-func (b *Broker) count(v *broker.View) counts {
+func (c *counts) add(more counts) {
+	c.enqueued += more.enqueued
+	c.dequeued += more.dequeued
+	c.dispatched += more.dispatched
+	c.expired += more.expired
+	c.deadLetters += more.deadLetters
+}
+
+// Look is what a view says within a budget.
+type Look struct {
+	view   *broker.View
+	totals counts
+	// Shown are the destinations that have series of their own: what is pinned, then the fullest and busiest. Temporary ones are never among them: their names never come again.
+	Shown []*broker.DestinationView
+	// Other is the sum of all the rest, temporary destinations included. Its counters grow by what comes to those that are not shown.
+	Other broker.DestinationView
+	// Rest is how many destinations, temporary ones apart, have no series of their own.
+	Rest int
+}
+
+// Look takes a view in. term stands for the core that it is of: with another one, all counters begin anew. It is comparable.
+func (b *Broker) Look(v *broker.View, budget Budget, term any, now time.Time) *Look {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if term != b.term {
+		b.term, b.last = term, nil
+	}
+	came := make(map[key]counts, len(v.Destinations))
 	seen := make(map[key]counts, len(v.Destinations))
 	for i := range v.Destinations {
 		d := &v.Destinations[i]
-		now, last := countsOf(d), b.last[keyOf(d)]
-		grow(&b.totals.enqueued, last.enqueued, now.enqueued)
-		grow(&b.totals.dequeued, last.dequeued, now.dequeued)
-		grow(&b.totals.dispatched, last.dispatched, now.dispatched)
-		grow(&b.totals.expired, last.expired, now.expired)
-		grow(&b.totals.deadLetters, last.deadLetters, now.deadLetters)
-		seen[keyOf(d)] = now
+		now := countsOf(d)
+		more := now.since(b.last[keyOf(d)])
+		b.totals.add(more)
+		seen[keyOf(d)], came[keyOf(d)] = now, more
 	}
 	b.last = seen
-	return b.totals
+	l := &Look{view: v, totals: b.totals}
+	b.choice.choose(l, budget, came, now.Sub(b.at))
+	b.at = now
+	return l
 }
 
-// Write adds the metrics of a view.
-func (b *Broker) Write(e *Exposition, v *broker.View) {
-	b.mu.Lock()
-	totals := b.count(v)
-	b.mu.Unlock()
-	writeNow(e, v)
+// Write adds the metrics of the broker as a whole.
+func (l *Look) Write(e *Exposition) {
+	writeNow(e, l.view)
 	for _, t := range []struct {
 		name, help string
 		value      uint64
 	}{
-		{"godwit_messages_enqueued_total", "Messages taken in, one for each destination.", totals.enqueued},
-		{"godwit_messages_dequeued_total", "Messages acknowledged or otherwise settled.", totals.dequeued},
-		{"godwit_messages_dispatched_total", "Deliveries to consumers.", totals.dispatched},
-		{"godwit_messages_expired_total", "Messages whose time was over before they were consumed.", totals.expired},
-		{"godwit_messages_dead_total", "Messages moved to the dead-letter queue or dropped in its stead.", totals.deadLetters},
+		{"godwit_messages_enqueued_total", "Messages taken in, one for each destination.", l.totals.enqueued},
+		{"godwit_messages_dequeued_total", "Messages acknowledged or otherwise settled.", l.totals.dequeued},
+		{"godwit_messages_dispatched_total", "Deliveries to consumers.", l.totals.dispatched},
+		{"godwit_messages_expired_total", "Messages whose time was over before they were consumed.", l.totals.expired},
+		{"godwit_messages_dead_total", "Messages moved to the dead-letter queue or dropped in its stead.", l.totals.deadLetters},
 	} {
 		e.One(t.name, Counter, t.help, float64(t.value))
 	}
-	e.One("godwit_sends_refused_total", Counter, "Messages refused for want of room at their destination, in the journal or in memory.", float64(v.SendsRefused))
-	b.writeTop(e, v)
+	e.One("godwit_sends_refused_total", Counter, "Messages refused for want of room at their destination, in the journal or in memory.", float64(l.view.SendsRefused))
 }
 
 func truth(b bool) float64 {
@@ -150,44 +172,5 @@ func byLabel(e *Exposition, name, help, label string, values map[string]int) {
 	}
 }
 
-// writeTop adds the series of the fullest and busiest destinations. Temporary ones have none: their names never come again.
-func (b *Broker) writeTop(e *Exposition, v *broker.View) {
-	top := make([]*broker.DestinationView, 0, len(v.Destinations))
-	for i := range v.Destinations {
-		if d := &v.Destinations[i]; !strings.HasPrefix(d.Kind, "temp-") {
-			top = append(top, d)
-		}
-	}
-	slices.SortFunc(top, func(x, y *broker.DestinationView) int {
-		return cmp.Or(cmp.Compare(y.Size, x.Size), cmp.Compare(y.Enqueued, x.Enqueued), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Name, y.Name))
-	})
-	most := cmp.Or(b.Top, DefaultTop)
-	e.One("godwit_destinations_without_series", Gauge, "Destinations, temporary ones apart, that have no series of their own since others are fuller and busier.", float64(max(0, len(top)-most)))
-	top = top[:min(len(top), most)]
-	for _, m := range []struct {
-		name  string
-		kind  Kind
-		help  string
-		value func(*broker.DestinationView) float64
-	}{
-		{"godwit_destination_messages", Gauge, "Messages that wait at the destination or are at its consumers.", func(d *broker.DestinationView) float64 { return float64(d.Size) }},
-		{"godwit_destination_in_flight", Gauge, "Messages at consumers, not acknowledged.", func(d *broker.DestinationView) float64 { return float64(d.InFlight) }},
-		{"godwit_destination_bytes", Gauge, "Bytes of the destination's messages.", func(d *broker.DestinationView) float64 { return float64(d.Bytes) }},
-		{"godwit_destination_consumers", Gauge, "Consumers.", func(d *broker.DestinationView) float64 { return float64(d.Consumers) }},
-		{"godwit_destination_sends_waiting", Gauge, "Messages that wait for room at the destination.", func(d *broker.DestinationView) float64 { return float64(d.SendsWaiting) }},
-		{"godwit_destination_producers", Gauge, "Producers.", func(d *broker.DestinationView) float64 { return float64(d.Producers) }},
-		{"godwit_destination_enqueued_total", Counter, "Messages taken in.", func(d *broker.DestinationView) float64 { return float64(d.Enqueued) }},
-		{"godwit_destination_dequeued_total", Counter, "Messages settled.", func(d *broker.DestinationView) float64 { return float64(d.Dequeued) }},
-		{"godwit_destination_dispatched_total", Counter, "Deliveries to consumers.", func(d *broker.DestinationView) float64 { return float64(d.Dispatched) }},
-		{"godwit_destination_expired_total", Counter, "Messages expired.", func(d *broker.DestinationView) float64 { return float64(d.Expired) }},
-		{"godwit_destination_dead_total", Counter, "Messages that became dead letters.", func(d *broker.DestinationView) float64 { return float64(d.DeadLetters) }},
-	} {
-		if len(top) == 0 {
-			break
-		}
-		e.Family(m.name, m.kind, m.help)
-		for _, d := range top {
-			e.Sample(m.value(d), "kind", d.Kind, "name", d.Name)
-		}
-	}
-}
+// Totals are the messages taken in and settled since the start.
+func (l *Look) Totals() (enqueued, dequeued uint64) { return l.totals.enqueued, l.totals.dequeued }

@@ -23,14 +23,22 @@ var attributeAliases = map[string]string{"S": "ST", "SN": "SURNAME", "E": "EMAIL
 
 // byCertificate is the user of a certificate and the text that refusals show; nil if it is nobody's.
 func (s *snapshot) byCertificate(c *x509.Certificate) (*account, string) {
-	if len(s.subjects) == 0 {
+	if len(s.subjects) == 0 && len(s.certificates) == 0 {
 		return nil, ""
 	}
 	elements, err := certificateName(c)
 	if err != nil {
 		return nil, ""
 	}
-	return s.subjects[joinName(elements)], javaText(elements)
+	if acc := s.subjects[joinName(elements)]; acc != nil {
+		return acc, javaText(elements)
+	}
+	for i := range s.certificates {
+		if acc := s.certificates[i].account(s, c); acc != nil {
+			return acc, javaText(elements)
+		}
+	}
+	return nil, ""
 }
 
 func subjectText(c *x509.Certificate) string {

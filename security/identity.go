@@ -1,6 +1,7 @@
 package security
 
 import (
+	"crypto/x509"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -16,8 +17,11 @@ type Identity struct {
 	shown     string // in refusals: the name, or a certificate's subject
 	address   netip.AddrPort
 	proof     proof
-	doubt     Reason // why Mandatory would not admit it, where Observe or Optional did
-	standing  atomic.Pointer[standing]
+	// What an authenticated identity rests on, if not on a user of the policy by its name.
+	certificate *x509.Certificate
+	outside     *outside
+	doubt       Reason // why Mandatory would not admit it, where Observe or Optional did
+	standing    atomic.Pointer[standing]
 }
 
 // proof is what an Identity rests on.
@@ -56,10 +60,8 @@ func (i *Identity) objection(s *snapshot) Reason {
 	case s.mode == Ignore || s.mode == Observe:
 		return ""
 	case i.Authenticated():
-		if s.users[i.name] == nil {
-			return UnknownUser
-		}
-		return ""
+		_, reason := i.account(s)
+		return reason
 	case i.proof == nobody && s.mode == Optional:
 		return ""
 	case i.proof == nobody:
@@ -148,22 +150,24 @@ func (i *Identity) verdict(q question) *Denied {
 // stand computes the identity's standing under s.
 func (i *Identity) stand(s *snapshot) *standing {
 	st := &standing{of: s}
+	var acc *account
+	if i.Authenticated() {
+		acc, _ = i.account(s)
+	}
 	switch {
 	case s.mode == Ignore:
 		st.free = true
 	case s.mode == Observe:
 		st.observe = true
 		// Of a client that is not logged in, Login has reported already what matters.
-		st.free = s.rights == nil || !i.Authenticated() || s.users[i.name] == nil
+		st.free = s.rights == nil || acc == nil
 	case i.objection(s) != "":
 		st.refused = true
 	default:
 		st.free = s.rights == nil
 	}
-	if i.Authenticated() {
-		if acc := s.users[i.name]; acc != nil {
-			st.groups = append(slices.Clone(acc.groups), everyone)
-		}
+	if acc != nil {
+		st.groups = append(slices.Clone(acc.groups), everyone)
 	} else if i.proof == nobody {
 		st.groups = []string{anonymous}
 	}

@@ -1,5 +1,6 @@
 // Package security knows who a client is and what it may do: users and their groups, password hashes, rights by
-// destination pattern, and the texts with which ActiveMQ refuses. It opens no socket and imports nothing of ours.
+// destination pattern, and the texts with which ActiveMQ refuses. It opens no socket and imports nothing of ours: who asks other
+// servers is a [Directory], as those of ldap and oidc below it are.
 //
 // An [Authority] holds the current [Policy] and answers logins with an [Identity]; the identity answers, from memory,
 // whether it may read, write, create or remove. [Authority.Update] replaces the policy at any time: identities that
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,6 +77,10 @@ type Policy struct {
 	Users []User
 	// Rights of destinations. None at all: every admitted client may do everything.
 	Rights []Entry
+	// Directories answer for users that are not among Users, each if those before it do not know the credentials.
+	Directories []Directory
+	// Certificates make users of client certificates whose subjects are no user's; the first that fits counts.
+	Certificates []CertificateRule
 }
 
 // Options of an Authority. The zero value works.
@@ -179,6 +185,9 @@ type snapshot struct {
 	accounts []*account          // those with a password, for the dummy of an unknown user
 	subjects map[string]*account // by normalised distinguished name
 	rights   *rights             // nil: none configured
+
+	directories  []Directory
+	certificates []certificateRule
 }
 
 type account struct {
@@ -204,6 +213,19 @@ func compile(p Policy) (*snapshot, error) {
 			mistakes = append(mistakes, err)
 		}
 		s.rights = r
+	}
+	s.directories = slices.Clone(p.Directories)
+	for i, d := range p.Directories {
+		if slices.ContainsFunc(p.Directories[:i], func(other Directory) bool { return other.Name() == d.Name() }) {
+			mistakes = append(mistakes, fmt.Errorf("directory %s is there twice", d.Name()))
+		}
+	}
+	for i, r := range p.Certificates {
+		compiled, err := compileCertificateRule(r)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("certificate rule %d: %w", i+1, err))
+		}
+		s.certificates = append(s.certificates, compiled)
 	}
 	if err := errors.Join(mistakes...); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package security
 import (
 	"log/slog"
 	"sync"
+	"time"
 )
 
 // watchers are the identities whose connections want to be told when the policy does not admit them any more.
@@ -12,7 +13,7 @@ type watchers struct {
 }
 
 // Watch calls gone, once, as soon as the policy in force would not have the client any more (see [Identity.Valid]): in the
-// [Authority.Update] that says so, or at once if it has come already. So a client that says nothing is noticed too, and nobody has to ask.
+// [Authority.Update] that says so, when the account of a directory ends (see [Account]), or at once if it has come already. So a client that says nothing is noticed too, and nobody has to ask.
 // gone must not block. An identity has one watch at a time; stop ends it, and must be called when the connection ends.
 func (i *Identity) Watch(gone func(error)) (stop func()) {
 	w := &i.authority.watchers
@@ -23,7 +24,17 @@ func (i *Identity) Watch(gone func(error)) (stop func()) {
 	w.of[i] = gone
 	w.mu.Unlock()
 	i.authority.sendAway(i) // an Update that came before has not seen it
+	var expiry *time.Timer
+	if i.outside != nil && !i.outside.until.IsZero() {
+		expiry = time.AfterFunc(time.Until(i.outside.until), func() {
+			i.outside.ended.Store(true)
+			i.authority.sendAway(i)
+		})
+	}
 	return func() {
+		if expiry != nil {
+			expiry.Stop()
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		delete(w.of, i)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -222,54 +221,7 @@ func printProbed(w io.Writer, p *readiness.Probed) {
 	fmt.Fprintf(w, "%s  it %s\n%s\n", after(p.After), p.Text, verdict)
 }
 
-// plan is who would follow a switchover.
-type plan struct {
-	From     string              `json:"from"`
-	To       string              `json:"to"`
-	Lag      uint64              `json:"lag"`         // of To
-	All      int                 `json:"connections"` // of all clients
-	Services []readiness.Service `json:"services"`    // of which some would not follow, or nobody knows; with those findings alone
-}
-
-// planOf asks who would follow a switchover; an error says that there can be none.
-func planOf(ctx context.Context, remote *client.Client, to string) (*plan, error) {
-	instances, err := remote.Instances(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p := &plan{To: to, Services: []readiness.Service{}}
-	for _, i := range instances {
-		switch {
-		case i.Role == "active":
-			p.From = i.Name
-		case i.Role == "standby" && (to == "" || to == i.Name):
-			p.To, p.Lag, to = i.Name, i.Lag, i.Name
-		case i.Name == to:
-			return nil, fmt.Errorf("%s cannot take over: it is %s", to, i.Role)
-		}
-	}
-	switch {
-	case p.From == "":
-		return nil, errors.New("no instance is active; `godwit instances` shows how they are")
-	case p.To == "":
-		return nil, errors.New("no standby is ready to take over; `godwit instances` shows how they are")
-	case p.To == p.From:
-		return nil, fmt.Errorf("%s is the active instance already", p.To)
-	}
-	answer, err := remote.Clients(ctx, false)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range answer.Services {
-		p.All += s.Connections
-		if s.Findings = s.Stays(); len(s.Findings) > 0 {
-			p.Services = append(p.Services, s)
-		}
-	}
-	return p, nil
-}
-
-func (p *plan) print(w io.Writer) {
+func printPlan(w io.Writer, p *client.Plan) {
 	fmt.Fprintf(w, "%s would hand over to %s, which is %d entries of the log behind.\n", p.From, p.To, p.Lag)
 	if len(p.Services) == 0 {
 		fmt.Fprintf(w, "All %d connections would follow.\n", p.All)
@@ -286,8 +238,8 @@ func (p *plan) print(w io.Writer) {
 	t.Flush()
 }
 
-// warn tells on standard error who would not follow what is about to happen.
-func (p *plan) warn(w io.Writer) {
+// warnOf tells on standard error who would not follow what is about to happen.
+func warnOf(w io.Writer, p *client.Plan) {
 	for _, s := range p.Services {
 		for _, f := range s.Findings {
 			fmt.Fprintf(w, "warning: %s, %d of %d connections: %s\n", printable(s.Name), f.Connections, s.Connections, printable(f.Text))

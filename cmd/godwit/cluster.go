@@ -293,6 +293,7 @@ func (in *instance) Instance() api.Instance {
 			a.Connections += b.Open
 		}
 	}
+	a.Listeners = n.listening()
 	return a
 }
 

@@ -228,7 +228,7 @@ func (n nodeSpec) configFrom(all []nodeSpec, single *config.Config) (string, err
 	if n.witness {
 		own = *config.Default()
 		own.Broker.Name = single.Broker.Name
-		own.Data, own.HTTP.Address, own.HTTP.Admins, own.HTTP.Readers = n.name+"-data", n.moved(single.HTTP.Address), single.HTTP.Admins, single.HTTP.Readers
+		own.Data, own.HTTP.Address, own.HTTP.Admins, own.HTTP.Operators, own.HTTP.Readers, own.HTTP.Console = n.name+"-data", n.moved(single.HTTP.Address), single.HTTP.Admins, single.HTTP.Operators, single.HTTP.Readers, single.HTTP.Console
 		own.Credentials = single.Credentials
 	}
 	if n.name != all[0].name && single.Credentials.UsersFile == "" && single.Credentials.Mode != "ignore" {

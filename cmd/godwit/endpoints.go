@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/godwitmq/godwit/config"
+	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/listen"
 )
 
@@ -67,32 +68,53 @@ var credentialsWords = map[string]string{
 
 // endpointLines are the URLs of an endpoint as clients want them.
 func endpointLines(e listen.Endpoint) []string {
-	address := reachable(e.Address)
+	host, port, _ := net.SplitHostPort(reachable(e.Address))
 	var lines []string
-	add := func(what, url string) { lines = append(lines, what+"\t"+url) }
-	plain, encrypted := e.TLS != listen.TLSRequired, e.TLS != listen.TLSOff
-	if e.Protocol != listen.STOMP {
-		var urls []string
-		if plain {
-			urls = append(urls, "tcp://"+address)
-		}
-		if encrypted {
-			urls = append(urls, "ssl://"+address)
-		}
-		for _, url := range urls {
-			add("OpenWire", url+"\tfailover:("+url+")")
-		}
-	}
-	if e.Protocol != listen.OpenWire {
-		host, port, _ := net.SplitHostPort(address)
-		if plain {
-			add("STOMP", "stomp://"+address+"\thost "+host+", port "+port)
-		}
-		if encrypted {
-			add("STOMP", "stomp+ssl://"+address+"\thost "+host+", port "+port+", TLS")
+	for _, url := range endpointURLs(e) {
+		switch scheme, _, _ := strings.Cut(url, "://"); scheme {
+		case "stomp":
+			lines = append(lines, "STOMP\t"+url+"\thost "+host+", port "+port)
+		case "stomp+ssl":
+			lines = append(lines, "STOMP\t"+url+"\thost "+host+", port "+port+", TLS")
+		default:
+			lines = append(lines, "OpenWire\t"+url+"\tfailover:("+url+")")
 		}
 	}
 	return lines
+}
+
+// endpointURLs are where clients of each protocol reach an endpoint.
+func endpointURLs(e listen.Endpoint) []string {
+	address := reachable(e.Address)
+	var urls []string
+	add := func(plain, encrypted string) {
+		if e.TLS != listen.TLSRequired {
+			urls = append(urls, plain+address)
+		}
+		if e.TLS != listen.TLSOff {
+			urls = append(urls, encrypted+address)
+		}
+	}
+	if e.Protocol != listen.STOMP {
+		add("tcp://", "ssl://")
+	}
+	if e.Protocol != listen.OpenWire {
+		add("stomp://", "stomp+ssl://")
+	}
+	return urls
+}
+
+// listening is where clients reach this node.
+func (n *node) listening() []api.Listener {
+	l := n.listeners.Load()
+	if l == nil {
+		return nil
+	}
+	var all []api.Listener
+	for _, b := range l.Bound() {
+		all = append(all, api.Listener{Name: b.Name, URLs: endpointURLs(b.Endpoint), Connections: b.Open})
+	}
+	return all
 }
 
 // reachable replaces an address of all interfaces by this host's name, under which others may know it.

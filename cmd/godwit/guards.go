@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/godwitmq/godwit/config"
@@ -21,14 +22,20 @@ type guards struct {
 	clients *security.Authority
 	callers *security.Authority
 	roles   atomic.Pointer[roles]
+	log     *slog.Logger
+
+	mu      sync.Mutex      // orders changes of what follows
+	policy  security.Policy // of the configuration, without what the directories add
+	servers servers
+	changed chan struct{} // has room for one: servers are others than before
 }
 
-// roles are the groups of users, and what they may do with the API.
+// roles are the groups that may use the API.
 type roles struct {
-	groups          map[string][]string
-	admins, readers []string
-	passwords       int // how many users have one
-	administrators  int // how many of those are in a group of admins
+	admins, operators, readers []string
+	passwords                  int  // how many users have one
+	administrators             int  // how many of those are in a group of admins
+	elsewhere                  bool // there may be others, in directories
 }
 
 func newGuards(cfg *config.Config, log *slog.Logger) (*guards, error) {
@@ -36,14 +43,15 @@ func newGuards(cfg *config.Config, log *slog.Logger) (*guards, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &guards{}
-	if g.clients, err = security.New(policy, security.Options{Log: log}); err != nil {
+	g := &guards{log: log, changed: make(chan struct{}, 1)}
+	// Nobody is let in by these: apply gives them the policy.
+	if g.clients, err = security.New(security.Policy{Mode: security.Mandatory}, security.Options{Log: log}); err != nil {
 		return nil, err
 	}
-	g.setRoles(cfg, policy)
-	policy.Mode = security.Mandatory
-	g.callers, err = security.New(policy, security.Options{Log: log})
-	return g, err
+	if g.callers, err = security.New(security.Policy{Mode: security.Mandatory}, security.Options{Log: log}); err != nil {
+		return nil, err
+	}
+	return g, g.take(cfg, policy)
 }
 
 // update takes over a changed configuration, or fails and changes nothing.
@@ -52,18 +60,48 @@ func (g *guards) update(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	return g.take(cfg, policy)
+}
+
+// take puts a configuration in force, with the directories that it names.
+func (g *guards) take(cfg *config.Config, policy security.Policy) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	fresh, err := g.servers.next(cfg, g.log)
+	if err != nil {
+		return err
+	}
+	old, before := g.servers, g.policy
+	g.servers, g.policy = fresh, policy
+	if err := g.apply(); err != nil {
+		g.servers, g.policy = old, before
+		fresh.closeBut(old)
+		return err
+	}
+	old.closeBut(fresh)
+	g.setRoles(cfg, policy)
+	select {
+	case g.changed <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// apply gives policy, and what the directories add to it, to both authorities. The caller holds g.mu.
+func (g *guards) apply() error {
+	policy := g.policy
+	policy.Directories = g.servers.directories()
+	policy.Rights = append(slices.Clone(policy.Rights), g.servers.rights()...)
 	if err := g.clients.Update(policy); err != nil {
 		return err
 	}
-	g.setRoles(cfg, policy)
 	policy.Mode = security.Mandatory
 	return g.callers.Update(policy)
 }
 
 func (g *guards) setRoles(cfg *config.Config, policy security.Policy) {
-	r := &roles{groups: map[string][]string{}, admins: cfg.HTTP.Admins, readers: cfg.HTTP.Readers}
+	r := &roles{admins: cfg.HTTP.Admins, operators: cfg.HTTP.Operators, readers: cfg.HTTP.Readers, elsewhere: len(g.servers.directories()) > 0}
 	for _, u := range policy.Users {
-		r.groups[u.Name] = u.Groups
 		if u.PasswordHash != "" {
 			r.passwords++
 			if slices.ContainsFunc(u.Groups, func(g string) bool { return slices.Contains(r.admins, g) }) {
@@ -77,6 +115,8 @@ func (g *guards) setRoles(cfg *config.Config, policy security.Policy) {
 // lockedOut says why the API, where it demands credentials, is of little use; "" if it is not.
 func (g *guards) lockedOut() string {
 	switch r := g.roles.Load(); {
+	case r.elsewhere:
+		return ""
 	case r.passwords == 0:
 		return "nobody can log in to the HTTP API: no user has a password"
 	case r.administrators == 0:
@@ -102,6 +142,9 @@ func policyOf(cfg *config.Config) (security.Policy, error) {
 	for _, r := range cfg.Credentials.Rights {
 		policy.Rights = append(policy.Rights, security.Entry{Destination: r.Destination, Read: r.Read, Write: r.Write, Admin: r.Admin})
 	}
+	for _, r := range cfg.Credentials.Certificates {
+		policy.Certificates = append(policy.Certificates, security.CertificateRule(r))
+	}
 	return policy, nil
 }
 
@@ -113,16 +156,15 @@ var errMayNotCreate = errors.New("not authorized to create")
 
 // login checks a caller of the API.
 func (g *guards) login(ctx context.Context, user, password string, from netip.AddrPort) (control.Caller, error) {
-	who, err := g.callers.Login(ctx, security.Credentials{User: user, Password: password, Address: from, Protocol: "http"})
+	who, err := g.callers.Login(ctx, security.Credentials{User: user, Password: password, Address: from, Protocol: "http", Again: control.Again(ctx)})
 	if err != nil {
 		return control.Caller{}, err
 	}
-	r := g.roles.Load()
+	r, own := g.roles.Load(), who.Groups()
 	in := func(groups []string) bool {
-		return slices.ContainsFunc(r.groups[who.Name()], func(g string) bool { return slices.Contains(groups, g) })
+		return slices.ContainsFunc(own, func(g string) bool { return slices.Contains(groups, g) })
 	}
-	admin := in(r.admins)
-	return control.Caller{User: who.Name(), Admin: admin, Reader: admin || in(r.readers), May: func(a control.Action, d message.Destination) error {
+	return control.Caller{User: who.Name(), Admin: in(r.admins), Operator: in(r.operators), Reader: in(r.readers), May: func(a control.Action, d message.Destination) error {
 		kind := security.Kind(d.Kind)
 		if a == control.Create { // only the core knows whether there is anything to make
 			if who.CanCreate(kind, d.Name) {

@@ -52,9 +52,9 @@ func (c *cli) instances() *cobra.Command {
 }
 
 func (c *cli) switchover() *cobra.Command {
-	to, planned, output := "", false, ""
+	to, planned, ifActive, output := "", false, false, ""
 	cmd := &cobra.Command{
-		Use: "switchover", Example: "  godwit switchover --plan\n  godwit switchover --to b", Short: "Make another instance the active one, for good", Args: exactly(0, "no arguments"),
+		Use: "switchover", Example: "  godwit switchover --plan\n  godwit switchover --to b\n  godwit switchover --if-active     # before this node is stopped", Short: "Make another instance the active one, for good", Args: exactly(0, "no arguments"),
 		Long: "Make another instance the active one. The active one settles what is at its clients, gives the log to the other, and closes its connections; clients come back to the\n" +
 			"new one, by their failover URL or because their endpoint relays them. It stays so: nothing switches back by itself.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,17 +62,25 @@ func (c *cli) switchover() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := planOf(cmd.Context(), remote, to)
+			if ifActive {
+				if is, err := remote.Instance(cmd.Context()); err != nil {
+					return err
+				} else if is.Role != "active" {
+					fmt.Fprintf(c.out, "%s is %s, not active: there is nothing to hand over\n", is.Name, is.Role)
+					return nil
+				}
+			}
+			p, err := remote.PlanSwitchOver(cmd.Context(), to)
 			switch {
 			case planned && err != nil:
 				return err
 			case planned && output == "json":
 				return printJSON(c.out, p)
 			case planned:
-				p.print(c.out)
+				printPlan(c.out, p)
 				return nil
 			case err == nil: // else whoever switches over says what is wrong
-				p.warn(c.err)
+				warnOf(c.err, p)
 			}
 			done, err := remote.SwitchOver(cmd.Context(), to)
 			if err != nil {
@@ -86,6 +94,7 @@ func (c *cli) switchover() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", "name of the instance (default: the standby)")
+	cmd.Flags().BoolVar(&ifActive, "if-active", false, "do nothing unless the node that is asked is the active one: for what is done before a node is stopped")
 	cmd.Flags().BoolVar(&planned, "plan", false, "change nothing: list the clients that would not follow, and why")
 	outputFlag(cmd, &output)
 	return cmd

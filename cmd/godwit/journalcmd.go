@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -17,9 +18,10 @@ func (c *cli) journal() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return &usageError{fmt.Errorf("%q is not known; expected inspect, verify or repair", args[0])}
 		}}
-	var f usersFlags // for --config and --data
+	var f journalFlags
 	root.PersistentFlags().StringVarP(&f.config, "config", "c", "", "configuration file that names the data folder")
 	root.PersistentFlags().StringVar(&f.data, "data", "", "the broker's data folder (default godwit-data)")
+	root.PersistentFlags().BoolVar(&f.service, "service", false, "the log of the service for several brokers, instead of the broker's own journal")
 	root.AddCommand(
 		&cobra.Command{Use: "inspect", Short: "List the journal's files and what they hold", Args: exactly(0, "no arguments"),
 			RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,11 +41,17 @@ func (c *cli) journal() *cobra.Command {
 	return root
 }
 
+// journalFlags say which journal is meant.
+type journalFlags struct {
+	usersFlags // for --config and --data
+	service    bool
+}
+
 // quiet are options for tools, which say themselves what is to be said.
 var quiet = segment.Options{Logger: slog.New(slog.DiscardHandler)}
 
 // withJournal finds the journal's folder.
-func (c *cli) withJournal(f *usersFlags, do func(dir string) error) error {
+func (c *cli) withJournal(f *journalFlags, do func(dir string) error) error {
 	serve := serveFlags{file: f.config, values: map[string]*string{}}
 	for _, k := range serveKeys {
 		serve.values[k.flag] = new(string)
@@ -53,7 +61,11 @@ func (c *cli) withJournal(f *usersFlags, do func(dir string) error) error {
 	if err != nil {
 		return err
 	}
-	err = do(cfg.JournalPath())
+	dir := cfg.JournalPath()
+	if f.service {
+		dir = filepath.Join(cfg.ControlPath(), controlJournal)
+	}
+	err = do(dir)
 	var locked *vfs.LockedError
 	if errors.As(err, &locked) {
 		return fmt.Errorf("%w\nThe broker is running: stop it first", err)
@@ -77,7 +89,7 @@ func (c *cli) printReport(r segment.Report) error {
 	return nil
 }
 
-func (c *cli) journalRepair(f *usersFlags) *cobra.Command {
+func (c *cli) journalRepair(f *journalFlags) *cobra.Command {
 	var apply bool
 	cmd := &cobra.Command{
 		Use: "repair", Short: "Give up what is damaged, so that the broker can start",
@@ -85,6 +97,9 @@ func (c *cli) journalRepair(f *usersFlags) *cobra.Command {
 			"are copied beside the journal's files first.",
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.service {
+				return &usageError{errors.New("the service's log is not repaired, because its state would be another one then: put it back from a backup (godwit restore)")}
+			}
 			return c.withJournal(f, func(dir string) error { return c.repair(dir, apply) })
 		},
 	}

@@ -52,6 +52,7 @@ type cli struct {
 	out, err io.Writer
 
 	api, user string
+	broker    string // of a service; "": the one at api itself
 	output    string
 }
 
@@ -72,6 +73,7 @@ func (c *cli) root(release func()) *cobra.Command {
 	})
 	root.PersistentFlags().StringVar(&c.api, "api", "", "address of the broker's HTTP API (GODWIT_API; default http://127.0.0.1:8161)")
 	root.PersistentFlags().StringVar(&c.user, "user", "", "user name for the API, where it demands credentials (GODWIT_USER; the password is in GODWIT_PASSWORD, or asked for)")
+	root.PersistentFlags().StringVar(&c.broker, "broker", os.Getenv("GODWIT_BROKER"), "name or id of a broker of the service at that address, for which the command is meant (GODWIT_BROKER)")
 	root.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
@@ -87,12 +89,12 @@ func (c *cli) root(release func()) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	group("broker", c.serve(release), c.reload(), c.version())
+	group("broker", c.serve(release), c.reload(), c.ready(), c.backup(), c.version())
 	group("messages", c.send(), c.receive(), c.browse(), c.move(), c.copy(), c.remove(), c.purge(), c.deadLetters(), c.schedules(), c.pause(true), c.pause(false), c.bench())
 	group("look", c.queues(), c.topics(), c.clients(), c.connections(), c.consumers(), c.subscriptions(), c.transactions(), c.refusals())
 	group("cluster", c.instances(), c.watch(), c.switchover(), c.reboot(), c.convert(), c.cluster())
 	group("service", c.brokers(), c.keys())
-	group("files", c.config(), c.importing(), c.users(), c.journal())
+	group("files", c.config(), c.importing(), c.users(), c.journal(), c.restore())
 	return root
 }
 

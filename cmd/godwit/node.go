@@ -21,6 +21,8 @@ import (
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control"
 	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/control/console"
+	"github.com/godwitmq/godwit/control/jolokia"
 	"github.com/godwitmq/godwit/engine"
 	"github.com/godwitmq/godwit/journal"
 	"github.com/godwitmq/godwit/journal/segment"
@@ -52,6 +54,7 @@ type node struct {
 	api       *control.Server               // nil: switched off
 	managed   *managed                      // nil: this is no service for several brokers
 	metrics   metrics.Broker
+	exports   exports
 	instance  atomic.Pointer[instance] // nil: a broker alone
 	failed    chan error               // the broker cannot go on
 	restarts  chan struct{}            // it is to begin anew
@@ -104,6 +107,8 @@ func (n *node) rise() error {
 	if n.guards, err = newGuards(cfg, n.log); err != nil {
 		return err
 	}
+	n.running.Go(n.exportMetrics)
+	n.running.Go(func() { n.guards.watch(n.background) })
 	if cfg.Cluster.On() {
 		n.instance.Store(newInstance(n))
 	}
@@ -398,16 +403,20 @@ func (n *node) openHTTP() error {
 			}
 			return nil // not a nil *instance in an interface
 		},
-		Clients: n.clientsAPI(), Restart: n.restart, Convert: n.convert,
-		Connect: n.connect, Cut: n.cut, Login: n.guards.login, Health: n.health, Metrics: n.writeMetrics,
+		Clients: n.clientsAPI(), Restart: n.restart, Convert: n.convert, Backup: n.backup,
+		Connect: n.connect, Cut: n.cut, Login: n.guards.login, Health: n.health, Metrics: n.writeMetrics, Facts: n.facts,
 		Reload: func(context.Context) (api.Reloaded, error) { return n.reload() }, Refusals: n.guards.refusals,
-		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log,
+		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log, Listeners: n.listening,
 	}
 	if n.managed != nil {
 		options.Service, options.Amazon = n.managed.service, n.managed.amazon
 	}
 	n.api = control.New(options, cfg.HTTP.Loopback())
 	n.configureAPI(cfg)
+	if cfg.HTTP.Console {
+		n.api.Console(console.New(console.Options{API: n.api.Handler(), Service: n.managed != nil, Log: n.log}))
+	}
+	n.running.Go(func() { n.api.Remember(n.background) })
 	n.running.Go(func() {
 		if err := n.api.Serve(l); err != nil {
 			n.log.Error("the HTTP API has ended", "error", err)
@@ -423,6 +432,7 @@ func (n *node) configureAPI(cfg *config.Config) {
 	}
 	open := cfg.Credentials.Mode == "ignore" || cfg.Credentials.Mode == "observe"
 	n.api.Configure(open, cfg.HTTP.Hosts)
+	n.api.ConfigureJolokia(control.JolokiaOptions{NeedOrigin: cfg.HTTP.Jolokia.NeedOrigin, Allow: cfg.HTTP.Jolokia.Allow})
 	if why := n.guards.lockedOut(); why != "" && !(open && cfg.HTTP.Loopback()) {
 		n.log.Warn(why, "usersFile", cfg.UsersPath(), "admins", cfg.HTTP.Admins, "help", "godwit users add, then SIGHUP")
 	}
@@ -460,18 +470,43 @@ func (n *node) cut(id broker.ConnID, why *broker.Error) bool {
 }
 
 func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
-	var e metrics.Exposition
+	e, _ := n.measure(v)
+	_, err := e.WriteTo(w)
+	return err
+}
+
+// metricsBudget is the budget that is in force.
+func (n *node) metricsBudget() metrics.Budget {
+	m := n.config().Metrics
+	always, _ := metrics.ParseAlways(m.Always) // Validate has seen to it that they are destinations
+	return metrics.Budget{Series: m.Budget, Each: m.Destination, Always: always}
+}
+
+// measure makes an answer to a scrape. v is nil while the core cannot be asked; then the look is, too.
+func (n *node) measure(v *broker.View) (*metrics.Exposition, *metrics.Look) {
+	budget := n.metricsBudget()
+	e := budget.Fixed()
+	engine, _ := n.core.now()
 	up := 0.0
+	var look *metrics.Look
 	if v != nil {
 		up = 1
-		n.metrics.Write(&e, v)
+		look = n.metrics.Look(v, budget, engine, time.Now())
+		look.Write(e)
 	}
+	role, name := "alone", ""
+	if in := n.instance.Load(); in != nil {
+		is := in.Instance()
+		role, name = is.Role, is.Name
+	}
+	e.Family("godwit_broker_info", metrics.Gauge, "Constant 1, with the broker, this node's name and its role: alone, active, standby, waiting, starting or witness.")
+	e.Sample(1, "broker", n.config().Broker.Name, "node", name, "role", role)
 	e.One("godwit_serving", metrics.Gauge, "1 while clients are served, 0 while the broker starts, recovers or stops.", up)
 	e.Family("godwit_reloads_total", metrics.Counter, "Times that configuration, users and certificates were read again, by whether anything was wrong, so that nothing changed.")
 	e.Sample(float64(n.reloads.done.Load()), "result", "done")
 	e.Sample(float64(n.reloads.refused.Load()), "result", "refused")
 	e.One("godwit_frame_memory_bytes", metrics.Gauge, "Bytes taken by large frames that are not whole yet (limits.frames).", float64(n.frames.Used()))
-	if engine, _ := n.core.now(); engine != nil {
+	if engine != nil {
 		space := engine.Log().Space()
 		e.One("godwit_journal_disk_bytes", metrics.Gauge, "Bytes of the journal's files.", float64(space.Used))
 		e.One("godwit_journal_free_bytes", metrics.Gauge, "Bytes that may still be written before sends are refused.", float64(space.Free))
@@ -482,14 +517,38 @@ func (n *node) writeMetrics(w io.Writer, v *broker.View) error {
 		e.One("godwit_journal_damaged", metrics.Gauge, "1 when a part of the journal that the start did not read turned out to be damaged.", damaged)
 	}
 	if in := n.instance.Load(); in != nil {
-		in.writeMetrics(&e)
+		in.writeMetrics(e)
+	}
+	metrics.Process(e, build().Version, n.begun, time.Now())
+	if l := n.listeners.Load(); l != nil {
+		writeListenStats(e, l) // the last, since there may be many endpoints
+	}
+	if len(n.config().Metrics.Export) > 0 {
+		e.Family("godwit_metrics_exports_total", metrics.Counter, "Batches of metrics for those in metrics.export, by what became of them.")
+		e.Sample(float64(n.exports.sent.Load()), "result", "sent")
+		e.Sample(float64(n.exports.dropped.Load()), "result", "dropped")
+		e.One("godwit_metrics_export_dropped_series", metrics.Gauge, "Series with Amazon MQ's names that the last batch had no room for.", float64(n.exports.series.Load()))
+	}
+	budget.Close(e, look)
+	return e, look
+}
+
+// facts are what ActiveMQ's beans tell beside the core's view.
+func (n *node) facts() jolokia.Facts {
+	cfg := n.config()
+	f := jolokia.Facts{Name: cfg.Broker.Name, ID: n.id, Version: build().Version, Started: n.begun, MemoryUsed: engine.MemoryInUse(), MemoryLimit: int64(cfg.Limits.Process), Connectors: map[string]string{}}
+	if e, _ := n.core.now(); e != nil {
+		space := e.Log().Space()
+		f.StoreUsed = space.Used
+		f.StoreLimit = f.StoreUsed + max(0, space.Free)
 	}
 	if l := n.listeners.Load(); l != nil {
-		writeListenStats(&e, l)
+		f.Connections = l.Stats().LoggedIn.Load()
 	}
-	metrics.Process(&e, build().Version, n.begun, time.Now())
-	_, err := e.WriteTo(w)
-	return err
+	for _, l := range cfg.Listeners {
+		f.Connectors[l.Name] = l.URL
+	}
+	return f
 }
 
 func writeListenStats(e *metrics.Exposition, listeners *listen.Server) {

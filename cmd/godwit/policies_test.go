@@ -55,7 +55,7 @@ func TestBrokerPolicies(t *testing.T) {
 }
 
 // notOfTheCore are the settings that something other than the core is given.
-var notOfTheCore = regexp.MustCompile(`^(data|listeners|tls|http|access|service|cluster|credentials|services|shutdown|log)\b|^broker\.userID$|^journal\.(maxSize|reserve)$|` +
+var notOfTheCore = regexp.MustCompile(`^(data|listeners|tls|http|metrics|access|service|cluster|credentials|services|shutdown|log)\b|^broker\.userID$|^journal\.(maxSize|reserve)$|` +
 	`^limits\.(frameSize|frames|connections|connectionsPerAddress|connectionsPerListener|loginTimeout|loginBytes|process)$`)
 
 // TestEverySettingReachesTheCore: whatever the configuration says of destinations, consumers and messages makes the core's rules different, each value of it in

@@ -217,11 +217,11 @@ func (r *rebooter) pair(ctx context.Context, only string, witness bool) error {
 
 // switchOver makes another instance the active one.
 func (r *rebooter) switchOver(ctx context.Context, from string) error {
-	p, err := planOf(ctx, r.remote, "")
+	p, err := r.remote.PlanSwitchOver(ctx, "")
 	if err != nil {
 		return err
 	}
-	p.warn(r.cli.err)
+	warnOf(r.cli.err, p)
 	r.say("%s hands over to %s", from, p.To)
 	done, err := r.remote.SwitchOver(ctx, p.To)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 
@@ -22,6 +23,9 @@ func (c *cli) remote() (*client.Client, error) {
 		if options.Password, err = c.askPassword("Password of " + options.User + ": "); err != nil {
 			return nil, fmt.Errorf("the password of %s is needed: set GODWIT_PASSWORD, or run in a terminal: %w", options.User, err)
 		}
+	}
+	if c.broker != "" {
+		address = strings.TrimSuffix(address, "/") + "/api/v1/brokers/" + url.PathEscape(c.broker)
 	}
 	api, err := client.New(address, options)
 	if err != nil {

@@ -93,13 +93,28 @@ func (c *cli) runServe(f *serveFlags) error {
 		return err
 	}
 	n.printEndpoints(c.out, time.Since(begun))
+	tell := func(state string) {
+		if err := notify(state); err != nil {
+			log.Warn("the service manager does not know how this process is", "error", err)
+		}
+	}
+	tell(notifyReady)
+	var alive <-chan time.Time
+	if every := watchdogEvery(); every > 0 {
+		t := time.NewTicker(every)
+		defer t.Stop()
+		alive = t.C
+	}
 	for {
 		select {
+		case <-alive:
+			tell(notifyAlive)
 		case s := <-signals:
 			if s == syscall.SIGHUP {
 				n.reloadAndLog()
 				continue
 			}
+			tell(notifyStopping)
 			go stopAtOnce(signals, log)
 			log.Info("stopping: no new clients; those that are here have time to finish (once more to stop at once)", "grace", n.config().Shutdown.Grace)
 			if err := n.stop(); err != nil {

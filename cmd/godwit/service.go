@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/godwitmq/godwit/control/agent"
+	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/mqapi"
 	"github.com/godwitmq/godwit/control/plane"
 	"github.com/godwitmq/godwit/control/plane/durable"
@@ -49,8 +50,8 @@ func (n *node) openService() (*managed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the service's secret: %w", err)
 	}
-	m.service = service.New(service.Options{Plane: m.plane.Load, Secret: secret, Account: cfg.Service.Account, Region: cfg.Service.Region, ConsoleURL: httpURL(cfg), Stranded: m.stranded})
-	m.amazon, err = mqapi.New(mqapi.Options{Service: m.service, Keys: m.service, Rules: mqapi.Rules{Catalog: m.service.Catalog, ConfigurationBytes: configurationBytes},
+	m.service = service.New(service.Options{Plane: m.plane.Load, Secret: secret, Account: cfg.Service.Account, Region: cfg.Service.Region, ConsoleURL: httpURL(cfg), Stranded: m.stranded, Reach: m.reach})
+	m.amazon, err = mqapi.New(mqapi.Options{Service: m.service, Keys: m.service, Rules: mqapi.Rules{Catalog: m.service.Catalog, ConfigurationBytes: configurationBytes, LDAP: cfg.Service.LDAP.Enabled},
 		PageKey: derived(secret, "pages"), Burst: cfg.Service.Burst, Rate: float64(cfg.Service.Rate), Log: n.log})
 	return m, err
 }
@@ -61,7 +62,7 @@ const configurationBytes = 256 << 10
 // open opens the control plane and says what this node is like.
 func (m *managed) open() (*durable.Plane, error) {
 	cfg := m.n.config()
-	p, err := durable.OpenDir(filepath.Join(cfg.ControlPath(), "journal"), durable.Options{
+	p, err := durable.OpenDir(filepath.Join(cfg.ControlPath(), controlJournal), durable.Options{
 		OnBroken: func(err error) { m.broken <- err },
 		Logger:   m.n.log,
 	})
@@ -113,7 +114,7 @@ func (m *managed) serve(p *durable.Plane) {
 	var working sync.WaitGroup
 	working.Go(func() {
 		for ctx.Err() == nil {
-			err := agent.New(local, agent.Options{Node: cfg.Service.Node, Data: cfg.Data, Logger: m.n.log}).Run(ctx)
+			err := agent.New(local, agent.Options{Node: cfg.Service.Node, Data: cfg.Data, LDAPTransport: cfg.Service.LDAP.Transport, LDAPCA: cfg.Service.LDAP.CA, Logger: m.n.log}).Run(ctx)
 			if err == nil || ctx.Err() != nil {
 				continue
 			}
@@ -172,6 +173,15 @@ func (m *managed) stranded(ctx context.Context, active plane.Spec) ([]mqapi.Swit
 		}
 	}
 	return list, nil
+}
+
+// reach is a client of an instance's own API.
+func (m *managed) reach(ctx context.Context, spec plane.Spec) (*client.Client, error) {
+	local := m.local.Load()
+	if local == nil {
+		return nil, errors.New("the control plane is being read")
+	}
+	return local.API(ctx, spec)
 }
 
 // askWithin is how long an instance may take to answer.

@@ -115,7 +115,7 @@ func (c *cli) brokers() *cobra.Command {
 		Long: "List the brokers that were made through Amazon MQ's API, of all accounts and regions: how they are, which of their instances is active and for how long, and its endpoints.\n" +
 			"The broker that `godwit serve` runs in its own process is none of them.",
 	}, l, func(ctx context.Context, r *client.Client) ([]row, error) { return r.Brokers(ctx) })
-	cmd.AddCommand(c.describeBroker(), c.switchOverBroker())
+	cmd.AddCommand(c.describeBroker(), c.switchOverBroker(), c.rebootBroker())
 	return cmd
 }
 
@@ -169,6 +169,7 @@ func printBroker(w io.Writer, b *api.Broker) {
 	row("type", b.Type)
 	row("engine version", b.Version)
 	row("pending version", b.Pending)
+	row("pending program", b.Newer)
 	row("created", b.Created.Local().Format("2006-01-02 15:04:05"))
 	if b.Active != "" {
 		row("active", fmt.Sprintf("%s, since %s", b.Active, b.ActiveSince.Local().Format("2006-01-02 15:04:05")))
@@ -196,7 +197,7 @@ func printBroker(w io.Writer, b *api.Broker) {
 		case b.Active == "":
 			role = "-"
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s/%s\t%s\t%s\n", i.Name, role, i.State, printable(i.Zone), printable(i.Node), strings.Join(i.Endpoints, " "), printable(i.Detail))
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s/%s\t%s\t%s\t%s\n", i.Name, role, i.State, printable(i.Zone), printable(i.Node), printable(i.Program), strings.Join(i.Endpoints, " "), printable(i.Detail))
 	}
 	t.Flush()
 	if op := b.Operation; op != nil {
@@ -249,6 +250,42 @@ func (c *cli) switchOverBroker() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&ask.To, "to", 0, "number of the instance, 1 or 2 (default: the standby)")
 	cmd.Flags().BoolVar(&ask.Plan, "plan", false, "change nothing: list the clients that would not follow, and why")
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (c *cli) rebootBroker() *cobra.Command {
+	var ask api.BrokerReboot
+	output := ""
+	cmd := &cobra.Command{
+		Use: "reboot NAME", Short: "Restart the instances of a broker, with one failover; a pending upgrade is done", Args: exactly(1, "the name or the id of a broker"),
+		Long: "Restart the instances of a broker: the witness, the standby, then one switchover, then the one that was active. They take over a pending engine version, and the program that\n" +
+			"lies on their nodes by now: so a new Godwit comes to the brokers of a service. The command returns when it has begun; godwit brokers describe shows it.",
+		Example: "  godwit brokers reboot payroll --plan\n  godwit brokers reboot payroll --if-pending",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			remote, err := c.remote()
+			if err != nil {
+				return err
+			}
+			done, err := remote.RebootBroker(cmd.Context(), args[0], ask)
+			if err != nil {
+				return err
+			}
+			switch {
+			case output == "json":
+				return printJSON(c.out, done)
+			case len(done.Steps) == 0:
+				fmt.Fprintln(c.out, "nothing is pending")
+			case ask.Plan:
+				fmt.Fprintf(c.out, "it would cost: %s\n", done.Cost)
+			default:
+				fmt.Fprintf(c.out, "it has begun; it costs: %s\n", done.Cost)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&ask.IfPending, "if-pending", false, "do nothing unless an engine version or a newer program is pending")
+	cmd.Flags().BoolVar(&ask.Plan, "plan", false, "change nothing: say what it would cost")
 	outputFlag(cmd, &output)
 	return cmd
 }

@@ -27,6 +27,7 @@ type access struct {
 	realms        []string // read already
 	consoles      []*Item  // where the web console names its realms
 	realmFiles    []string // the web console's own files of users
+	ldap          *ldapMap // nil: there is none
 	console       bool     // the users being read are the console's alone
 }
 
@@ -212,14 +213,14 @@ func (im *importer) finishConsole() {
 	}
 	for _, item := range a.consoles {
 		if slices.Contains(a.realms, item.Value) {
-			h.Admins, h.Readers = []string{"admins"}, nil
+			h.Admins, h.Operators, h.Readers = []string{"admins"}, nil, nil
 			item.Words = "users of this realm who are in the group admins may use the API"
 			continue
 		}
 		a.console = true
 		im.realm(item.Value, item)
 		a.console = false
-		h.Admins, h.Readers = []string{consoleAdmins}, nil
+		h.Admins, h.Operators, h.Readers = []string{consoleAdmins}, nil, nil
 		if item.Verdict == Mapped {
 			item.Words = "users of this realm who are in the group admins are in " + consoleAdmins + ", which may use the API; they can log in to the broker as well"
 		}
@@ -246,6 +247,7 @@ func consoleGroups(in []string) []string {
 // finishAccess decides on the mode and writes users and rights.
 func (im *importer) finishAccess() {
 	im.finishConsole()
+	im.finishLDAP()
 	a, c := &im.access, &im.config.Credentials
 	slices.Sort(a.guests)
 	for _, r := range a.rights {
@@ -271,10 +273,10 @@ func (im *importer) finishAccess() {
 	}
 	if a.authenticates == nil {
 		im.note(a.authorizes, NotSupported, true, "", "there are rights, but no authentication plugin that was understood: nobody can log in until users are added (godwit users add)")
-	} else if len(c.Users) == 0 && c.Mode == "mandatory" {
+	} else if len(c.Users) == 0 && !c.LDAP.On() && c.Mode == "mandatory" {
 		im.note(a.authenticates, NotSupported, true, "", "no user could be taken over: nobody can log in until users are added (godwit users add)")
 	}
-	if a.authorizes != nil && len(c.Rights) == 0 {
+	if a.authorizes != nil && len(c.Rights) == 0 && !c.LDAP.Rights.Bases().On() {
 		c.Rights = []config.Right{{Destination: ">", Admin: []string{nobody}}}
 		im.note(a.authorizes, NotSupported, true, "", "no right could be taken over: an entry for the group %s stands in credentials.rights, so that nobody may do anything until there are others", nobody)
 	}

@@ -245,9 +245,14 @@ func (im *importer) finish() error {
 	im.finishRoutes()
 	im.finishPolicies()
 	im.finishAccess()
+	rights := im.config.Credentials.LDAP.Rights
+	if im.alone { // where the servers are is said elsewhere, and without them the check would find rights without servers
+		im.config.Credentials.LDAP.Rights = config.Default().Credentials.LDAP.Rights
+	}
 	if err := im.check(); err != nil {
 		return err
 	}
+	im.config.Credentials.LDAP.Rights = rights
 	order := map[string]int{}
 	for i, item := range im.items {
 		if _, ok := order[item.File]; !ok {

@@ -3,6 +3,7 @@ package activemq
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -47,5 +48,23 @@ func TestImportAloneReadsNothing(t *testing.T) {
 	}
 	if _, err := ImportAlone("revision", []byte("<beans/>"), Options{}); err == nil || !strings.Contains(err.Error(), "revision: there is no <broker>") {
 		t.Errorf("without a broker: %v", err)
+	}
+}
+
+// A configuration of a service says which rights are in LDAP, and not where that is.
+func TestImportAloneLDAP(t *testing.T) {
+	data := `<broker xmlns="http://activemq.apache.org/schema/core"><plugins><authorizationPlugin><map>
+<cachedLDAPAuthorizationMap queueSearchBase="ou=Queue,dc=x" refreshInterval="1000" legacyGroupMapping="false"/></map></authorizationPlugin></plugins></broker>`
+	r, err := ImportAlone("revision", []byte(data), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.Config.Credentials
+	if c.LDAP.Rights.QueueBase != "ou=Queue,dc=x" || c.LDAP.On() || len(c.Rights) != 0 {
+		t.Errorf("got %+v", c)
+	}
+	matters := r.Matters()
+	if !slices.ContainsFunc(matters, func(i *Item) bool { return strings.HasSuffix(i.Path, "@legacyGroupMapping") }) {
+		t.Errorf("nothing is said of legacyGroupMapping: %v", matters)
 	}
 }

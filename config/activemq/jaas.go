@@ -162,7 +162,7 @@ func (im *importer) module(m loginModule) {
 	case "GuestLoginModule":
 		im.guest(option("guest.user"), option("guest.group"), m.options["credentialsInvalidate"], item)
 	case "LDAPLoginModule", "EncryptableLDAPLoginModule":
-		item.fail("users in LDAP are not asked for yet; add those that are needed with godwit users add")
+		im.ldapUsers(m, item)
 	default:
 		item.fail("this login module is not known; add its users with godwit users add")
 	}
@@ -270,5 +270,5 @@ func (im *importer) consoleUsers(path string) {
 			item.Words += "; can log in to the broker as well"
 		}
 	}
-	im.config.HTTP.Admins, im.config.HTTP.Readers = []string{consoleAdmins}, []string{consoleReaders}
+	im.config.HTTP.Admins, im.config.HTTP.Operators, im.config.HTTP.Readers = []string{consoleAdmins}, nil, []string{consoleReaders}
 }

@@ -1,7 +1,7 @@
 package activemq
 
 func accessRules() []rule {
-	const ldap = "rights in LDAP are not read yet: write them as authorizationEntries, or in credentials.rights"
+	const ldap = "use cachedLDAPAuthorizationMap, whose rights are read; or write them as authorizationEntries, or in credentials.rights"
 	list := []rule{
 		{on: "plugins", verdict: Mapped},
 		{on: "simpleAuthenticationPlugin", verdict: Mapped, key: "credentials.mode", enter: enterAuthentication, leave: leaveSimple},
@@ -30,14 +30,14 @@ func accessRules() []rule {
 		{on: "authorizationMap/tempDestinationAuthorizationEntry", verdict: Mapped, key: "credentials.rights"},
 		{on: "tempDestinationAuthorizationEntry/tempDestinationAuthorizationEntry", verdict: Mapped, key: "credentials.rights[]", words: "temp://>", leave: leaveRight},
 		{on: "simpleAuthorizationMap", verdict: NotSupported, whole: true, words: "write the map as authorizationEntries"},
-		{on: "cachedLDAPAuthorizationMap", verdict: NotSupported, whole: true, words: ldap},
 		{on: "lDAPAuthorizationMap", verdict: NotSupported, whole: true, words: ldap},
 		{on: "messageAuthorizationPolicy", verdict: NotSupported, whole: true, words: "rights by message are not there; use credentials.rights"},
 		{on: "shiroPlugin", verdict: NotSupported, whole: true, enter: enterAuthentication, words: "Shiro's users and rights are not read; add users and rights by hand"},
 	}
+	list = append(list, ldapRules()...)
 	for _, plugin := range []string{"jaasAuthenticationPlugin", "jaasCertificateAuthenticationPlugin", "jaasDualAuthenticationPlugin"} {
 		list = append(list,
-			rule{on: plugin, verdict: Mapped, key: "credentials.users", words: "login.config beside activemq.xml is read: PropertiesLoginModule, TextFileCertificateLoginModule, GuestLoginModule", enter: enterAuthentication, leave: leaveJAAS},
+			rule{on: plugin, verdict: Mapped, key: "credentials.users", words: "login.config beside activemq.xml is read: PropertiesLoginModule, TextFileCertificateLoginModule, GuestLoginModule, LDAPLoginModule", enter: enterAuthentication, leave: leaveJAAS},
 			rule{on: plugin + "@configuration", verdict: Mapped, key: "credentials.users", words: "the realm in login.config"},
 			rule{on: plugin + "@discoverLoginConfig", verdict: NotNeeded, words: "login.config is looked for beside activemq.xml"})
 	}

@@ -37,7 +37,9 @@ type Options struct {
 	ConvertWithin time.Duration
 	// Silence is cluster.silence of pairs, after which a standby takes over. 0 means what is usual.
 	Silence time.Duration
-	Logger  *slog.Logger // nil means slog.Default
+	// LDAPTransport and LDAPCA are how instances speak to their brokers' LDAP servers: credentials.ldap.transport and ca.
+	LDAPTransport, LDAPCA string
+	Logger                *slog.Logger // nil means slog.Default
 }
 
 func (o Options) filled() Options {

@@ -97,7 +97,7 @@ func serveAgent(dir string) int {
 		err = json.Unmarshal(data, &r)
 	}
 	if err == nil {
-		_, _, err = beginAgents(dir, r.Limits, r.Nodes, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+		_, _, err = beginAgents(dir, r.Limits, r.Nodes, testProgram, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -81,6 +81,7 @@ type instance struct {
 	arrived     bool      // the answer
 	begun       time.Time // of the attempt at work
 	attempt     stepKey
+	runs, lies  program // what the process runs, and what a start would
 	told        plane.Observed
 	toldAt      time.Time
 }

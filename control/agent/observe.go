@@ -62,6 +62,7 @@ func (i *instance) observe(ctx context.Context, spec *plane.Spec, h api.Health) 
 	if i.process != nil && i.told.Up && time.Since(i.ready) < blink {
 		now.Up = true
 	}
+	now.Program, now.Newer = i.programs(ctx, spec)
 	var detail []string
 	add := func(format string, args ...any) { detail = append(detail, fmt.Sprintf(format, args...)) }
 	switch {

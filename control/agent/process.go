@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,8 +59,8 @@ func startProcess(program, folder, config string, generation uint64) (*process, 
 	}
 	cmd := exec.Command(program, "serve", "--config", config)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, log, log
-	for _, pair := range os.Environ() { // the node's own settings are not the instance's
-		if !strings.HasPrefix(pair, "GODWIT_") {
+	for _, pair := range os.Environ() { // the node's own settings are not the instance's, nor is what its service manager waits for
+		if !slices.ContainsFunc([]string{"GODWIT_", "NOTIFY_SOCKET=", "WATCHDOG_"}, func(own string) bool { return strings.HasPrefix(pair, own) }) {
 			cmd.Env = append(cmd.Env, pair)
 		}
 	}

@@ -151,10 +151,32 @@ func (i *instance) base(ctx context.Context, spec *plane.Spec) (*config.Config, 
 		c.Access.Rules = append(c.Access.Rules, config.AccessRule{Network: r.Network.String(), From: int(r.From), To: int(r.To)})
 	}
 	c.HTTP = config.HTTP{Address: at(spec.Ports.API), Admins: []string{agentGroup}, Readers: []string{agentGroup}}
-	c.Credentials = config.Credentials{Mode: "mandatory", UsersFile: path(usersFile), Rights: c.Credentials.Rights}
+	credentials := config.Default().Credentials
+	credentials.Mode, credentials.UsersFile, credentials.Rights = "mandatory", path(usersFile), c.Credentials.Rights
+	if mapped := c.Credentials.LDAP.Rights; mapped.Bases().On() {
+		if spec.LDAP != nil {
+			credentials.LDAP.Rights = mapped
+		} else { // without any right everybody would have all
+			credentials.Rights = append(credentials.Rights, config.Right{Destination: ">", Admin: []string{"nobody"}})
+			i.log.Warn("the configuration takes rights from LDAP, and the broker has none: its authenticationStrategy is simple", "configuration", spec.Configuration.ID)
+		}
+	}
+	if spec.LDAP != nil && !spec.Witness {
+		directory(&credentials.LDAP, spec.LDAP)
+		credentials.LDAP.Transport, credentials.LDAP.CA = cmp.Or(i.agent.opt.LDAPTransport, credentials.LDAP.Transport), i.agent.opt.LDAPCA
+	}
+	c.Credentials = credentials
 	c.Cluster = config.Default().Cluster
 	c.Log = config.Log{Level: "info", Format: "json"}
 	return c, nil
+}
+
+// directory takes over where a broker's users are.
+func directory(to *config.LDAP, from *plane.LDAP) {
+	to.Hosts, to.ServiceAccountUsername, to.ServiceAccountPassword = from.Hosts, from.AccountName, from.AccountPassword
+	to.UserBase, to.UserSearchMatching, to.UserSearchSubtree, to.UserRoleName = from.UserBase, from.UserSearchMatching, from.UserSearchSubtree, from.UserRoleName
+	to.RoleBase, to.RoleSearchMatching, to.RoleSearchSubtree = from.RoleBase, from.RoleSearchMatching, from.RoleSearchSubtree
+	to.RoleName = cmp.Or(from.RoleName, to.RoleName)
 }
 
 // cluster is the section of an instance of several.

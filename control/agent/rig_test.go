@@ -64,6 +64,8 @@ type rig struct {
 	plane  *durable.Plane
 	stop   func()
 	nodes  []plane.RegisterNode
+	// program is what instances run.
+	program func() (string, error)
 }
 
 const (
@@ -77,7 +79,7 @@ func newRig(t *testing.T, zones ...string) *rig {
 	if _, err := binary(); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, dir: t.TempDir(), origin: plane.Origin{Scope: plane.Scope{Account: "111122223333", Region: "eu-central-1"}, Who: "tester"}}
+	r := &rig{t: t, dir: t.TempDir(), program: testProgram, origin: plane.Origin{Scope: plane.Scope{Account: "111122223333", Region: "eu-central-1"}, Who: "tester"}}
 	r.limits = plane.Limits{Attempts: 3, BackoffFrom: 200 * time.Millisecond, BackoffTo: time.Second}
 	for n, zone := range zones {
 		r.nodes = append(r.nodes, plane.RegisterNode{Name: fmt.Sprintf("node-%d", n+1), Zone: zone, Range: freeRange(t)})
@@ -127,7 +129,7 @@ func freeRange(t *testing.T) netip.Prefix {
 // begin starts the control plane and the agents in this process.
 func (r *rig) begin() {
 	r.t.Helper()
-	stop, p, err := beginAgents(r.dir, r.limits, r.nodes, testLogger(r.t))
+	stop, p, err := beginAgents(r.dir, r.limits, r.nodes, r.program, testLogger(r.t))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -143,7 +145,7 @@ func testLogger(t *testing.T) *slog.Logger {
 }
 
 // beginAgents starts a control plane and agents, which end with stop.
-func beginAgents(dir string, limits plane.Limits, nodes []plane.RegisterNode, log *slog.Logger) (stop func(), p *durable.Plane, err error) {
+func beginAgents(dir string, limits plane.Limits, nodes []plane.RegisterNode, program func() (string, error), log *slog.Logger) (stop func(), p *durable.Plane, err error) {
 	p, err = durable.OpenDir(filepath.Join(dir, "control", "plane"), durable.Options{Plane: plane.Options{Limits: limits}, Logger: log, TickEvery: time.Second})
 	if err != nil {
 		return nil, nil, err
@@ -156,8 +158,12 @@ func beginAgents(dir string, limits plane.Limits, nodes []plane.RegisterNode, lo
 			cancel()
 			return nil, nil, err
 		}
-		a := New(local, Options{Node: n.Name, Data: filepath.Join(dir, n.Name), Logger: log.With("node", n.Name), LookEvery: 100 * time.Millisecond, ObserveEvery: time.Second,
-			Silence: 2 * time.Second, Program: func(string) (string, error) { return testProgram() }})
+		ca := filepath.Join(dir, "ldap-ca.pem") // of tests about LDAP
+		if !exists(ca) {
+			ca = ""
+		}
+		a := New(local, Options{LDAPCA: ca, Node: n.Name, Data: filepath.Join(dir, n.Name), Logger: log.With("node", n.Name), LookEvery: 100 * time.Millisecond, ObserveEvery: time.Second,
+			Silence: 2 * time.Second, Program: func(string) (string, error) { return program() }})
 		running.Go(func() {
 			if err := a.Run(ctx); err != nil {
 				log.Error("the agent has ended", "error", err)

@@ -208,6 +208,49 @@ type Refusals struct {
 	Refusals []Refusal `json:"refusals"`
 }
 
+// Caller answers GET caller: who calls, and what that one may do.
+type Caller struct {
+	User string `json:"user"`
+	Role Role   `json:"role"`
+	// Open says that this API lets everybody on its machine do everything: nobody was asked who he is.
+	Open bool `json:"open,omitempty"`
+}
+
+// Role is what a caller may do with the API.
+type Role string
+
+// The roles, each of which may do what the one before may.
+const (
+	User     Role = "user"     // what credentials.rights give
+	Reader   Role = "reader"   // and sees lists and metrics
+	Operator Role = "operator" // and does everything with messages, destinations, clients and who is active
+	Admin    Role = "admin"    // everything
+)
+
+// Listeners answers GET listeners.
+type Listeners struct {
+	Listeners []Listener `json:"listeners"`
+}
+
+// Listener is where clients reach a node.
+type Listener struct {
+	Name        string   `json:"name"`
+	URLs        []string `json:"urls"` // as clients take them: tcp://HOST:PORT and ssl://HOST:PORT for OpenWire, stomp:// and stomp+ssl://
+	Connections int      `json:"connections"`
+}
+
+// History answers GET history: how all destinations together, or one, were in the last hour. All lists have the same length; null is where nothing is known, because the
+// broker did not run here, or the destination was not among the fullest and busiest hundred.
+type History struct {
+	Every int64      `json:"every"` // ms between two points
+	At    []int64    `json:"at"`    // ms since 1970
+	Size  []*float64 `json:"size"`  // messages
+	In    []*float64 `json:"in"`    // messages a second
+	Out   []*float64 `json:"out"`
+	// Consumers are those of the destination, or the broker's.
+	Consumers []*float64 `json:"consumers"`
+}
+
 // Version says what is running.
 type Version struct {
 	Version string `json:"version"`
@@ -256,6 +299,8 @@ type Instance struct {
 	// DNS is how the name is that follows the active instance. Absent: none does, or this node has no part in it.
 	DNS         *DNS `json:"dns,omitempty"`
 	Connections int  `json:"connections"` // open on its endpoints, those that it relays included
+	// Listeners are its endpoints one by one.
+	Listeners []Listener `json:"listeners,omitempty"`
 }
 
 // DNS is how the name is that follows the active instance (cluster.dns), as one instance sees it.
@@ -330,6 +375,13 @@ type Check struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// Backup asks for a backup of the broker; with one of the members, of something of the service for several brokers. The answer is the file (docs/journal.md).
+type Backup struct {
+	Service bool   `json:"service,omitempty"` // the control plane
+	Broker  string `json:"broker,omitempty"`  // one of its brokers, by name or id
+	Rate    int64  `json:"rate,omitempty"`    // bytes a second that are read at most; 0: 32 MiB, negative: no limit
+}
+
 // Keys answers GET keys.
 type Keys struct {
 	Keys []Key `json:"keys"`
@@ -378,6 +430,7 @@ type Broker struct {
 	Mode        string           `json:"mode"`              // SINGLE_INSTANCE or ACTIVE_STANDBY_MULTI_AZ
 	Version     string           `json:"engineVersion"`
 	Pending     string           `json:"pendingEngineVersion,omitempty"` // waits for the maintenance window, or a reboot
+	Newer       string           `json:"pendingProgram,omitempty"`       // version of Godwit that a reboot would bring; absent: what runs is what lies on the nodes
 	Type        string           `json:"hostInstanceType"`
 	Created     time.Time        `json:"created"`
 	Active      string           `json:"active,omitempty"` // the active instance; absent: none yet
@@ -401,6 +454,7 @@ type BrokerInstance struct {
 	State     string   `json:"state"` // planned, starting, up, down or ending
 	Detail    string   `json:"detail,omitempty"`
 	Version   string   `json:"engineVersion"`
+	Program   string   `json:"program,omitempty"` // version of Godwit that it runs
 	Endpoints []string `json:"endpoints,omitempty"`
 }
 
@@ -437,6 +491,18 @@ type BrokerSwitchedOver struct {
 	Steps []string `json:"steps"`
 	// Clients are those that would not follow, if plan was asked for. Absent: that is not known.
 	Clients []StrandedClient `json:"clients,omitzero"`
+}
+
+// BrokerReboot asks to restart the instances of a broker.
+type BrokerReboot struct {
+	IfPending bool `json:"ifPending,omitempty"` // only if that brings a pending version or a newer program
+	Plan      bool `json:"plan,omitempty"`      // change nothing
+}
+
+// BrokerRebooted answers it: the restart has begun, or with plan would. Without steps there is nothing to do.
+type BrokerRebooted struct {
+	Cost  string   `json:"cost"` // restart: 2, 1, failover: 1 to 2
+	Steps []string `json:"steps"`
 }
 
 // StrandedClient is a client that would not follow a switchover.

@@ -58,6 +58,24 @@ func New(address string, options Options) (*Client, error) {
 // URL is the API's address without credentials.
 func (c *Client) URL() string { return c.base.String() }
 
+// Credentialed is a transport to the API with the client's credentials, for calls that were made elsewhere.
+func (c *Client) Credentialed() http.RoundTripper { return credentialed{c} }
+
+type credentialed struct{ c *Client }
+
+// RoundTrip implements http.RoundTripper.
+func (t credentialed) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Del("Authorization")
+	if t.c.user != "" {
+		r.SetBasicAuth(t.c.user, t.c.password)
+	}
+	if t.c.http.Transport != nil {
+		return t.c.http.Transport.RoundTrip(r)
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
 // words are kinds of destinations as paths have them.
 var words = map[message.Kind]string{message.Queue: "queues", message.Topic: "topics", message.TempQueue: "temp-queues", message.TempTopic: "temp-topics"}
 
@@ -235,6 +253,29 @@ func (c *Client) Refusals(ctx context.Context) (*api.Refusals, error) {
 func (c *Client) Version(ctx context.Context) (*api.Version, error) {
 	answer := &api.Version{}
 	return answer, c.get(ctx, answer, nil, "version")
+}
+
+// Caller says who calls there, and what that one may do.
+func (c *Client) Caller(ctx context.Context) (*api.Caller, error) {
+	answer := &api.Caller{}
+	return answer, c.get(ctx, answer, nil, "caller")
+}
+
+// Listeners are where clients reach the node that is asked.
+func (c *Client) Listeners(ctx context.Context) ([]api.Listener, error) {
+	var answer api.Listeners
+	err := c.get(ctx, &answer, nil, "listeners")
+	return answer.Listeners, err
+}
+
+// History is how a destination was in the last hour, or with "" all together.
+func (c *Client) History(ctx context.Context, destination string) (*api.History, error) {
+	query := url.Values{}
+	if destination != "" {
+		query.Set("destination", destination)
+	}
+	answer := &api.History{}
+	return answer, c.get(ctx, answer, query, "history")
 }
 
 func (c *Client) get(ctx context.Context, answer any, query url.Values, path ...string) error {

@@ -48,3 +48,9 @@ func (c *Client) SwitchOverBroker(ctx context.Context, name string, ask api.Brok
 	answer := &api.BrokerSwitchedOver{}
 	return answer, c.post(ctx, answer, ask, "brokers", name, "switchover")
 }
+
+// RebootBroker restarts the instances of a broker of a service, or says what that would do.
+func (c *Client) RebootBroker(ctx context.Context, name string, ask api.BrokerReboot) (*api.BrokerRebooted, error) {
+	answer := &api.BrokerRebooted{}
+	return answer, c.post(ctx, answer, ask, "brokers", name, "reboot")
+}

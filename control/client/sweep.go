@@ -48,7 +48,7 @@ func (c *Client) sweep(ctx context.Context, request api.SweepRequest, progress f
 	return c.sweepLines(ctx, body, progress)
 }
 
-// lines begins a request that is answered with lines of JSON. The body is to be closed.
+// lines begins a request that is answered with a stream, as of lines of JSON. The body is to be closed.
 func (c *Client) lines(ctx context.Context, request any, query url.Values, path []string) (io.ReadCloser, error) {
 	call, err := c.request(ctx, http.MethodPost, request, query, path)
 	if err != nil {

@@ -55,7 +55,8 @@ state, which a mistyped secret must not bring about.
   the maintenance window or a reboot.
 - ` + "`endpoints`" + ` stand in Amazon's order; only those are listed that there are: ` + "`ssl`" + `, then ` + "`stomp+ssl`" + `. They have addresses, not names. ` + "`consoleURL`" + ` is the same for all instances: the service's own address.
 - ` + "`actionsRequired`" + ` says what is wrong, in words: OPERATION_FAILS, REPAIR_BLOCKED, INSTANCE_DOWN; and CREATION_FAILED of a broker that could not be made, which Amazon does not say.
-- Kept and shown, though nothing follows from them: ` + "`publiclyAccessible`, `storageType`, `autoMinorVersionUpgrade`, `logs`" + ` (each instance writes its log to a file on its node), and a user's ` + "`consoleAccess`" + `.
+- ` + "`autoMinorVersionUpgrade`" + `: a newer Godwit on the nodes comes to the broker's instances in its maintenance window, with one failover. The engine version does not change by itself.
+- Kept and shown, though nothing follows from them: ` + "`publiclyAccessible`, `storageType`, `logs`" + ` (each instance writes its log to a file on its node), and a user's ` + "`consoleAccess`" + `.
 - A configuration's data come back byte for byte. ` + "`warnings`" + ` tell what of them is not honoured; their reasons are Amazon's words, which say that it was removed.
 - A broker without ` + "`configuration`" + ` gets one of its own, NAME-configuration, which stays when the broker is deleted.
 - RebootBroker restarts the instances whether something is pending or not, of a pair with one failover.

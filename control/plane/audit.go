@@ -121,7 +121,7 @@ func bounded(m map[string]json.RawMessage) json.RawMessage {
 	return data
 }
 
-// fields are the fields of a row that may be shown; of the users, each is one, without the hash.
+// fields are the fields of a row that may be shown; of the users, each is one, without the hash, and of LDAP all but the password.
 func fields(row any) map[string]json.RawMessage {
 	m := map[string]json.RawMessage{}
 	data := encode(row)
@@ -137,6 +137,11 @@ func fields(row any) map[string]json.RawMessage {
 		for name, u := range b.Users {
 			u.Hash = ""
 			m["users/"+name] = encode(u)
+		}
+		if b.LDAP != nil {
+			shown := *b.LDAP
+			shown.AccountPassword = ""
+			m["ldap"] = encode(shown)
 		}
 	}
 	return m

@@ -58,6 +58,8 @@ type Instance struct {
 	Detail      string     `json:"detail,omitempty"`  // words of the agent about that
 	Seen        time.Time  `json:"seen,omitzero"`     // when Down or Detail changed
 	Applied     uint64     `json:"applied,omitempty"` // version of the spec that is in force in it
+	Program     string     `json:"program,omitempty"` // version of the program that it runs, in its agent's words
+	Newer       string     `json:"newer,omitempty"`   // version that a restart would run; "": the same
 }
 
 // Logs says which logs a broker keeps.
@@ -94,6 +96,7 @@ type Broker struct {
 	Configurations    []ConfigurationRef `json:"configurations,omitempty"` // that it had before, newest first
 	SecurityGroups    []string           `json:"securityGroups,omitempty"`
 	Users             map[string]User    `json:"users,omitempty"`
+	LDAP              *LDAP              `json:"ldap,omitempty"` // nil: there are only Users
 	Logs              Logs               `json:"logs,omitzero"`
 	MaintenanceWindow Window             `json:"maintenanceWindow"`
 	Tags              map[string]string  `json:"tags,omitempty"`
@@ -210,6 +213,7 @@ type CreateBroker struct {
 	Subnets              []string
 	SecurityGroups       []string
 	Users                []NewUser
+	LDAP                 *LDAP
 	// Configuration may be without revision: the latest. If it is empty, Default is made, and taken.
 	Configuration     ConfigurationRef
 	Default           *CreateConfiguration
@@ -292,11 +296,11 @@ func (c CreateBroker) do(tx *tx) error {
 	b := &Broker{Scope: scope, ID: c.ID, Name: c.Name, Created: tx.now, Token: c.Token, RequestDigest: c.RequestDigest,
 		Goal:      Goal{Mode: c.Mode, Version: c.Version, Type: c.Type, Subnets: c.Subnets},
 		StorageGB: c.StorageGB, StorageType: c.StorageType, AutoMinor: c.AutoMinor, Public: c.Public, Configuration: ref, SecurityGroups: c.SecurityGroups,
-		Logs: c.Logs, MaintenanceWindow: c.MaintenanceWindow, Tags: c.Tags}
+		Logs: c.Logs, MaintenanceWindow: c.MaintenanceWindow, Tags: c.Tags, LDAP: c.LDAP}
 	if err := tx.check(b); err != nil {
 		return err
 	}
-	if len(c.Users) == 0 {
+	if len(c.Users) == 0 && c.LDAP == nil {
 		return bad("users", "a broker needs a user")
 	}
 	for _, u := range c.Users {
@@ -355,6 +359,9 @@ func (tx *tx) check(b *Broker) error {
 			return bad("securityGroups", "security group [%s] does not exist", id)
 		}
 	}
+	if err := b.LDAP.check(); err != nil {
+		return err
+	}
 	return b.MaintenanceWindow.check(tx.s.opt.Zone)
 }
 
@@ -379,6 +386,8 @@ type UpdateBroker struct {
 	Logs           *Logs
 	Window         *Window
 	AutoMinor      *bool
+	LDAP           *LDAP  // nil: as before
+	NoLDAP         bool   // the broker has its own users alone from now on
 	Usage          *Usage // nil: not known
 }
 
@@ -396,6 +405,12 @@ func (c UpdateBroker) do(tx *tx) error {
 	b.SecurityGroups = slices.Clone(or(c.SecurityGroups, b.SecurityGroups))
 	b.Logs = or(c.Logs, b.Logs)
 	b.AutoMinor = or(c.AutoMinor, b.AutoMinor)
+	switch {
+	case c.LDAP != nil:
+		b.LDAP = c.LDAP
+	case c.NoLDAP:
+		b.LDAP = nil
+	}
 	b.MaintenanceWindow = or(c.Window, b.MaintenanceWindow)
 	if c.Mode != nil && c.Subnets == nil && *c.Mode != undo.Mode && len(undo.Subnets) > 0 {
 		return bad("subnetIds", "the broker is in subnets %v: say in which it is to be as %s", undo.Subnets, *c.Mode)
@@ -472,10 +487,20 @@ func (tx *tx) wait(b *Broker) {
 	}
 }
 
-// RebootBroker restarts the instances, with the version that is pending: of a pair the witness and the standby first, then one switchover, then the one that was active.
+// Newer is the version of the program that a restart would bring to some instance; "": to none.
+func (b *Broker) Newer() string {
+	for _, i := range b.Instances {
+		if i.Wanted && i.Newer != "" {
+			return i.Newer
+		}
+	}
+	return ""
+}
+
+// RebootBroker restarts the instances, with the version that is pending and the program that lies on their nodes: of a pair the witness and the standby first, then one switchover, then the one that was active.
 type RebootBroker struct {
 	ID string
-	// IfPending leaves everything running if no version is pending.
+	// IfPending leaves everything running if no version is pending, and no newer program.
 	IfPending bool
 }
 
@@ -484,7 +509,7 @@ func (c RebootBroker) do(tx *tx) error {
 	if err != nil {
 		return err
 	}
-	if b.PendingVersion == "" {
+	if b.PendingVersion == "" && b.Newer() == "" {
 		if c.IfPending {
 			return nil
 		}
@@ -495,9 +520,13 @@ func (c RebootBroker) do(tx *tx) error {
 	return tx.upgrade(b)
 }
 
+// upgrade restarts all instances: with the pending version, if there is one, and with the program that lies on their nodes.
 func (tx *tx) upgrade(b *Broker) error {
 	undo := b.Goal
-	b.Goal.Version, b.PendingVersion = b.PendingVersion, ""
+	b.Goal.Restart = tx.s.serial
+	if b.PendingVersion != "" {
+		b.Goal.Version, b.PendingVersion = b.PendingVersion, ""
+	}
 	return tx.begin(b, OpUpgrade, &undo)
 }
 

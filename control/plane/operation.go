@@ -199,7 +199,7 @@ func (tx *tx) proceed(b *Broker) {
 				}
 			}
 		}
-		i.Version, i.Wanted, i.Up, i.Down, i.Detail = b.Goal.Version, true, false, false, ""
+		i.Version, i.Wanted, i.Up, i.Down, i.Detail, i.Program, i.Newer = b.Goal.Version, true, false, false, "", "", ""
 	case StepStop:
 		i := b.generation(s.Number, s.Generation)
 		i.Wanted, i.Leaving = false, true
@@ -449,7 +449,12 @@ type Observed struct {
 	Epoch      uint64 // of the log of a pair in which it is the active instance; 0: it is not
 	Applied    uint64 // version of the spec that is in force in it
 	Detail     string // words for people, if something is wrong
+	Program    string // version of the program that it runs; "": that is not known
+	Newer      string // version that a restart would run; "": the same
 }
+
+// maxProgram bounds what is kept of a program's version, in bytes.
+const maxProgram = 128
 
 func (c Observed) do(tx *tx) error {
 	b := tx.s.brokers.edit(c.Broker)
@@ -463,6 +468,7 @@ func (c Observed) do(tx *tx) error {
 	tx.id = b.ID
 	was, active, epoch := *i, b.Active, b.Epoch
 	i.Down, i.Detail, i.Applied = !c.Up, c.Detail[:min(len(c.Detail), maxError)], max(i.Applied, min(c.Applied, b.Version))
+	i.Program, i.Newer = c.Program[:min(len(c.Program), maxProgram)], c.Newer[:min(len(c.Newer), maxProgram)]
 	if i.Down != was.Down || i.Detail != was.Detail {
 		i.Seen = tx.now
 	}
@@ -475,7 +481,7 @@ func (c Observed) do(tx *tx) error {
 	return nil
 }
 
-// Tick is the passing of time: what waits for a maintenance window that is open begins, and what could not be repaired is tried again. Every minute or so is often enough.
+// Tick is the passing of time: what waits for a maintenance window that is open begins, a pending version, or a newer program where that is wanted (AutoMinor), and what could not be repaired is tried again. Every minute or so is often enough.
 type Tick struct{}
 
 func (Tick) do(tx *tx) error {
@@ -488,11 +494,22 @@ func (Tick) do(tx *tx) error {
 			if err := tx.upgrade(b); err != nil {
 				tx.events = tx.events[:len(tx.events)-1]
 			}
+		case row.Newer() != "" && row.AutoMinor && row.MaintenanceWindow.Open(tx.now, tx.s.opt.Zone) && !row.failedSince(tx.now.Add(-windowLength)):
+			b := tx.s.brokers.edit(id)
+			tx.event(b, "upgrade begins", "the maintenance window is open; "+row.Newer())
+			if err := tx.upgrade(b); err != nil {
+				tx.events = tx.events[:len(tx.events)-1]
+			}
 		case !tx.s.settled(row):
 			tx.repair(id)
 		}
 	}
 	return nil
+}
+
+// failedSince says whether the last operation was rolled back since then: it is not tried again and again in one window.
+func (b *Broker) failedSince(then time.Time) bool {
+	return b.Last != nil && b.Last.Error != "" && b.Last.Ended.After(then)
 }
 
 // Urgent says whether a command may use a log's last room: those that free space, and reports about what has happened already.

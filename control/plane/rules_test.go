@@ -255,6 +255,74 @@ func TestWindow(t *testing.T) {
 	}
 }
 
+// TestNewerProgram has a newer program come with the window where minor upgrades are automatic, else with a reboot, and not again and again if it fails.
+func TestNewerProgram(t *testing.T) {
+	b := newBench(t, plane.Options{}).nodes("a", "b", "c")
+	c := create("1", plane.Pair)
+	c.MaintenanceWindow = plane.Window{Day: "TUESDAY", Time: "03:00", Zone: "UTC"}
+	b.must(alice, c)
+	b.run()
+	b.steps()
+	report := func(newer string) {
+		b.t.Helper()
+		for _, i := range b.broker(one).Instances {
+			b.must(operator, plane.Observed{Broker: one, Number: i.Number, Generation: i.Generation, Up: true, Program: "v1", Newer: newer})
+		}
+	}
+	const steps = "start 3, start 2, switch over to 2, start 1"
+	tick := func(at string) {
+		b.t.Helper()
+		b.now, _ = time.Parse(time.RFC3339, at)
+		b.must(plane.Origin{}, plane.Tick{})
+	}
+	report("v2")
+	if newer := b.broker(one).Newer(); newer != "v2" {
+		t.Fatalf("what is pending is %q", newer)
+	}
+	tick("2026-12-08T03:30:00Z")
+	if br := b.broker(one); br.Operation != nil {
+		t.Fatalf("%s has begun in the window, and upgrades are not automatic", br.Operation.Kind)
+	}
+	b.must(alice, plane.RebootBroker{ID: one, IfPending: true})
+	b.run()
+	if got := b.steps(); got != steps || b.broker(one).Newer() != "" {
+		t.Errorf("a reboot has the steps %s, want %s; %q is pending behind it", got, steps, b.broker(one).Newer())
+	}
+	b.must(alice, plane.RebootBroker{ID: one, IfPending: true})
+	if br := b.broker(one); br.Operation != nil {
+		t.Fatalf("%s has begun though nothing is pending", br.Operation.Kind)
+	}
+
+	b.must(alice, plane.UpdateBroker{ID: one, AutoMinor: ptr(true)})
+	report("v3")
+	tick("2026-12-08T05:30:00Z")
+	if br := b.broker(one); br.Operation != nil {
+		t.Fatalf("%s has begun outside of the window", br.Operation.Kind)
+	}
+	b.fails = func(plane.Effect) string { return "v3 does not start" }
+	tick("2026-12-15T03:00:10Z")
+	b.state(one, plane.RebootInProgress)
+	for b.broker(one).Operation.Rollback == "" {
+		if b.now = b.now.Add(time.Minute); !b.one() {
+			t.Fatal("it fails and is not rolled back")
+		}
+	}
+	b.fails = nil
+	b.run()
+	report("v3")
+	b.steps()
+	tick("2026-12-15T04:30:00Z")
+	if br := b.broker(one); br.Operation != nil {
+		t.Fatalf("%s has begun in the window in which it was rolled back", br.Operation.Kind)
+	}
+	tick("2026-12-22T03:00:10Z")
+	b.run()
+	if b.steps() == "" || b.broker(one).Newer() != "" {
+		t.Errorf("a week later %q is pending still", b.broker(one).Newer())
+	}
+	b.replays()
+}
+
 // TestLive sees that what is live reaches the instances as a new version of their specs, and begins no operation, not even while another is at work.
 func TestLive(t *testing.T) {
 	b := newBench(t, plane.Options{}).nodes("a", "b", "c")

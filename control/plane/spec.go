@@ -29,6 +29,7 @@ type Spec struct {
 	StorageBytes  int64
 	Configuration ConfigurationRef // its data: State.Revision
 	Users         map[string]User
+	LDAP          *LDAP
 	Restricted    bool   // the broker has security groups: only what Rules let in comes in
 	Rules         []Rule // of all its security groups
 	Logs          Logs
@@ -67,7 +68,7 @@ func (s *State) spec(b *Broker, i *Instance) Spec {
 	}
 	spec := Spec{Scope: b.Scope, Broker: b.ID, Name: b.Name, Number: i.Number, Witness: i.Number == Witness, Generation: i.Generation, Version: b.Version, Node: i.Node, Zone: i.Zone,
 		Address: i.Address, Ports: PortsOf(i.Slot), Cluster: b.cluster(i), Log: b.Log, EngineVersion: i.Version, MemoryBytes: i.MemoryBytes, Connections: t.Connections,
-		StorageBytes: int64(b.StorageGB) * gib, Configuration: b.Configuration, Users: b.Users, Logs: b.Logs}
+		StorageBytes: int64(b.StorageGB) * gib, Configuration: b.Configuration, Users: b.Users, LDAP: b.LDAP, Logs: b.Logs}
 	for number := 1; number <= Witness; number++ {
 		if peer := b.Instance(number); peer != nil {
 			spec.Peers = append(spec.Peers, Peer{peer.Number, peer.Generation, peer.Node, peer.Address, PortsOf(peer.Slot)})

@@ -29,6 +29,9 @@ func (s *Service) CreateBroker(ctx context.Context, c mqapi.Caller, r *mqapi.Cre
 		}
 		command.Default = s.defaultConfiguration(state, c, r.BrokerName, version)
 	}
+	if command.LDAP, err = directory(r.LDAPServerMetadata); err != nil {
+		return nil, err
+	}
 	if r.CreatorRequestID != nil {
 		command.Token = *r.CreatorRequestID
 		if command.RequestDigest, err = s.digest(ctx, r); err != nil {
@@ -95,7 +98,10 @@ func (s *Service) UpdateBroker(ctx context.Context, c mqapi.Caller, r *mqapi.Upd
 	if r.MaintenanceWindowStartTime != nil {
 		command.Window = new(window(r.MaintenanceWindowStartTime))
 	}
-	answer := &mqapi.UpdateBrokerResponse{AuthenticationStrategy: r.AuthenticationStrategy, AutoMinorVersionUpgrade: r.AutoMinorVersionUpgrade, BrokerID: &b.ID, Configuration: r.Configuration, EngineVersion: r.EngineVersion,
+	if err := updateDirectory(&command, b, r); err != nil {
+		return nil, err
+	}
+	answer := &mqapi.UpdateBrokerResponse{LDAPServerMetadata: directoryShown(command.LDAP), AuthenticationStrategy: r.AuthenticationStrategy, AutoMinorVersionUpgrade: r.AutoMinorVersionUpgrade, BrokerID: &b.ID, Configuration: r.Configuration, EngineVersion: r.EngineVersion,
 		HostInstanceType: r.HostInstanceType, Logs: r.Logs, MaintenanceWindowStartTime: r.MaintenanceWindowStartTime, SecurityGroups: r.SecurityGroups, StorageSize: r.StorageSize,
 		DeploymentMode: r.DeploymentMode, SubnetIDs: r.SubnetIDs, DataReplicationMode: r.DataReplicationMode}
 	if or(r.Plan, false) {
@@ -186,20 +192,29 @@ func (s *Service) SwitchoverBroker(ctx context.Context, c mqapi.Caller, r *mqapi
 
 // stranded asks the active instance who would not follow; nil: nobody can tell.
 func (s *Service) stranded(ctx context.Context, state *plane.State, b *plane.Broker) ([]mqapi.SwitchoverClient, error) {
-	active := b.Instance(b.Active)
-	if s.options.Stranded == nil || active == nil {
+	active, found := activeSpec(state, b)
+	if s.options.Stranded == nil || !found {
 		return nil, nil
+	}
+	clients, err := s.options.Stranded(ctx, active)
+	if err == nil && clients == nil {
+		clients = []mqapi.SwitchoverClient{} // it is known, and nobody is
+	}
+	return clients, err
+}
+
+// activeSpec is a broker's active instance, if there is one.
+func activeSpec(state *plane.State, b *plane.Broker) (plane.Spec, bool) {
+	active := b.Instance(b.Active)
+	if active == nil {
+		return plane.Spec{}, false
 	}
 	for _, spec := range state.OnNode(active.Node) {
 		if spec.Broker == b.ID && spec.Number == b.Active {
-			clients, err := s.options.Stranded(ctx, spec)
-			if err == nil && clients == nil {
-				clients = []mqapi.SwitchoverClient{} // it is known, and nobody is
-			}
-			return clients, err
+			return spec, true
 		}
 	}
-	return nil, nil
+	return plane.Spec{}, false
 }
 
 // under says in which member of the request the attribute at fault is.

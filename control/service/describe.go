@@ -58,7 +58,7 @@ func (s *Service) DescribeBroker(_ context.Context, c mqapi.Caller, r *mqapi.Des
 	}
 	how, _ := b.State()
 	d := &mqapi.DescribeBrokerResponse{
-		ActionsRequired: actions(b), AuthenticationStrategy: new(mqapi.AuthenticationStrategySimple), AutoMinorVersionUpgrade: &b.AutoMinor, BrokerARN: new(c.BrokerARN(b.Name, b.ID)), BrokerID: &b.ID,
+		ActionsRequired: actions(b), AuthenticationStrategy: strategy(b.LDAP), LDAPServerMetadata: directoryShown(b.LDAP), AutoMinorVersionUpgrade: &b.AutoMinor, BrokerARN: new(c.BrokerARN(b.Name, b.ID)), BrokerID: &b.ID,
 		BrokerInstances: []mqapi.BrokerInstance{}, BrokerName: &b.Name, BrokerState: new(mqapi.BrokerState(how)), Configurations: &mqapi.Configurations{Current: configurationID(b.Configuration)},
 		Created: &mqapi.Timestamp{Time: b.Created}, DeploymentMode: new(mqapi.DeploymentMode(b.Goal.Mode)), EngineType: new(mqapi.EngineTypeActiveMQ), EngineVersion: &b.Goal.Version, HostInstanceType: &b.Goal.Type,
 		Logs:                       &mqapi.LogsSummary{Audit: &b.Logs.Audit, General: b.Logs.General, GeneralLogGroup: logGroup(b, "general")},

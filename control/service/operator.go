@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/godwitmq/godwit/control/api"
+	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/mqapi"
 	"github.com/godwitmq/godwit/control/plane"
 	"github.com/godwitmq/godwit/control/plane/durable"
@@ -118,6 +119,19 @@ func (s *Service) Broker(name string) (*api.Broker, error) {
 	return &view, nil
 }
 
+// Active is the active instance of the broker of a name, or of an id.
+func (s *Service) Active(name string) (plane.Spec, error) {
+	state, b, err := s.named(name)
+	if err != nil {
+		return plane.Spec{}, err
+	}
+	spec, found := activeSpec(state, b)
+	if !found {
+		return spec, &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Op: "brokers " + name, Detail: "no instance of it is active now"}
+	}
+	return spec, nil
+}
+
 // named finds a broker by its name or its id. Accounts and regions may have the same names; then the id is needed.
 func (s *Service) named(name string) (*plane.State, *plane.Broker, error) {
 	state, err := s.state()
@@ -140,7 +154,7 @@ func (s *Service) named(name string) (*plane.State, *plane.Broker, error) {
 // describe is a broker as the operator sees it.
 func describe(b *plane.Broker) api.Broker {
 	state, problem := b.State()
-	v := api.Broker{ID: b.ID, Name: b.Name, Account: b.Account, Region: b.Region, State: string(state), Problem: problem, Mode: string(b.Goal.Mode), Version: b.Goal.Version, Pending: b.PendingVersion,
+	v := api.Broker{ID: b.ID, Name: b.Name, Account: b.Account, Region: b.Region, State: string(state), Problem: problem, Mode: string(b.Goal.Mode), Version: b.Goal.Version, Pending: b.PendingVersion, Newer: b.Newer(),
 		Type: b.Goal.Type, Created: b.Created, Instances: []api.BrokerInstance{}, Placement: b.Placement, Users: sorted(b.Users)}
 	if b.Active != 0 {
 		v.Active, v.ActiveSince = instanceName(b.ID, b.Active), b.ActiveSince
@@ -148,7 +162,7 @@ func describe(b *plane.Broker) api.Broker {
 	for n := range b.Instances {
 		i := &b.Instances[n]
 		view := api.BrokerInstance{Name: instanceName(b.ID, i.Number), Witness: i.Number == plane.Witness, Active: i.Number == b.Active && !i.Leaving, Node: i.Node, Zone: i.Zone, Subnet: i.Subnet,
-			Address: i.Address.String(), Detail: i.Detail, Version: i.Version}
+			Address: i.Address.String(), Detail: i.Detail, Version: i.Version, Program: i.Program}
 		switch {
 		case i.Leaving:
 			view.State = "ending"
@@ -182,6 +196,58 @@ func words(steps []plane.Step) []string {
 		list = append(list, s.String())
 	}
 	return list
+}
+
+// Reboot restarts the instances of a broker, or says what that would do.
+func (s *Service) Reboot(ctx context.Context, who, from, name string, ask api.BrokerReboot) (*api.BrokerRebooted, error) {
+	_, b, err := s.named(name)
+	if err != nil {
+		return nil, err
+	}
+	op := "reboot of " + b.Name
+	command := plane.RebootBroker{ID: b.ID, IfPending: ask.IfPending}
+	by := plane.Origin{Who: who, From: from}
+	if ask.Plan {
+		plan, err := s.dryRun(by, b.ID, command)
+		if err != nil {
+			return nil, plain(op, err)
+		}
+		return &api.BrokerRebooted{Cost: plan.Cost.String(), Steps: words(plan.Steps)}, nil
+	}
+	change, err := s.operate(ctx, by, op, command)
+	if err != nil {
+		return nil, err
+	}
+	plan := planOf(b.ID, change.Plan)
+	return &api.BrokerRebooted{Cost: plan.Cost.String(), Steps: words(plan.Steps)}, nil
+}
+
+// Reach is a client of a broker's own API: that of its active instance, or if none is, of one that is up.
+func (s *Service) Reach(ctx context.Context, name string) (*client.Client, error) {
+	state, b, err := s.named(name)
+	if err != nil {
+		return nil, err
+	}
+	op := "reach broker " + b.Name
+	at := b.Instance(b.Active)
+	for n := range b.Instances {
+		if i := &b.Instances[n]; at == nil && i.Up && !i.Down && !i.Leaving {
+			at = i
+		}
+	}
+	if at == nil {
+		return nil, &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Op: op, Detail: "no instance of it is up"}
+	}
+	for _, spec := range state.OnNode(at.Node) {
+		if spec.Broker == b.ID && spec.Number == at.Number {
+			remote, err := s.options.Reach(ctx, spec)
+			if err != nil {
+				return nil, &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Op: op, Detail: err.Error()}
+			}
+			return remote, nil
+		}
+	}
+	return nil, &api.Error{Status: http.StatusServiceUnavailable, Code: api.Unavailable, Op: op, Detail: "its instance is not wanted on any node"}
 }
 
 // SwitchOver makes another instance of a broker the active one, or says what that would do.

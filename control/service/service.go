@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/mqapi"
 	"github.com/godwitmq/godwit/control/plane"
 	"github.com/godwitmq/godwit/control/plane/durable"
@@ -31,6 +32,8 @@ type Options struct {
 	ConsoleURL string
 	// Stranded lists the clients of an instance that would not follow if another became active. nil: nobody can tell.
 	Stranded func(ctx context.Context, active plane.Spec) ([]mqapi.SwitchoverClient, error)
+	// Reach is a client of an instance's own API that may do everything there.
+	Reach func(ctx context.Context, instance plane.Spec) (*client.Client, error)
 }
 
 // Service implements mqapi.Service and mqapi.Keys, and answers the operator (operator.go). It may be used by many goroutines.

@@ -283,7 +283,7 @@ func FuzzChain(f *testing.F) {
 		}
 		c.next(2, data, func(h *layout.Header, b []byte) error {
 			decodeControl(b)
-			return eachRecord(h, b, 0, func(journal.Record) error { return nil })
+			return layout.Records(h, b, 0, func(journal.Record) error { return nil })
 		})
 	})
 }

@@ -456,31 +456,8 @@ func (f *Follower) take(h *layout.Header, batch []byte, fn func(journal.Record) 
 		return nil
 	}
 	f.given = true
-	if err := eachRecord(h, batch, f.from, fn); err != nil {
+	if err := layout.Records(h, batch, f.from, fn); err != nil {
 		return ownerError{err}
-	}
-	return nil
-}
-
-// eachRecord calls fn for the records of a verified batch at or after a position.
-func eachRecord(h *layout.Header, batch []byte, from journal.Position, fn func(journal.Record) error) error {
-	if h.End() <= from {
-		return nil
-	}
-	for at := layout.HeaderSize; at < len(batch); {
-		length := int(layout.FrameLength(batch[at:]))
-		r := journal.Record{
-			Position: h.Base + journal.Position(at),
-			Epoch:    h.Epoch,
-			Data:     batch[at+journal.FrameSize:][:length:length],
-		}
-		at += journal.FrameSize + length
-		if r.Position < from {
-			continue
-		}
-		if err := fn(r); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -519,7 +496,7 @@ func (f *Follower) Scrub(ctx context.Context, fn func(journal.Record) error) err
 		if err != nil {
 			return err
 		}
-		err = f.s.readFrom(ctx, f.index, state.FirstSeq, 0, f.from, fn, f.opt.GiveUp, f.opt.Logger)
+		err = f.s.readFrom(ctx, f.index, state.FirstSeq, f.from, func(h *layout.Header, batch []byte) error { return layout.Records(h, batch, 0, fn) }, f.opt.GiveUp, f.opt.Logger)
 		switch {
 		case errors.As(err, &owner):
 			return owner.error

@@ -149,6 +149,23 @@ func beginning(data []byte) (base journal.Position, wrong string) {
 
 // Read implements journal.Log. It reads from some replica, and verifies.
 func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
+	return l.read(from, func(from journal.Position, h *layout.Header, batch []byte) error {
+		return layout.Records(h, batch, from, fn)
+	})
+}
+
+// ReadBatches implements journal.Log. It reads as Read does.
+func (l *Log) ReadBatches(from journal.Position, fn func(batch []byte) error) error {
+	return l.read(from, func(from journal.Position, h *layout.Header, batch []byte) error {
+		if h.End() <= from {
+			return nil
+		}
+		return fn(batch)
+	})
+}
+
+// read gives verified batches, from the message with a position on or an earlier one up to the durable tail, and the position: the head's for 0. An error of give is returned as it is.
+func (l *Log) read(from journal.Position, give func(from journal.Position, h *layout.Header, batch []byte) error) error {
 	tail, head := l.Tail(), l.Head()
 	if from == 0 {
 		from = head
@@ -166,7 +183,7 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 	defer cancel()
 	seq, err := l.s.locate(ctx, l.index, from)
 	if err == nil {
-		err = l.s.readFrom(ctx, l.index, seq, from, tail, fn, l.opt.GiveUp, l.log)
+		err = l.s.readFrom(ctx, l.index, seq, tail, func(h *layout.Header, batch []byte) error { return give(from, h, batch) }, l.opt.GiveUp, l.log)
 	}
 	var owner ownerError
 	switch {
@@ -178,9 +195,9 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 	return nil
 }
 
-// readFrom gives fn the records from a position up to another. The message that they begin in, or an earlier one, is given. An error of fn is an ownerError.
+// readFrom gives the batches of a message, and of all that follow it up to a position. An error of give is an ownerError.
 // A message that cannot be had is asked for until patience is over.
-func (s *stream) readFrom(ctx context.Context, x *index, seq uint64, from, tail journal.Position, fn func(journal.Record) error, patience time.Duration, log *slog.Logger) error {
+func (s *stream) readFrom(ctx context.Context, x *index, seq uint64, tail journal.Position, give func(*layout.Header, []byte) error, patience time.Duration, log *slog.Logger) error {
 	c := chain{stream: s.name}
 	var err error
 	if c.seq, err = s.firstPart(ctx, seq); err != nil {
@@ -196,10 +213,7 @@ func (s *stream) readFrom(ctx context.Context, x *index, seq uint64, from, tail 
 		if h.Base >= tail {
 			return end
 		}
-		if h.Flags == layout.FlagControl {
-			return nil
-		}
-		if err := eachRecord(h, batch, from, fn); err != nil {
+		if err := give(h, batch); err != nil {
 			return ownerError{err}
 		}
 		return nil

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
 	"github.com/godwitmq/godwit/journal"
+	"github.com/godwitmq/godwit/journal/layout"
 	"github.com/godwitmq/godwit/vfs"
 )
 
@@ -35,6 +37,7 @@ func Run(t *testing.T, e Engine) {
 		{"Order", testOrder},
 		{"ReadFrom", testReadFrom},
 		{"ReadStops", testReadStops},
+		{"ReadBatches", testReadBatches},
 		{"ReadAt", testReadAt},
 		{"Header", testHeader},
 		{"ReadAtWhileAppending", testReadAtWhileAppending},
@@ -316,6 +319,75 @@ func testReadStops(t *testing.T, e Engine) {
 		if err != enough || n != stop {
 			t.Errorf("read stopped at %d: %d records, %v; want the callback's own error", stop, n, err)
 		}
+	}
+}
+
+// testReadBatches wants the batches to be what Read gives, chained to each other, and each in its place.
+func testReadBatches(t *testing.T, e Engine) {
+	open := e.New(t)
+	o := newOwner(t)
+	o.open(open)
+	for i := range 200 {
+		o.mustAppend(700, 10, i*100)
+	}
+	o.mustAppend(3 << 20) // in parts, where an engine does that
+	o.flush()
+	if err := o.log.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	o.open(open) // another epoch
+	o.mustAppend(1, 2, 3)
+	o.flush()
+	for _, from := range []journal.Position{0, o.batches[7].positions[1], o.batches[200].positions[0], o.batches[201].positions[2]} {
+		var want, got []string
+		take := func(into *[]string) func(journal.Record) error {
+			return func(r journal.Record) error {
+				*into = append(*into, fmt.Sprintf("%d in %d: %x", r.Position, r.Epoch, journal.Checksum(r.Data)))
+				return nil
+			}
+		}
+		if err := o.log.Read(from, take(&want)); err != nil {
+			t.Fatalf("read from %d: %v", from, err)
+		}
+		var link layout.Link
+		var at journal.Position
+		before := o.log.Tail() // an engine's own heartbeats may move it while it is read
+		err := o.log.ReadBatches(from, func(batch []byte) error {
+			var h layout.Header
+			if wrong := h.Parse(batch); wrong != "" {
+				return errors.New(wrong)
+			}
+			hash, wrong := h.Verify(batch)
+			if wrong == "" {
+				wrong = link.Check(&h)
+			}
+			if wrong != "" {
+				return errors.New(wrong)
+			}
+			if at != 0 && h.Base != at || at == 0 && from != 0 && (h.Base > from || h.End() <= from) {
+				return fmt.Errorf("a batch of positions %d to %d came when %d was wanted", h.Base, h.End(), max(at, from))
+			}
+			link.Advance(&h, hash)
+			at = h.End()
+			return layout.Records(&h, batch, from, take(&got))
+		})
+		if err != nil {
+			t.Fatalf("batches from %d: %v", from, err)
+		}
+		if after := o.log.Tail(); at < before || at > after || !slices.Equal(got, want) {
+			t.Errorf("batches from %d: %d records up to %d; read gives %d, and the tail was at %d to %d", from, len(got), at, len(want), before, after)
+		}
+	}
+	enough := errors.New("enough")
+	if err := o.log.ReadBatches(0, func([]byte) error { return enough }); err != enough {
+		t.Errorf("batches stopped: %v; want the callback's own error", err)
+	}
+	if err := o.log.Trim(o.batches[100].positions[0]); err != nil {
+		t.Fatalf("trim: %v", err)
+	}
+	o.flush()
+	if err := o.log.ReadBatches(o.batches[1].positions[0], func([]byte) error { return nil }); !errors.Is(err, journal.ErrTrimmed) {
+		t.Errorf("batches before the head: %v; want ErrTrimmed", err)
 	}
 }
 

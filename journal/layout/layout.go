@@ -230,3 +230,26 @@ func (l *Link) Advance(h *Header, hash Digest) {
 
 // FrameLength is the length of the data of the record whose frame begins at b, unverified.
 func FrameLength(b []byte) uint64 { return uint64(binary.LittleEndian.Uint32(b)) }
+
+// Records calls fn for the records of a verified batch at or after a position, and returns its error as it is. Batches of an engine's own have none.
+func Records(h *Header, batch []byte, from journal.Position, fn func(journal.Record) error) error {
+	if h.Count == 0 || h.End() <= from {
+		return nil
+	}
+	for at := HeaderSize; at < len(batch); {
+		length := int(FrameLength(batch[at:]))
+		r := journal.Record{
+			Position: h.Base + journal.Position(at),
+			Epoch:    h.Epoch,
+			Data:     batch[at+journal.FrameSize:][:length:length],
+		}
+		at += journal.FrameSize + length
+		if r.Position < from {
+			continue
+		}
+		if err := fn(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -24,6 +24,30 @@ type piece struct {
 
 // Read implements journal.Log. One goroutine reads and verifies ahead of the callback. Whole segments are verified, also what lies before from.
 func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
+	return l.read(from, func(from journal.Position, batches []byte) error { return deliver(batches, from, fn) })
+}
+
+// ReadBatches implements journal.Log. It reads as Read does.
+func (l *Log) ReadBatches(from journal.Position, fn func(batch []byte) error) error {
+	return l.read(from, func(from journal.Position, batches []byte) error {
+		var h layout.Header
+		for len(batches) > 0 {
+			h.Parse(batches)
+			batch := batches[:h.Stored()]
+			batches = batches[h.Stored():]
+			if h.End() <= from {
+				continue
+			}
+			if err := fn(batch); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// read gives runs of verified batches, from the segment with a position on up to the durable tail, and the position: the head's for 0.
+func (l *Log) read(from journal.Position, give func(from journal.Position, batches []byte) error) error {
 	tail := l.Tail()
 	head := l.Head()
 	if from == 0 {
@@ -40,7 +64,7 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 		return nil
 	}
 	if l.opt.Inline {
-		return readInline(segs, from, tail, fn)
+		return readInline(segs, from, tail, give)
 	}
 
 	pieces := make(chan piece, readAhead)
@@ -81,7 +105,7 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 	var err error
 	for p := range pieces {
 		if err = p.err; err == nil {
-			err = deliver(p.batches, from, fn)
+			err = give(from, p.batches)
 		}
 		if err != nil {
 			break
@@ -94,7 +118,7 @@ func (l *Log) Read(from journal.Position, fn func(journal.Record) error) error {
 	return err
 }
 
-func readInline(segs []*segment, from, tail journal.Position, fn func(journal.Record) error) error {
+func readInline(segs []*segment, from, tail journal.Position, give func(from journal.Position, batches []byte) error) error {
 	var failed error
 	var size int64
 	for _, s := range segs {
@@ -102,7 +126,7 @@ func readInline(segs []*segment, from, tail journal.Position, fn func(journal.Re
 	}
 	buf := make([]byte, min(size, chunkSize))
 	err := verifyAhead(segs, tail, func(done, _ []byte) []byte {
-		if failed = deliver(done, from, fn); failed != nil {
+		if failed = give(from, done); failed != nil {
 			return nil
 		}
 		return buf
@@ -168,22 +192,8 @@ func deliver(batches []byte, from journal.Position, fn func(journal.Record) erro
 	for len(batches) > 0 {
 		h.Parse(batches)
 		stored := int(h.Stored())
-		if h.Count > 0 && h.End() > from {
-			for at := headerSize; at < stored; {
-				length := int(binary.LittleEndian.Uint32(batches[at:]))
-				r := journal.Record{
-					Position: h.Base + journal.Position(at),
-					Epoch:    h.Epoch,
-					Data:     batches[at+journal.FrameSize:][:length:length],
-				}
-				at += journal.FrameSize + length
-				if r.Position < from {
-					continue
-				}
-				if err := fn(r); err != nil {
-					return err
-				}
-			}
+		if err := layout.Records(&h, batches[:stored], from, fn); err != nil {
+			return err
 		}
 		batches = batches[stored:]
 	}

@@ -247,6 +247,23 @@ func (p *Plane) tidy() {
 	p.size, p.appended = int64(p.last-at), 0
 }
 
+// ReadBatches gives the log as it is stored, for a backup: begin is told from where and up to where it is durable and consistent, and the epoch of its writer, then fn is given the batches, at
+// least those up to there. If the log forgets its beginning meanwhile it is all done once more. Errors are those of fn and of the log's ReadBatches.
+func (p *Plane) ReadBatches(begin func(head, position journal.Position, epoch uint64), fn func(batch []byte) error) error {
+	for try := 0; ; try++ {
+		head := p.log.Head()
+		begin(head, p.log.Tail(), p.log.Epoch())
+		err := p.log.ReadBatches(head, fn)
+		if try < readTries && errors.Is(err, journal.ErrTrimmed) {
+			continue
+		}
+		return err
+	}
+}
+
+// readTries is how often the log may be overtaken while it is read.
+const readTries = 5
+
 func (p *Plane) onDurable(before journal.Position) {
 	p.out.Lock()
 	p.durable = max(p.durable, before)
