@@ -16,6 +16,9 @@ const (
 	notifyAlive    = "WATCHDOG=1"
 )
 
+// notifyPatience is how long the service manager may take to take in what it is told.
+const notifyPatience = 100 * time.Millisecond
+
 // notify tells the service manager something.
 func notify(state string) error {
 	name := os.Getenv("NOTIFY_SOCKET")
@@ -30,6 +33,10 @@ func notify(state string) error {
 		return fmt.Errorf("tell the service manager: %w", err)
 	}
 	defer conn.Close()
+	// Its socket takes in a few datagrams only (net.unix.max_dgram_qlen), and a manager that is busy must not hold the broker up.
+	if err := conn.SetWriteDeadline(time.Now().Add(notifyPatience)); err != nil {
+		return fmt.Errorf("tell the service manager: %w", err)
+	}
 	if _, err := conn.Write([]byte(state)); err != nil {
 		return fmt.Errorf("tell the service manager: %w", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -38,21 +39,30 @@ func TestServiceManager(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	defer cmd.Process.Kill()
-	hear := func(want string) {
-		t.Helper()
+	said := make(chan string, 4096) // as systemd does, it is always read
+	go func() {
+		defer close(said)
 		buf := make([]byte, 4096)
-		for begun := time.Now(); ; {
-			if err := socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
-				t.Fatal(err)
-			}
+		for {
 			n, err := socket.Read(buf)
 			if err != nil {
-				t.Fatalf("waiting for %s: %v", want, err)
+				return // the test is over
 			}
-			if said := string(buf[:n]); said == want {
-				return
-			} else if said != notifyAlive || time.Since(begun) > patience {
-				t.Fatalf("it says %q; want %s", said, want)
+			said <- string(buf[:n])
+		}
+	}()
+	hear := func(want string) {
+		t.Helper()
+		for late := time.After(patience); ; {
+			select {
+			case state := <-said:
+				if state == want {
+					return
+				} else if state != notifyAlive {
+					t.Fatalf("it says %q; want %s", state, want)
+				}
+			case <-late:
+				t.Fatalf("it has not said %s", want)
 			}
 		}
 	}
@@ -73,5 +83,23 @@ func TestServiceManager(t *testing.T) {
 	hear(notifyStopping)
 	if err := <-ended; err != nil {
 		t.Errorf("it has ended: %v", err)
+	}
+}
+
+// A service manager that does not listen holds nobody up.
+func TestServiceManagerHangs(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	t.Setenv("NOTIFY_SOCKET", name)
+	full := false
+	for begun := time.Now(); !full && time.Since(begun) < patience; {
+		full = errors.Is(notify(notifyAlive), os.ErrDeadlineExceeded)
+	}
+	if !full {
+		t.Error("the socket never was full, or telling it waited for ever")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,31 +18,52 @@ import (
 	"github.com/godwitmq/godwit/vfs"
 )
 
-// failing is the real file system, whose syncs fail while broken is set.
+// failing is the real file system, whose syncs of files that are in use fail while broken is set. Those of files that are still being prepared do not: that is a lack of room, for which
+// senders wait, and no failure.
 type failing struct {
 	vfs.OS
 	broken atomic.Bool
+	made   sync.Map // *failingFile by the name under which it was made
 }
 
 var errDisk = errors.New("the test's disk has failed")
 
-func (f *failing) Open(name string) (vfs.File, error)   { return f.wrap(f.OS.Open(name)) }
-func (f *failing) Create(name string) (vfs.File, error) { return f.wrap(f.OS.Create(name)) }
-
-func (f *failing) wrap(file vfs.File, err error) (vfs.File, error) {
+func (f *failing) Open(name string) (vfs.File, error) {
+	file, err := f.OS.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	return &failingFile{File: file, fs: f}, nil
+	used := &failingFile{File: file, fs: f}
+	used.inUse.Store(true)
+	return used, nil
+}
+
+func (f *failing) Create(name string) (vfs.File, error) {
+	file, err := f.OS.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	made := &failingFile{File: file, fs: f}
+	f.made.Store(name, made)
+	return made, nil
+}
+
+func (f *failing) Rename(from, to string) error {
+	err := f.OS.Rename(from, to)
+	if made, ok := f.made.Load(from); ok && err == nil {
+		made.(*failingFile).inUse.Store(true)
+	}
+	return err
 }
 
 type failingFile struct {
 	vfs.File
-	fs *failing
+	fs    *failing
+	inUse atomic.Bool
 }
 
 func (f *failingFile) Datasync() error {
-	if f.fs.broken.Load() {
+	if f.fs.broken.Load() && f.inUse.Load() {
 		return errDisk
 	}
 	return f.File.Datasync()

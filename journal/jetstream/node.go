@@ -41,7 +41,7 @@ type NodeOptions struct {
 }
 
 const (
-	startTimeout = 10 * time.Second
+	startTimeout = 60 * time.Second
 	// maxPayload is what a server takes as one message; a log's own messages stay well below the default of external servers, 1 MiB.
 	maxPayload = 1 << 20
 )
