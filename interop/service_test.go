@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,6 +90,12 @@ func TestService(t *testing.T) {
 			now := s.describe(t, "orders")
 			return now.Active == fmt.Sprintf("%s-%d", now.ID, 3-first) && now.State == "RUNNING" && now.Operation == nil
 		})
+		series := string(s.get(t, "/metrics"))
+		for i := 1; i <= 2; i++ {
+			if want := fmt.Sprintf("godwit_broker_active{broker=\"orders\",instance=\"%s-%d\",node=\"local\"} %d\n", before.ID, i, min(1, max(i, first)-min(i, first))); !strings.Contains(series, want) {
+				t.Errorf("/metrics has no %q", want)
+			}
+		}
 		again := s.login(t, s.describe(t, "orders"), first-1, "again") // the standby's endpoint takes clients, too
 		again.must(t, "SUBSCRIBE", "", "destination", "/queue/over", "id", "1")
 		if got := string(again.message(t).Body); got != "kept" {
@@ -128,6 +136,20 @@ func (s *managedService) run(t *testing.T, into any, args ...string) {
 	if err != nil {
 		t.Fatalf("godwit %v: %v\n%s%s", args, err, out, stderr.String())
 	}
+}
+
+func (s *managedService) get(t *testing.T, path string) []byte {
+	t.Helper()
+	r, err := http.Get(s.api + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s, %v", path, r.Status, err)
+	}
+	return body
 }
 
 func (s *managedService) describe(t *testing.T, name string) *api.Broker {

@@ -519,6 +519,9 @@ func (n *node) measure(v *broker.View) (*metrics.Exposition, *metrics.Look) {
 	if in := n.instance.Load(); in != nil {
 		in.writeMetrics(e)
 	}
+	if n.managed != nil {
+		n.managed.writeMetrics(e)
+	}
 	metrics.Process(e, build().Version, n.begun, time.Now())
 	if l := n.listeners.Load(); l != nil {
 		writeListenStats(e, l) // the last, since there may be many endpoints

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"github.com/godwitmq/godwit/control/plane"
 	"github.com/godwitmq/godwit/control/plane/durable"
 	"github.com/godwitmq/godwit/control/service"
+	"github.com/godwitmq/godwit/metrics"
 	"github.com/godwitmq/godwit/vfs"
 )
 
@@ -209,4 +212,38 @@ func derived(secret []byte, purpose string) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write([]byte(purpose))
 	return h.Sum(nil)
+}
+
+// writeMetrics writes what there is to watch of the service's brokers. Each broker's own figures come from its instances.
+func (m *managed) writeMetrics(e *metrics.Exposition) {
+	brokers, err := m.service.Brokers()
+	up := 1.0
+	if err != nil {
+		up = 0
+	}
+	e.One("godwit_service_up", metrics.Gauge, "1 while the control plane of the service for several brokers can be asked.", up)
+	if err != nil {
+		return
+	}
+	states := map[string]int{}
+	for _, b := range brokers {
+		states[b.State]++
+	}
+	e.Family("godwit_service_brokers", metrics.Gauge, "Brokers of the service, by state.")
+	for _, state := range slices.Sorted(maps.Keys(states)) {
+		e.Sample(float64(states[state]), "state", state)
+	}
+	e.Family("godwit_broker_active", metrics.Gauge, "1 for the instance of a broker of the service that is active, 0 for one that is not.")
+	for _, b := range brokers {
+		for _, i := range b.Instances {
+			if i.Witness {
+				continue
+			}
+			active := 0.0
+			if i.Active {
+				active = 1
+			}
+			e.Sample(active, "broker", b.Name, "instance", i.Name, "node", i.Node)
+		}
+	}
 }
