@@ -102,6 +102,16 @@ func TestService(t *testing.T) {
 			t.Errorf("received %q", got)
 		}
 	})
+	t.Run("console", func(t *testing.T) {
+		b := s.describe(t, "orders")
+		_, page, _ := strings.Cut(string(s.get(t, "/console/b/"+b.ID+"/")), "Active instance")
+		page, _, _ = strings.Cut(page, "</section>")
+		for _, i := range b.Instances {
+			if len(i.Endpoints) > 0 && strings.Contains(page, i.Endpoints[0]) != i.Active {
+				t.Errorf("active %v, and the broker's page says of the active instance: %s", i.Active, page)
+			}
+		}
+	})
 	t.Run("keys", func(t *testing.T) {
 		s.run(t, nil, "keys", "disable", key.ID)
 		cmd := exec.Command(python, "-c", "import boto3, sys; boto3.client('mq', endpoint_url=sys.argv[1]).list_brokers()", s.api)

@@ -53,7 +53,7 @@ state, which a mistyped secret must not bring about.
 
 - What is live is shown at once, and its ` + "`pending`" + ` member is absent: users, configuration, logs, security groups, instance type, storage size, maintenance window. A new engine version is ` + "`pendingEngineVersion`" + ` until
   the maintenance window or a reboot.
-- ` + "`endpoints`" + ` stand in Amazon's order; only those are listed that there are: ` + "`ssl`" + `, then ` + "`stomp+ssl`" + `. They have addresses, not names. ` + "`consoleURL`" + ` is the same for all instances: the service's own address.
+- ` + "`endpoints`" + ` stand in Amazon's order; only those are listed that there are: ` + "`ssl`" + `, then ` + "`stomp+ssl`" + `. They have addresses, not names. ` + "`consoleURL`" + ` is the same for all instances: the broker's page of the service's console, which always shows the active one.
 - ` + "`actionsRequired`" + ` says what is wrong, in words: OPERATION_FAILS, REPAIR_BLOCKED, INSTANCE_DOWN; and CREATION_FAILED of a broker that could not be made, which Amazon does not say.
 - ` + "`autoMinorVersionUpgrade`" + `: a newer Godwit on the nodes comes to the broker's instances in its maintenance window, with one failover. The engine version does not change by itself.
 - Kept and shown, though nothing follows from them: ` + "`publiclyAccessible`, `storageType`, `logs`" + ` (each instance writes its log to a file on its node), and a user's ` + "`consoleAccess`" + `.

@@ -75,9 +75,10 @@ func (s *Service) DescribeBroker(_ context.Context, c mqapi.Caller, r *mqapi.Des
 	for _, ref := range b.Configurations {
 		d.Configurations.History = append(d.Configurations.History, *configurationID(ref))
 	}
+	page := s.options.ConsoleURL + "b/" + b.ID + "/"
 	for _, i := range instances(b) {
 		active := i.Number == b.Active
-		instance := mqapi.BrokerInstance{ConsoleURL: &s.options.ConsoleURL, Endpoints: Endpoints(i), IPAddress: new(i.Address.String()), Active: &active}
+		instance := mqapi.BrokerInstance{ConsoleURL: &page, Endpoints: Endpoints(i), IPAddress: new(i.Address.String()), Active: &active}
 		if active {
 			instance.ActiveSince = &mqapi.Timestamp{Time: b.ActiveSince}
 		}

@@ -28,7 +28,7 @@ type Options struct {
 	Secret []byte
 	// Account and Region are what an access key gets if the operator does not say.
 	Account, Region string
-	// ConsoleURL is that of the console: one for all brokers and their instances, so that it is never the standby's.
+	// ConsoleURL is that of the console, with a slash at its end. A broker's page is below it, one for all of its instances, so that it is never the standby's.
 	ConsoleURL string
 	// Stranded lists the clients of an instance that would not follow if another became active. nil: nobody can tell.
 	Stranded func(ctx context.Context, active plane.Spec) ([]mqapi.SwitchoverClient, error)

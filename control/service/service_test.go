@@ -35,7 +35,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.plane = p
 	t.Cleanup(w.close)
-	w.Service = New(Options{Plane: func() *durable.Plane { return w.plane }, Secret: []byte("thirty-two bytes that stay here."), Account: "000000000000", Region: "eu-central-1", ConsoleURL: "http://127.0.0.1:8161"})
+	w.Service = New(Options{Plane: func() *durable.Plane { return w.plane }, Secret: []byte("thirty-two bytes that stay here."), Account: "000000000000", Region: "eu-central-1", ConsoleURL: "http://127.0.0.1:8161/console/"})
 	for i, zone := range []string{"a", "b", "c"} {
 		w.command(plane.RegisterNode{Name: "node-" + zone, Zone: "eu-central-1" + zone, Subnets: []string{"subnet-" + zone}, Range: netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 0, byte(64 + i), 0}), 24)})
 	}
