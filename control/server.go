@@ -57,6 +57,8 @@ type Options struct {
 	Service Service
 	// Amazon answers what is below /v1/, Amazon MQ's API, whose requests are signed; nil: nothing is there.
 	Amazon http.Handler
+	// AmazonAs answers the same requests of the operator of that name, who has no signature; nil: nothing is there.
+	AmazonAs func(operator string) http.Handler
 	// Config is the configuration in force, without secrets, as it becomes JSON.
 	Config func() any
 	// Version says what is running.

@@ -29,7 +29,7 @@ type Service interface {
 func (s *Server) ofService(ask func(Service, *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if s.options.Service == nil {
-			s.failed(w, r, &api.Error{Status: http.StatusConflict, Code: broker.NotFound.String(), Detail: "this is no service for several brokers; service.enabled in its configuration makes it one"})
+			s.failed(w, r, errNoService)
 			return
 		}
 		answer, err := ask(s.options.Service, r)
@@ -40,6 +40,17 @@ func (s *Server) ofService(ask func(Service, *http.Request) (any, error)) http.H
 		respond(w, answer)
 	}
 }
+
+// amazonAs answers what is of Amazon MQ's API, asked by the operator.
+func (s *Server) amazonAs(w http.ResponseWriter, r *http.Request) {
+	if s.options.AmazonAs == nil {
+		s.failed(w, r, errNoService)
+		return
+	}
+	http.StripPrefix("/api/v1/mq", s.options.AmazonAs(callerOf(r).User)).ServeHTTP(w, r)
+}
+
+var errNoService = &api.Error{Status: http.StatusConflict, Code: broker.NotFound.String(), Detail: "this is no service for several brokers; service.enabled in its configuration makes it one"}
 
 // serviceRoutes are the paths of Service.
 func (s *Server) serviceRoutes(on func(n need, pattern string, h http.HandlerFunc)) {
@@ -81,6 +92,10 @@ func (s *Server) serviceRoutes(on func(n need, pattern string, h http.HandlerFun
 		return service.Reboot(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("name"), ask)
 	}))
 	on(anybody, v1+"brokers/{name}/api/v1/{rest...}", s.forward)
+	on(reader, "GET "+v1+"mq/v1/{rest...}", s.amazonAs)
+	for _, method := range []string{"POST", "PUT", "DELETE"} {
+		on(admin, method+" "+v1+"mq/v1/{rest...}", s.amazonAs)
+	}
 	on(operator, "POST "+v1+"brokers/{name}/switchover", s.ofService(func(service Service, r *http.Request) (any, error) {
 		var ask api.BrokerSwitchover
 		if err := decode(r, &ask); err != nil {

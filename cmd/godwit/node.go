@@ -409,7 +409,7 @@ func (n *node) openHTTP() error {
 		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log, Listeners: n.listening,
 	}
 	if n.managed != nil {
-		options.Service, options.Amazon = n.managed.service, n.managed.amazon
+		options.Service, options.Amazon, options.AmazonAs = n.managed.service, n.managed.amazon, n.managed.amazon.As
 	}
 	n.api = control.New(options, cfg.HTTP.Loopback())
 	n.configureAPI(cfg)

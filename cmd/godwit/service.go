@@ -54,7 +54,7 @@ func (n *node) openService() (*managed, error) {
 		return nil, fmt.Errorf("the service's secret: %w", err)
 	}
 	m.service = service.New(service.Options{Plane: m.plane.Load, Secret: secret, Account: cfg.Service.Account, Region: cfg.Service.Region, ConsoleURL: httpURL(cfg) + "/console/", Stranded: m.stranded, Reach: m.reach})
-	m.amazon, err = mqapi.New(mqapi.Options{Service: m.service, Keys: m.service, Rules: mqapi.Rules{Catalog: m.service.Catalog, ConfigurationBytes: configurationBytes, LDAP: cfg.Service.LDAP.Enabled},
+	m.amazon, err = mqapi.New(mqapi.Options{Service: m.service, Keys: m.service, Account: cfg.Service.Account, Region: cfg.Service.Region, Rules: mqapi.Rules{Catalog: m.service.Catalog, ConfigurationBytes: configurationBytes, LDAP: cfg.Service.LDAP.Enabled},
 		PageKey: derived(secret, "pages"), Burst: cfg.Service.Burst, Rate: float64(cfg.Service.Rate), Log: n.log})
 	return m, err
 }

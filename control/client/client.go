@@ -312,17 +312,34 @@ func (e *Unreachable) Error() string {
 // Unwrap gives the cause.
 func (e *Unreachable) Unwrap() error { return e.Err }
 
+// Do sends a request that was made elsewhere, to an address below the API's URL, with the client's credentials.
+func (c *Client) Do(r *http.Request) (*http.Response, error) {
+	if c.user != "" {
+		r.SetBasicAuth(c.user, c.password)
+	}
+	response, err := c.http.Do(r)
+	if err != nil && r.Context().Err() != nil {
+		return nil, context.Cause(r.Context())
+	}
+	if err != nil {
+		return nil, &Unreachable{URL: c.URL(), Err: err}
+	}
+	return response, nil
+}
+
+// Refusal is the error of an answer that is no success, whose body is data.
+func (c *Client) Refusal(response *http.Response, data []byte) error {
+	return refusal(c.URL(), response, data)
+}
+
 func (c *Client) call(ctx context.Context, method string, answer, body any, query url.Values, path ...string) error {
 	request, err := c.request(ctx, method, body, query, path)
 	if err != nil {
 		return err
 	}
-	response, err := c.http.Do(request)
+	response, err := c.Do(request)
 	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return &Unreachable{URL: c.URL(), Err: err}
+		return err
 	}
 	defer response.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
@@ -365,9 +382,6 @@ func (c *Client) request(ctx context.Context, method string, body any, query url
 		return nil, fmt.Errorf("make request: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	if c.user != "" {
-		request.SetBasicAuth(c.user, c.password)
-	}
 	return request, nil
 }
 

@@ -54,12 +54,9 @@ func (c *Client) lines(ctx context.Context, request any, query url.Values, path 
 	if err != nil {
 		return nil, err
 	}
-	response, err := c.http.Do(call)
+	response, err := c.Do(call)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		return nil, &Unreachable{URL: c.URL(), Err: err}
+		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()

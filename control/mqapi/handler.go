@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -23,6 +24,8 @@ type Options struct {
 	Service Service
 	Keys    Keys
 	Rules   Rules
+	// Account and Region are those that the operator means who names none.
+	Account, Region string
 	// PageKey seals tokens of pages: 16 or 32 random bytes, the same on all nodes that answer the same callers. nil: made at random, so that
 	// tokens hold for this handler only.
 	PageKey []byte
@@ -75,14 +78,28 @@ func New(options Options) (*Handler, error) {
 }
 
 // ServeHTTP answers one request.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := Caller{RequestID: newRequestID()}
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, "") }
+
+// The headers in which the operator says for whom he asks. Without them it is Options.Account and Options.Region.
+const (
+	AccountHeader = "Godwit-Account"
+	RegionHeader  = "Godwit-Region"
+)
+
+// As answers requests of the operator, of whom somebody else has made sure that he may: without a signature, in any account and region, as often as he likes. All else is as for
+// those with access keys.
+func (h *Handler) As(operator string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, operator) })
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, operator string) {
+	c := Caller{RequestID: newRequestID(), Operator: operator}
 	c.Source, _ = netip.ParseAddrPort(r.RemoteAddr) // of a TCP connection it always parses
 	head := w.Header()
 	head.Set("x-amzn-RequestId", c.RequestID)
 	head.Set("Cache-Control", "no-store")
 	head.Set("X-Content-Type-Options", "nosniff")
-	if r.Header.Get("Origin") != "" {
+	if operator == "" && r.Header.Get("Origin") != "" {
 		// Any page may ask: a browser adds no credentials by itself that would count here, only a signature does.
 		head.Set("Access-Control-Allow-Origin", "*")
 		head.Set("Access-Control-Expose-Headers", "x-amzn-RequestId,x-amzn-ErrorType,Date")
@@ -98,13 +115,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.fail(w, internal(c))
 		}
 	}()
-	if r.Method == http.MethodOptions {
+	if operator == "" && r.Method == http.MethodOptions {
 		preflight(w, r)
 		return
 	}
 	began := h.options.Now()
 	op, answer, err := h.answer(w, r, &c, log)
-	log = log.With("account", c.Account, "region", c.Region, "key", c.AccessKeyID, "took", h.options.Now().Sub(began))
+	log = log.With("account", c.Account, "region", c.Region, "key", cmp.Or(c.Operator, c.AccessKeyID), "took", h.options.Now().Sub(began))
 	if op != nil {
 		log = log.With("operation", op.Name)
 	}
@@ -126,7 +143,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, c *Caller, log 
 	if err != nil {
 		return nil, nil, err
 	}
-	if !h.throttle.take(c.Account, h.options.Now()) {
+	if c.Operator == "" && !h.throttle.take(c.Account, h.options.Now()) {
 		return nil, nil, Errorf(TooManyRequests, "", "Rate exceeded: account %s may make %d requests at once and %g a second; try again later", c.Account, h.options.Burst, h.options.Rate)
 	}
 	path := r.URL.EscapedPath()
@@ -179,6 +196,12 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, c *Caller, log 
 
 // authenticate finds out whose request it is, and reads its body. Before the key is known to exist nothing of the body is read.
 func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request, c *Caller) (body []byte, err error) {
+	if c.Operator != "" {
+		if c.Account, c.Region, err = h.meant(r); err != nil {
+			return nil, err
+		}
+		return h.body(w, r)
+	}
 	a, problem := signatureOf(r, h.options.Now(), h.options.Skew)
 	if problem != nil {
 		return nil, problem
@@ -191,15 +214,8 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request, c *Caller
 	case err != nil:
 		return nil, fmt.Errorf("look up access key %s: %w", a.accessKeyID, err)
 	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" {
-		return nil, Errorf(BadRequest, "Content-Encoding", "Content-Encoding %s is not understood; send the body as it is", text(encoding))
-	}
-	var large *http.MaxBytesError
-	switch body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, h.options.MaxBody)); {
-	case errors.As(err, &large):
-		return nil, Errorf(BadRequest, "", "the body has more than %d bytes, which is the limit", large.Limit)
-	case err != nil:
-		return nil, Errorf(BadRequest, "", "the body did not come whole: %v", err)
+	if body, err = h.body(w, r); err != nil {
+		return nil, err
 	}
 	if problem := a.verify(r, body, key.Secret); problem != nil {
 		return nil, problem
@@ -212,6 +228,36 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request, c *Caller
 		return nil, Errorf(ExpiredToken, "Authorization", "the access key %s expired at %s; ask the operator for another", a.accessKeyID, key.Expires.UTC().Format(time.RFC3339))
 	}
 	c.Account = key.Account
+	return body, nil
+}
+
+var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+
+// meant is the account and the region that the operator means.
+func (h *Handler) meant(r *http.Request) (account, region string, err error) {
+	account, region = cmp.Or(r.Header.Get(AccountHeader), h.options.Account), cmp.Or(r.Header.Get(RegionHeader), h.options.Region)
+	switch {
+	case !accountForm.MatchString(account):
+		err = Errorf(BadRequest, AccountHeader, "account %s is not one: twelve digits", text(account))
+	case !regionForm.MatchString(region):
+		err = Errorf(BadRequest, RegionHeader, "region %s is not one: expected for example eu-central-1", text(region))
+	}
+	return account, region, err
+}
+
+// body reads a request's body.
+func (h *Handler) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" {
+		return nil, Errorf(BadRequest, "Content-Encoding", "Content-Encoding %s is not understood; send the body as it is", text(encoding))
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.options.MaxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, Errorf(BadRequest, "", "the body has more than %d bytes, which is the limit", large.Limit)
+	case err != nil:
+		return nil, Errorf(BadRequest, "", "the body did not come whole: %v", err)
+	}
 	return body, nil
 }
 

@@ -37,6 +37,14 @@ seconds, so that equal requests of one second are signed alike.
 These are the names that AWS's clients know from every service. ForbiddenException is only for what is another account's: Terraform takes it for the absence of a broker and drops that from its
 state, which a mistyped secret must not bring about.
 
+## For the operator
+
+Below ` + "`/api/v1/mq`" + ` the same paths (` + "`/api/v1/mq/v1/brokers`" + `) are answered to the operator, who logs in as for all of the HTTP API (docs/http.md) and signs nothing: readers may ask, administrators may change. The headers
+` + "`Godwit-Account` and `Godwit-Region`" + ` say for whom; without them it is ` + "`service.account` and `service.region`" + `. Rules, answers and errors are those of this page; there is no limit of requests. Go programs have
+` + "`control/mqapi/client`" + `, people ` + "`godwit brokers create`, `update`, `delete`, `users`, `godwit configurations` and `godwit instance-types`" + `.
+
+` + "`godwit aws-extras DIR`" + ` writes what teaches the AWS command line and boto3 the operations and members above that are Godwit's own; ` + "`AWS_DATA_PATH=DIR`" + ` makes them read it.
+
 ## Requests and errors
 
 - An error has its name in the header ` + "`x-amzn-ErrorType`" + `, and in its body a message and, as ` + "`errorAttribute`" + `, the member of the request that is at fault: ` + "`users[0].password`" + `. Every answer has an

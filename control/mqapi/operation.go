@@ -14,7 +14,8 @@ import (
 type Caller struct {
 	Account     string // of the access key
 	Region      string // that the request was signed for
-	AccessKeyID string
+	AccessKeyID string // "" for the operator
+	Operator    string // the operator's user name; "" for who has an access key
 	RequestID   string // of this request, as the caller is told
 	Source      netip.AddrPort
 }

@@ -6,6 +6,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func (s *Service) do(ctx context.Context, c mqapi.Caller, command plane.Command)
 func scope(c mqapi.Caller) plane.Scope { return plane.Scope{Account: c.Account, Region: c.Region} }
 
 func origin(c mqapi.Caller) plane.Origin {
-	return plane.Origin{Scope: scope(c), Who: c.AccessKeyID, From: c.Source.String()}
+	return plane.Origin{Scope: scope(c), Who: cmp.Or(c.Operator, c.AccessKeyID), From: c.Source.String()}
 }
 
 // kinds are the API's words for the plane's kinds of errors. The plane's attributes are the API's already, but for those of its own commands.
