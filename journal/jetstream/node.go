@@ -85,6 +85,9 @@ func (n *Node) start() error {
 	if err != nil {
 		return err
 	}
+	if err := mend(n.opt.Dir, n.log); err != nil {
+		return err
+	}
 	shortenTimers()
 	srv, err := server.NewServer(so)
 	if err != nil {
