@@ -47,7 +47,8 @@ const (
 const (
 	// inviterName is in the certificate of an inviter and in no node's: who has only a node's key cannot pass for an inviter and collect the secrets of others.
 	inviterName = "invite.godwit.invalid"
-	joinPath    = "/join"
+	// JoinPath is where hosts ask.
+	JoinPath = "/join"
 )
 
 // joinRequest is what a host sends, as JSON.
@@ -120,17 +121,23 @@ func (a *Authority) Invite(addresses []string, until time.Time, nodes []Invited,
 		if size := len(n.Config) + len(n.Users); size > maxAnswer/2 { // it grows on the way
 			return nil, nil, fmt.Errorf("configuration and users of %s are %d bytes; at most %d can be sent", n.Node, size, maxAnswer/2)
 		}
-		t := Token{Addresses: addresses, Node: n.Node, Authority: sha256.Sum256(a.cert.Raw)}
-		if _, err := rand.Read(t.secret[:]); err != nil {
-			return nil, nil, err
-		}
-		if err := t.check(); err != nil {
+		t, secret, err := a.Token(addresses, n.Node)
+		if err != nil {
 			return nil, nil, err
 		}
 		tokens = append(tokens, t)
-		i.nodes = append(i.nodes, &invitation{Invited: n, secret: sha256.Sum256(t.secret[:])})
+		i.nodes = append(i.nodes, &invitation{Invited: n, secret: secret})
 	}
 	return i, tokens, nil
+}
+
+// Token makes one for a node, and the hash of its secret, which is what whoever invites keeps.
+func (a *Authority) Token(addresses []string, node string) (t Token, secret [sha256.Size]byte, err error) {
+	t = Token{Addresses: addresses, Node: node, Authority: sha256.Sum256(a.cert.Raw)}
+	if _, err := rand.Read(t.secret[:]); err != nil {
+		return t, secret, err
+	}
+	return t, sha256.Sum256(t.secret[:]), t.check()
 }
 
 // Serve answers hosts until all have joined or the time is over, and returns nil, or until ctx ends. It closes the listener.
@@ -181,26 +188,35 @@ func (i *Inviter) Missing() []string {
 	return names
 }
 
-// certificate is what the inviter shows. Its key is in memory only, and it is good for nothing between nodes.
 func (i *Inviter) certificate() (tls.Certificate, error) {
+	return i.authority.inviterCertificate(i.until.Add(clocksDiffer))
+}
+
+// inviterCertificate is what an inviter shows. Its key is in memory only, and it is good for nothing between nodes.
+func (a *Authority) inviterCertificate(until time.Time) (tls.Certificate, error) {
 	key, err := NewKey()
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	cert, err := i.authority.sign(&x509.Certificate{
-		Subject: pkix.Name{CommonName: inviterName}, DNSNames: []string{inviterName}, NotAfter: i.until.Add(clocksDiffer),
+	cert, err := a.sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: inviterName}, DNSNames: []string{inviterName}, NotAfter: until,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, &key.PublicKey)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	return tls.Certificate{Certificate: [][]byte{cert.Raw, i.authority.cert.Raw}, PrivateKey: key}, nil
+	return tls.Certificate{Certificate: [][]byte{cert.Raw, a.cert.Raw}, PrivateKey: key}, nil
 }
 
 // ServeHTTP answers one request of a host.
 func (i *Inviter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var answer joinAnswer
 	given, err := i.take(w, r)
+	answerJoin(w, given, err)
+}
+
+// answerJoin answers a request with what was given, or why nothing was.
+func answerJoin(w http.ResponseWriter, given *Given, err error) {
+	var answer joinAnswer
 	status := http.StatusOK
 	if refused := (*Refused)(nil); errors.As(err, &refused) {
 		status, answer.Error = refused.status, refused.Text
@@ -234,14 +250,9 @@ var (
 )
 
 func (i *Inviter) take(w http.ResponseWriter, r *http.Request) (*Given, error) {
-	if r.Method != http.MethodPost || r.URL.Path != joinPath {
-		return nil, errNoRequest
-	}
-	var ask joinRequest
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
-	body.DisallowUnknownFields()
-	if err := body.Decode(&ask); err != nil {
-		return nil, errNoRequest
+	ask, err := readJoin(w, r)
+	if err != nil {
+		return nil, err
 	}
 	from := addressOf(r.RemoteAddr)
 	i.mu.Lock()
@@ -257,12 +268,25 @@ func (i *Inviter) take(w http.ResponseWriter, r *http.Request) (*Given, error) {
 		return nil, errNoSecret
 	}
 	event := JoinEvent{Node: n.Node, From: from.String(), Joined: ask.Written}
-	given, err := i.give(n, &ask, from.String(), now)
+	given, err := i.give(n, ask, from.String(), now)
 	if err != nil {
 		event.Joined, event.Refused = false, err
 	}
 	i.tell(event)
 	return given, err
+}
+
+func readJoin(w http.ResponseWriter, r *http.Request) (*joinRequest, error) {
+	if r.Method != http.MethodPost || r.URL.Path != JoinPath {
+		return nil, errNoRequest
+	}
+	ask := &joinRequest{}
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	body.DisallowUnknownFields()
+	if err := body.Decode(ask); err != nil {
+		return nil, errNoRequest
+	}
+	return ask, nil
 }
 
 // find looks for the node whose secret it is, and takes the same time for any that is not.

@@ -66,7 +66,7 @@ func newInviter(t testing.TB, until time.Time, tell func(JoinEvent)) (*Inviter, 
 
 // post sends an inviter a body, from an address.
 func post(i *Inviter, from string, body []byte) (int, joinAnswer, string) {
-	r := httptest.NewRequest(http.MethodPost, joinPath, bytes.NewReader(body))
+	r := httptest.NewRequest(http.MethodPost, JoinPath, bytes.NewReader(body))
 	r.RemoteAddr = from + ":4711"
 	w := httptest.NewRecorder()
 	i.ServeHTTP(w, r)
@@ -141,8 +141,8 @@ func TestInviteRefuses(t *testing.T) {
 	t.Run("no request of ours", func(t *testing.T) {
 		i, tokens := newInviter(t, time.Now().Add(time.Hour), nil)
 		for _, r := range []*http.Request{
-			httptest.NewRequest(http.MethodGet, joinPath, nil), httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(bodyOf(t, joinRequest{Node: "b", Secret: tokens[0].secret[:], Request: requestOf(t, key)}))),
-			httptest.NewRequest(http.MethodPost, joinPath, strings.NewReader("{}{")), httptest.NewRequest(http.MethodPost, joinPath, strings.NewReader(`{"nodes": 1}`)),
+			httptest.NewRequest(http.MethodGet, JoinPath, nil), httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(bodyOf(t, joinRequest{Node: "b", Secret: tokens[0].secret[:], Request: requestOf(t, key)}))),
+			httptest.NewRequest(http.MethodPost, JoinPath, strings.NewReader("{}{")), httptest.NewRequest(http.MethodPost, JoinPath, strings.NewReader(`{"nodes": 1}`)),
 		} {
 			w := httptest.NewRecorder()
 			if i.ServeHTTP(w, r); w.Code < 400 {
@@ -546,7 +546,7 @@ func TestInviteHurries(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", joinPath)
+	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", JoinPath)
 	for name, conn := range map[string]net.Conn{"mute": mute, "slow": slow} {
 		if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)

@@ -72,7 +72,7 @@ func (t Token) ask(ctx context.Context, key *ecdsa.PrivateKey, written bool) (*G
 			failed = append(failed, err.Error())
 		}
 	}
-	return nil, fmt.Errorf("the inviter was not reached: %s. `godwit cluster invite` must still be waiting there: a token is of no use when it has ended", strings.Join(failed, "; "))
+	return nil, fmt.Errorf("the inviter was not reached: %s. Who has made the token must be there: `godwit cluster invite` must still be waiting there, or the service of `godwit nodes invite` run", strings.Join(failed, "; "))
 }
 
 // askAt asks at one address.
@@ -94,7 +94,7 @@ func (t Token) askAt(ctx context.Context, address string, body []byte) (*Given, 
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+inviterName+joinPath, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+inviterName+JoinPath, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func CheckName(name string) error {
 // tokenAddress keeps out what a terminal would not show as it is.
 var tokenAddress = regexp.MustCompile(`^[!-~]{1,255}$`)
 
-var errToken = errors.New("the token is not whole: copy all that `godwit cluster invite` printed, from " + tokenPrefix + " to the end")
+var errToken = errors.New("the token is not whole: copy all that was printed, from " + tokenPrefix + " to the end")
 
 // String is the text that ParseToken reads.
 func (t Token) String() string {

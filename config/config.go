@@ -387,7 +387,7 @@ func Default() *Config {
 		Flow:        defaultFlow(),
 		Journal:     Journal{SegmentSize: 16 << 20},
 		Cluster:     Cluster{Role: "broker", Relay: true, Hold: 2 * time.Second, Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond, GiveUp: 5 * time.Second, DNS: DNS{TTL: 5 * time.Second}},
-		Service:     Managed{Account: "000000000000", Region: "eu-central-1", Node: "local", Addresses: "127.0.64.0/18", Burst: 100, Rate: 15, LDAP: ManagedLDAP{Transport: "ldaps"}},
+		Service:     Managed{Account: "000000000000", Region: "eu-central-1", Node: "local", Addresses: "127.0.64.0/18", Burst: 100, Rate: 15, Nodes: ManagedNodes{Timeout: 30 * time.Second}, LDAP: ManagedLDAP{Transport: "ldaps"}},
 		Shutdown:    Shutdown{Grace: 10 * time.Second, Carry: 16 << 20},
 		Log:         Log{Level: "info", Format: "text"},
 

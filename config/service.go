@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // Managed makes this process a service for several brokers: it has Amazon MQ's API, and runs the brokers that are made through it.
@@ -21,7 +22,15 @@ type Managed struct {
 	Rate      int      `yaml:"rate" doc:"Requests a second that an account may make from then on. (Amazon MQ: 15.)"`
 	Instances int      `yaml:"instances" doc:"How many instances may run here, witnesses included. 0 is no limit."`
 
+	Nodes ManagedNodes `yaml:"nodes" doc:"Other machines that run instances as well (docs/nodes.md)."`
+
 	LDAP ManagedLDAP `yaml:"ldap" doc:"Whether brokers may have their users in LDAP (authenticationStrategy ldap)."`
+}
+
+// ManagedNodes is how other machines join the service.
+type ManagedNodes struct {
+	Listen  string        `yaml:"listen" doc:"HOST:PORT where other machines join, and their agents ask what is to run, by mutual TLS. Empty: this machine is the only one, and no other can be invited."`
+	Timeout time.Duration `yaml:"timeout" doc:"After how long without a word a node counts as lost. One that is well is heard of every 5 seconds."`
 }
 
 // ManagedLDAP is how brokers' instances speak to LDAP servers, whose hosts their owners name.
@@ -78,5 +87,11 @@ func (k checker) service() {
 	k.check(m.Memory >= 0, "service.memory", "%s is negative; expected 0 for no limit, or more", m.Memory)
 	k.check(m.Burst >= 1 && m.Burst <= 1_000_000, "service.burst", "%d is out of range; expected 1 to 1000000", m.Burst)
 	k.check(m.Rate >= 1 && m.Rate <= 1_000_000, "service.rate", "%d is out of range; expected 1 to 1000000", m.Rate)
+	if m.Nodes.Listen != "" {
+		if err := checkAddress(m.Nodes.Listen); err != nil {
+			k.check(false, "service.nodes.listen", "%s", err)
+		}
+	}
+	k.check(m.Nodes.Timeout >= 10*time.Second && m.Nodes.Timeout <= 24*time.Hour, "service.nodes.timeout", "%s is out of range; expected 10s to 24h", m.Nodes.Timeout)
 	k.check(m.Instances >= 0, "service.instances", "%d is negative; expected 0 for no limit, or more", m.Instances)
 }

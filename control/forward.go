@@ -31,7 +31,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request) {
 	}
 	h, pattern := s.needs.Handler(inner)
 	n, known := h.(need)
-	if !known || pattern == "/" || strings.HasPrefix(inner.URL.Path, "/api/v1/brokers") || strings.HasPrefix(inner.URL.Path, "/api/v1/keys") {
+	if !known || pattern == "/" || strings.HasPrefix(inner.URL.Path, "/api/v1/brokers") || strings.HasPrefix(inner.URL.Path, "/api/v1/keys") || strings.HasPrefix(inner.URL.Path, "/api/v1/nodes") {
 		s.failed(w, r, &api.Error{Status: http.StatusNotFound, Code: "not found", Op: r.Method + " " + r.URL.Path, Detail: "a broker of the service has no such path; docs/http.md lists them"})
 		return
 	}

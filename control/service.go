@@ -16,6 +16,12 @@ type Service interface {
 	EnableKey(ctx context.Context, who, from, id string, enabled bool) error
 	DeleteKey(ctx context.Context, who, from, id string) error
 
+	Nodes() ([]api.Node, error)
+	InviteNode(ctx context.Context, who, from string, ask api.InviteNode) (*api.InvitedNode, error)
+	DrainNode(ctx context.Context, who, from, name string, drain bool) error
+	// RemoveNode forgets a node that runs nothing; lost, also one whose instances can be replaced.
+	RemoveNode(ctx context.Context, who, from, name string, lost bool) error
+
 	Brokers() ([]api.Broker, error)
 	// Broker finds one by its name or id.
 	Broker(name string) (*api.Broker, error)
@@ -78,6 +84,34 @@ func (s *Server) serviceRoutes(on func(n need, pattern string, h http.HandlerFun
 	}))
 	on(admin, "DELETE "+v1+"keys/{id}", s.ofService(func(service Service, r *http.Request) (any, error) {
 		return struct{}{}, service.DeleteKey(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("id"))
+	}))
+	on(admin, "GET "+v1+"nodes", s.ofService(func(service Service, r *http.Request) (any, error) {
+		nodes, err := service.Nodes()
+		return api.Nodes{Nodes: nodes}, err
+	}))
+	on(admin, "POST "+v1+"nodes", s.ofService(func(service Service, r *http.Request) (any, error) {
+		var ask api.InviteNode
+		if err := decode(r, &ask); err != nil {
+			return nil, err
+		}
+		return service.InviteNode(r.Context(), callerOf(r).User, r.RemoteAddr, ask)
+	}))
+	on(admin, "POST "+v1+"nodes/{name}", s.ofService(func(service Service, r *http.Request) (any, error) {
+		var ask api.ChangeNode
+		if err := decode(r, &ask); err != nil {
+			return nil, err
+		}
+		if ask.Draining == nil {
+			return nil, malformed(r, "there is nothing to change; expected draining, true or false")
+		}
+		return struct{}{}, service.DrainNode(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("name"), *ask.Draining)
+	}))
+	on(admin, "DELETE "+v1+"nodes/{name}", s.ofService(func(service Service, r *http.Request) (any, error) {
+		lost := r.URL.Query().Get("lost")
+		if lost != "" && lost != "true" && lost != "false" {
+			return nil, malformed(r, "lost is to be true or false")
+		}
+		return struct{}{}, service.RemoveNode(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("name"), lost == "true")
 	}))
 	on(reader, "GET "+v1+"brokers", s.ofService(func(service Service, r *http.Request) (any, error) {
 		brokers, err := service.Brokers()

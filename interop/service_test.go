@@ -188,7 +188,14 @@ func (s *managedService) login(t *testing.T, b *api.Broker, n int, clientID stri
 
 // endInstances ends what a test that failed has left.
 func (s *managedService) endInstances(t *testing.T) {
-	files, _ := filepath.Glob(filepath.Join(s.broker.dataDir(), "instances", "*", "pid"))
+	for _, folder := range endInstances(s.broker.dataDir()) {
+		t.Logf("instance %s is still there: killed", filepath.Base(folder))
+	}
+}
+
+// endInstances kills the instances of a node's data folder, and gives their folders.
+func endInstances(data string) (killed []string) {
+	files, _ := filepath.Glob(filepath.Join(data, "instances", "*", "pid"))
 	for _, f := range files {
 		var note struct{ PID int }
 		content, err := os.ReadFile(f)
@@ -197,10 +204,11 @@ func (s *managedService) endInstances(t *testing.T) {
 		}
 		folder, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", note.PID))
 		if err == nil && folder == filepath.Dir(f) { // else the number is somebody else's by now
-			t.Logf("instance %s is still there: killed", filepath.Base(folder))
 			_ = syscall.Kill(note.PID, syscall.SIGKILL)
+			killed = append(killed, folder)
 		}
 	}
+	return killed
 }
 
 // eventuallyWithin is eventually for what takes its time.

@@ -20,6 +20,7 @@ type serveFlags struct {
 	file   string
 	listen []string
 	values map[string]*string // by flag
+	join   string
 }
 
 // serveKeys are the keys of serve's flags.
@@ -73,6 +74,7 @@ func (c *cli) serve(release func()) *cobra.Command {
 		},
 	}
 	f.bind(cmd)
+	cmd.Flags().StringVar(&f.join, "join", "", "token of `godwit nodes invite`: be a node of that service, which runs its brokers' instances and no broker of its own.\nA data folder that has joined is one from then on, with the token and without")
 	return cmd
 }
 
@@ -88,6 +90,9 @@ func (c *cli) runServe(f *serveFlags) error {
 	level := &slog.LevelVar{}
 	setLevel(level, cfg.Log.Level)
 	log := newLog(c.err, cfg.Log.Format, level)
+	if is, err := c.asMachine(cfg, f.join, signals, log); is {
+		return err
+	}
 	n, err := start(cfg, f.load, log, level, begun)
 	if err != nil {
 		return err

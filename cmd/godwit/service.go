@@ -34,6 +34,7 @@ type managed struct {
 	broken  chan error                    // the plane's log has failed
 	service *service.Service
 	amazon  *mqapi.Handler
+	token   func(node string, addresses []string) (*service.Token, error) // nil: no machine can join
 }
 
 // openService opens the control plane, and makes what answers for it.
@@ -53,7 +54,11 @@ func (n *node) openService() (*managed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the service's secret: %w", err)
 	}
-	m.service = service.New(service.Options{Plane: m.plane.Load, Secret: secret, Account: cfg.Service.Account, Region: cfg.Service.Region, ConsoleURL: httpURL(cfg) + "/console/", Stranded: m.stranded, Reach: m.reach})
+	if err := m.openMachines(); err != nil {
+		return nil, err
+	}
+	m.service = service.New(service.Options{Plane: m.plane.Load, Secret: secret, Account: cfg.Service.Account, Region: cfg.Service.Region, ConsoleURL: httpURL(cfg) + "/console/", Stranded: m.stranded, Reach: m.reach,
+		Token: m.token, Node: cfg.Service.Node, NodeTimeout: cfg.Service.Nodes.Timeout})
 	m.amazon, err = mqapi.New(mqapi.Options{Service: m.service, Keys: m.service, Account: cfg.Service.Account, Region: cfg.Service.Region, Rules: mqapi.Rules{Catalog: m.service.Catalog, ConfigurationBytes: configurationBytes, LDAP: cfg.Service.LDAP.Enabled},
 		PageKey: derived(secret, "pages"), Burst: cfg.Service.Burst, Rate: float64(cfg.Service.Rate), Log: n.log})
 	return m, err

@@ -42,6 +42,9 @@ type Options struct {
 	Logger                *slog.Logger // nil means slog.Default
 }
 
+// domain is that of instances' names where nobody says another.
+const domain = "mq.godwit.internal"
+
 func (o Options) filled() Options {
 	for _, f := range []struct {
 		field *time.Duration
@@ -57,7 +60,7 @@ func (o Options) filled() Options {
 		o.Program = func(string) (string, error) { return os.Executable() }
 	}
 	if o.Domain == "" {
-		o.Domain = "mq.godwit.internal"
+		o.Domain = domain
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -151,9 +154,15 @@ func (a *Agent) Run(ctx context.Context) error {
 			sleep(ctx, retryOrders)
 			a.lookAgain()
 		}
+		if orders.Removed != "" {
+			sleep(ctx, removedPause)
+		}
 	}
 	return nil
 }
+
+// removedPause is how often a machine that is no node any more asks whether its instances run elsewhere by now.
+const removedPause = 5 * time.Second
 
 const (
 	removedPrefix = ".removed-" // of a folder that is on its way out
@@ -220,6 +229,16 @@ func (a *Agent) give(ctx context.Context, orders Orders) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if orders.Removed != "" {
+		a.log.Error("nothing is started or changed here, and what runs goes on, but for what runs elsewhere", "why", orders.Removed)
+		a.again = true
+		for key := range of {
+			if generation := orders.Elsewhere[key]; generation > 0 {
+				a.instance(ctx, key).tell(order{serial: generation - 1})
+			}
+		}
+		return nil
+	}
 	switch {
 	case orders.Serial < a.serial:
 		a.log.Error("the control plane's orders are older than those that were followed, so they are not; if it was restored from a backup and is right all the same, end the agent, remove the file, and start it again",
@@ -237,15 +256,20 @@ func (a *Agent) give(ctx context.Context, orders Orders) error {
 		}
 	}
 	for key, effects := range of {
-		i := a.instances[key]
-		if i == nil {
-			i = a.open(key)
-			a.instances[key] = i
-			a.running.Go(func() { i.run(ctx) })
-		}
-		i.tell(order{serial: orders.Serial, effects: effects})
+		a.instance(ctx, key).tell(order{serial: orders.Serial, effects: effects})
 	}
 	return nil
+}
+
+// instance is what works for one instance, which it begins to if it does not. The caller holds mu.
+func (a *Agent) instance(ctx context.Context, key string) *instance {
+	i := a.instances[key]
+	if i == nil {
+		i = a.open(key)
+		a.instances[key] = i
+		a.running.Go(func() { i.run(ctx) })
+	}
+	return i
 }
 
 // open makes what works for one instance.

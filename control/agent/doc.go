@@ -31,4 +31,8 @@
 // A type's memory, connections and storage are limits of the instance's own configuration. A process writes to a file of its own that the agent keeps small by
 // copying and cutting it: a line written in that moment may be lost, and while no agent runs, nothing is cut. Listeners are TLS alone: openwire and stomp; Godwit has no amqp, mqtt and wss yet. The API by which
 // the agent speaks to an instance, and instances to each other, is plain HTTP with a password of its own: nodes on different machines need a network that they trust.
+//
+// # Other machines
+//
+// A [Remote] is the Plane of an agent on another machine; [Machines] answers it, beside the control plane (docs/nodes.md, docs/adr/0012). What a node may ask and report is decided by the key with which it has joined.
 package agent

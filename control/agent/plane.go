@@ -40,6 +40,10 @@ type Plane interface {
 type Orders struct {
 	Serial  uint64
 	Effects []plane.Effect
+	// Removed says, in words, that the node is none any more. Then nothing is said of what is to be done, and what runs goes on, but for instances that have come up elsewhere: Elsewhere has their
+	// generations by broker id and number, and what is here of older ones ends.
+	Removed   string            `json:",omitempty"`
+	Elsewhere map[string]uint64 `json:",omitempty"`
 }
 
 // Local is the Plane of a process that has the control plane in it. Dir is a folder for what only the control plane has: the authority of servers' certificates (ca.pem is
@@ -76,7 +80,7 @@ func (l *Local) Orders(ctx context.Context, node string, after uint64) (Orders, 
 // Report implements Plane.
 func (l *Local) Report(ctx context.Context, node string, c plane.Command) error {
 	l.Plane.NodeSeen(node)
-	_, err := l.Plane.Do(ctx, plane.Origin{Who: node}, c)
+	_, err := l.Plane.Do(ctx, plane.Origin{Who: node, Node: node}, c)
 	return err
 }
 

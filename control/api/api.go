@@ -414,6 +414,54 @@ type ChangeKey struct {
 	Disabled *bool `json:"disabled,omitempty"`
 }
 
+// Nodes answers GET nodes: the machines of the service, those that are invited among them.
+type Nodes struct {
+	Nodes []Node `json:"nodes"`
+}
+
+// Node is a machine that runs instances of the service's brokers, or is invited to.
+type Node struct {
+	Name         string    `json:"name"`
+	State        string    `json:"state"` // up, draining, lost, or invited
+	Zone         string    `json:"zone"`
+	Subnets      []string  `json:"subnets"`
+	Range        string    `json:"range"`                 // of the addresses that instances get
+	Local        bool      `json:"local,omitempty"`       // the control plane is there
+	Instances    int       `json:"instances"`             // that are there, or are to be
+	MaxInstances int       `json:"maxInstances,omitzero"` // 0: no limit
+	MemoryBytes  int64     `json:"memoryBytes"`           // that they reserve
+	MaxMemory    int64     `json:"maxMemoryBytes,omitzero"`
+	Seen         time.Time `json:"seen,omitzero"`    // when it was heard of last; absent: not since the control plane was opened, or it is there
+	Expires      time.Time `json:"expires,omitzero"` // of an invite
+	Draining     bool      `json:"draining,omitempty"`
+}
+
+// InviteNode asks for a token with which a machine can join as a node.
+type InviteNode struct {
+	Name         string   `json:"name"`
+	Zone         string   `json:"zone"`
+	Subnets      []string `json:"subnets,omitempty"`
+	Range        string   `json:"range"` // of the addresses that instances get there
+	MemoryBytes  int64    `json:"memoryBytes,omitempty"`
+	MaxInstances int      `json:"maxInstances,omitempty"`
+	Addresses    []string `json:"addresses,omitempty"` // HOST:PORT at which the machine reaches the controller; absent: service.nodes.listen
+	Seconds      int64    `json:"seconds,omitempty"`   // that the token is good; 0: an hour
+}
+
+// InvitedNode answers an InviteNode. The token is shown here and never again.
+type InvitedNode struct {
+	Name        string    `json:"name"`
+	Token       string    `json:"token"`
+	Expires     time.Time `json:"expires"`
+	Addresses   []string  `json:"addresses"`
+	Fingerprint string    `json:"fingerprint"` // SHA-256 of the certificate of the authority of machines, in hex
+}
+
+// ChangeNode changes a node.
+type ChangeNode struct {
+	Draining *bool `json:"draining,omitempty"`
+}
+
 // Brokers answers GET brokers: those of the service, of all accounts and regions.
 type Brokers struct {
 	Brokers []Broker `json:"brokers"`

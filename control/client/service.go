@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strconv"
 
 	"github.com/godwitmq/godwit/control/api"
 )
@@ -28,6 +30,29 @@ func (c *Client) EnableKey(ctx context.Context, id string, enabled bool) error {
 // DeleteKey removes an access key.
 func (c *Client) DeleteKey(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, nil, nil, nil, "keys", id)
+}
+
+// Nodes lists the machines of a service, those that are invited among them.
+func (c *Client) Nodes(ctx context.Context) ([]api.Node, error) {
+	var answer api.Nodes
+	err := c.get(ctx, &answer, nil, "nodes")
+	return answer.Nodes, err
+}
+
+// InviteNode makes a token with which a machine can join a service. The answer alone has it.
+func (c *Client) InviteNode(ctx context.Context, ask api.InviteNode) (*api.InvitedNode, error) {
+	answer := &api.InvitedNode{}
+	return answer, c.post(ctx, answer, ask, "nodes")
+}
+
+// DrainNode has all instances of a node move away, or takes that back.
+func (c *Client) DrainNode(ctx context.Context, name string, drain bool) error {
+	return c.post(ctx, nil, api.ChangeNode{Draining: &drain}, "nodes", name)
+}
+
+// RemoveNode forgets a node that runs nothing; lost, also one that does not come back.
+func (c *Client) RemoveNode(ctx context.Context, name string, lost bool) error {
+	return c.call(ctx, http.MethodDelete, nil, nil, url.Values{"lost": {strconv.FormatBool(lost)}}, "nodes", name)
 }
 
 // Brokers lists the brokers of a service.

@@ -13,6 +13,7 @@ const (
 	NotFound   Kind = "not found"
 	Conflict   Kind = "conflict"    // with what there is, or is at work: it may be possible later
 	BadRequest Kind = "bad request" // it will never be possible
+	Denied     Kind = "denied"      // not for who asks
 	Stale      Kind = "stale"       // a report about what is over; the agent asks anew what it is to do
 )
 

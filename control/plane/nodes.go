@@ -15,6 +15,7 @@ type Node struct {
 	MemoryBytes int64        `json:"memoryBytes,omitempty"` // for all instances together; 0: no limit
 	Instances   int          `json:"instances,omitempty"`   // how many, witnesses included; 0: no limit
 	Draining    bool         `json:"draining,omitempty"`    // takes no more instances; those that it has move away
+	Key         string       `json:"key,omitempty"`         // SHA-256 of the key of a machine that has joined, in hex; "": the node is where the control plane is
 	Created     time.Time    `json:"created"`
 }
 
@@ -27,7 +28,8 @@ type RegisterNode struct {
 	Instances   int
 }
 
-func (c RegisterNode) do(tx *tx) error {
+// check refuses what cannot be a node, or has the addresses of another one.
+func (c RegisterNode) check(tx *tx) error {
 	if err := checkName("name", c.Name); err != nil {
 		return err
 	}
@@ -47,17 +49,27 @@ func (c RegisterNode) do(tx *tx) error {
 	case c.MemoryBytes < 0 || c.Instances < 0:
 		return bad("memoryBytes", "a capacity is not negative")
 	}
+	for _, other := range tx.s.nodes.all() {
+		if other.Name != c.Name && other.Range.Overlaps(c.Range) {
+			return conflict("range", "addresses of %v are those of node [%s] (%v)", c.Range, other.Name, other.Range)
+		}
+	}
+	return nil
+}
+
+func (c RegisterNode) do(tx *tx) error {
+	if err := c.check(tx); err != nil {
+		return err
+	}
 	n := tx.s.nodes.edit(c.Name)
+	if n != nil && n.Key != "" {
+		return conflict("name", "node [%s] is another machine, which has joined: give this one another name", c.Name)
+	}
 	if n == nil {
 		if len(tx.s.nodes.rows) >= tx.limits().Nodes {
 			return conflict("name", "there are %d nodes already, which is the limit: remove some", len(tx.s.nodes.rows))
 		}
 		n = &Node{Name: c.Name, Created: tx.now}
-	}
-	for _, other := range tx.s.nodes.all() {
-		if other.Name != c.Name && other.Range.Overlaps(c.Range) {
-			return conflict("range", "addresses of %v are those of node [%s] (%v)", c.Range, other.Name, other.Range)
-		}
 	}
 	if n.Range.IsValid() && (n.Range != c.Range || n.Zone != c.Zone) && len(tx.s.on(c.Name)) > 0 {
 		return conflict("range", "node [%s] runs instances that have addresses of %v and count on zone [%s]: drain it before it is given others", c.Name, n.Range, n.Zone)
@@ -95,7 +107,7 @@ func (c DrainNode) do(tx *tx) error {
 	return nil
 }
 
-// RemoveNode forgets a node that runs nothing. Lost says that it will not come back as it was: its instances are replaced by others elsewhere, without waiting for it. The log of a pair keeps
+// RemoveNode forgets a node that runs nothing, and its invite, whether it was used or not. Lost says that it will not come back as it was: its instances are replaced by others elsewhere, without waiting for it. The log of a pair keeps
 // what the lost instance had, if two of its three copies are left; the last copies of a broker's messages are not given up this way: that needs the broker's deletion.
 type RemoveNode struct {
 	Name string
@@ -103,8 +115,14 @@ type RemoveNode struct {
 }
 
 func (c RemoveNode) do(tx *tx) error {
+	invite := tx.s.invites.get(c.Name)
 	if tx.s.nodes.get(c.Name) == nil {
-		return missing("name", "node", c.Name)
+		if invite == nil {
+			return missing("name", "node", c.Name)
+		}
+		tx.id = c.Name
+		tx.s.invites.drop(tx, c.Name)
+		return nil
 	}
 	tx.id = c.Name
 	brokers := tx.s.on(c.Name)
@@ -123,6 +141,9 @@ func (c RemoveNode) do(tx *tx) error {
 		}
 	}
 	tx.s.nodes.drop(tx, c.Name)
+	if invite != nil { // whose key may not join again
+		tx.s.invites.drop(tx, c.Name)
+	}
 	for _, b := range brokers {
 		tx.lose(b.ID, c.Name)
 	}

@@ -251,7 +251,7 @@ func (tx *tx) report(id string, step uint64) (*Broker, *Step, error) {
 	}
 	op := b.Operation
 	if op.Current().ID == step {
-		return b, op.Current(), nil
+		return b, op.Current(), tx.mine(op.Current().Node)
 	}
 	if slices.ContainsFunc(op.Steps[:op.At], func(s Step) bool { return s.ID == step }) {
 		return b, nil, nil
@@ -465,6 +465,9 @@ func (c Observed) do(tx *tx) error {
 	if i == nil || !i.Wanted {
 		return refuse(Stale, "", "generation %d of instance %d of broker [%s] is not to run", c.Generation, c.Number, c.Broker)
 	}
+	if err := tx.mine(i.Node); err != nil {
+		return err
+	}
 	tx.id = b.ID
 	was, active, epoch := *i, b.Active, b.Epoch
 	i.Down, i.Detail, i.Applied = !c.Up, c.Detail[:min(len(c.Detail), maxError)], max(i.Applied, min(c.Applied, b.Version))
@@ -485,6 +488,7 @@ func (c Observed) do(tx *tx) error {
 type Tick struct{}
 
 func (Tick) do(tx *tx) error {
+	tx.forgetInvites()
 	for id, row := range tx.s.brokers.all() {
 		switch {
 		case row.Operation != nil || row.Failed != "":

@@ -51,6 +51,7 @@ func (s *State) Snapshot() [][]byte {
 	list := [][]byte{newRecord(recordSnapshot, snapshot{Format: format, Serial: s.serial})}
 	list = append(list, s.keys.snapshot()...)
 	list = append(list, s.nodes.snapshot()...)
+	list = append(list, s.invites.snapshot()...)
 	list = append(list, s.groups.snapshot()...)
 	list = append(list, s.types.snapshot()...)
 	list = append(list, s.configurations.snapshot()...)
@@ -124,6 +125,8 @@ func (s *State) apply(kind recordKind, c change) error {
 		return s.keys.apply(kind, c)
 	case s.nodes.name:
 		return s.nodes.apply(kind, c)
+	case s.invites.name:
+		return s.invites.apply(kind, c)
 	case s.groups.name:
 		return s.groups.apply(kind, c)
 	case s.types.name:

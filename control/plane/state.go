@@ -79,6 +79,7 @@ type Origin struct {
 	Scope
 	Who  string // an access key's id, a login of the console, a node's name
 	From string // the address from which it came
+	Node string // of a node's report: it is believed about its own instances only; "": that is not asked
 }
 
 // Command is a wish to change the state. Its types are in this package.
@@ -93,6 +94,7 @@ type State struct {
 	serial         uint64 // the highest number given out: of a step, a generation, a version
 	keys           table[Key]
 	nodes          table[Node]
+	invites        table[Invite]
 	groups         table[SecurityGroup]
 	types          table[InstanceType]
 	configurations table[Configuration]
@@ -111,6 +113,7 @@ func New(opt Options) *State {
 		opt:            &opt,
 		keys:           table[Key]{"key", map[string]*Key{}},
 		nodes:          table[Node]{"node", map[string]*Node{}},
+		invites:        table[Invite]{"invite", map[string]*Invite{}},
 		groups:         table[SecurityGroup]{"security group", map[string]*SecurityGroup{}},
 		types:          table[InstanceType]{"instance type", map[string]*InstanceType{}},
 		configurations: table[Configuration]{"configuration", map[string]*Configuration{}},

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/mqapi"
@@ -33,6 +34,11 @@ type Options struct {
 	ConsoleURL string
 	// Stranded lists the clients of an instance that would not follow if another became active. nil: nobody can tell.
 	Stranded func(ctx context.Context, active plane.Spec) ([]mqapi.SwitchoverClient, error)
+	// Token makes a token for a machine that is to join as a node, which reaches the controller at addresses or, without any, where that listens. nil: nobody can join.
+	Token func(node string, addresses []string) (*Token, error)
+	// Node is the name of the node where the control plane is. NodeTimeout is how long another may be silent before it counts as lost.
+	Node        string
+	NodeTimeout time.Duration
 	// Reach is a client of an instance's own API that may do everything there.
 	Reach func(ctx context.Context, instance plane.Spec) (*client.Client, error)
 }
@@ -42,11 +48,12 @@ type Service struct {
 	options  Options
 	hashing  chan struct{} // one entry a hash that is being made
 	updating sync.Mutex    // orders updates that change a part of what the plane changes as a whole
+	began    time.Time
 }
 
 // New makes a service.
 func New(options Options) *Service {
-	return &Service{options: options, hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	return &Service{options: options, hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), began: time.Now()}
 }
 
 var errNoPlane = mqapi.Errorf(mqapi.InternalServerError, "", "the control plane is being read; try again in a moment")

@@ -138,7 +138,7 @@ func (n *node) report(c plane.Command) {
 			if !n.up {
 				return
 			}
-			s.give(plane.Origin{Who: n.name}, c, func(change *plane.Change, err error) {
+			s.give(plane.Origin{Who: n.name, Node: n.name}, c, func(change *plane.Change, err error) {
 				switch c := c.(type) {
 				case plane.StepDone:
 					s.result.Steps++
