@@ -16,6 +16,15 @@ type Service interface {
 	EnableKey(ctx context.Context, who, from, id string, enabled bool) error
 	DeleteKey(ctx context.Context, who, from, id string) error
 
+	SecurityGroups() ([]api.SecurityGroup, error)
+	CreateSecurityGroup(ctx context.Context, who, from string, ask api.NewSecurityGroup) (*api.SecurityGroup, error)
+	UpdateSecurityGroup(ctx context.Context, who, from, id string, ask api.ChangeSecurityGroup) (*api.SecurityGroup, error)
+	DeleteSecurityGroup(ctx context.Context, who, from, id string) error
+
+	InstanceTypes() ([]api.InstanceType, error)
+	PutInstanceType(ctx context.Context, who, from, name string, ask api.InstanceType) error
+	DeleteInstanceType(ctx context.Context, who, from, name string) error
+
 	Nodes() ([]api.Node, error)
 	InviteNode(ctx context.Context, who, from string, ask api.InviteNode) (*api.InvitedNode, error)
 	DrainNode(ctx context.Context, who, from, name string, drain bool) error
@@ -112,6 +121,41 @@ func (s *Server) serviceRoutes(on func(n need, pattern string, h http.HandlerFun
 			return nil, malformed(r, "lost is to be true or false")
 		}
 		return struct{}{}, service.RemoveNode(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("name"), lost == "true")
+	}))
+	on(reader, "GET "+v1+"security-groups", s.ofService(func(service Service, r *http.Request) (any, error) {
+		groups, err := service.SecurityGroups()
+		return api.SecurityGroups{SecurityGroups: groups}, err
+	}))
+	on(admin, "POST "+v1+"security-groups", s.ofService(func(service Service, r *http.Request) (any, error) {
+		var ask api.NewSecurityGroup
+		if err := decode(r, &ask); err != nil {
+			return nil, err
+		}
+		return service.CreateSecurityGroup(r.Context(), callerOf(r).User, r.RemoteAddr, ask)
+	}))
+	on(admin, "POST "+v1+"security-groups/{id}", s.ofService(func(service Service, r *http.Request) (any, error) {
+		var ask api.ChangeSecurityGroup
+		if err := decode(r, &ask); err != nil {
+			return nil, err
+		}
+		return service.UpdateSecurityGroup(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("id"), ask)
+	}))
+	on(admin, "DELETE "+v1+"security-groups/{id}", s.ofService(func(service Service, r *http.Request) (any, error) {
+		return struct{}{}, service.DeleteSecurityGroup(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("id"))
+	}))
+	on(reader, "GET "+v1+"instance-types", s.ofService(func(service Service, r *http.Request) (any, error) {
+		types, err := service.InstanceTypes()
+		return api.InstanceTypes{InstanceTypes: types}, err
+	}))
+	on(admin, "PUT "+v1+"instance-types/{name}", s.ofService(func(service Service, r *http.Request) (any, error) {
+		var ask api.InstanceType
+		if err := decode(r, &ask); err != nil {
+			return nil, err
+		}
+		return struct{}{}, service.PutInstanceType(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("name"), ask)
+	}))
+	on(admin, "DELETE "+v1+"instance-types/{name}", s.ofService(func(service Service, r *http.Request) (any, error) {
+		return struct{}{}, service.DeleteInstanceType(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("name"))
 	}))
 	on(reader, "GET "+v1+"brokers", s.ofService(func(service Service, r *http.Request) (any, error) {
 		brokers, err := service.Brokers()

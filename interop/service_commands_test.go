@@ -1,13 +1,16 @@
 package interop
 
 import (
+	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestServiceCommands lives a broker's whole life by the command line alone: made, made a pair while a client is connected, changed, compared, removed.
@@ -49,6 +52,46 @@ func TestServiceCommands(t *testing.T) {
 	if is := s.describe(t, "orders").Type; is != "mq.m5.medium" {
 		t.Errorf("the type is %s", is)
 	}
+
+	// Only who is not allowed any more is sent away.
+	other := func() (*stompClient, error) {
+		conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}).Dial("tcp", strings.TrimPrefix(s.describe(t, "orders").Instances[0].Endpoints[1], "stomp+ssl://"))
+		if err != nil {
+			return nil, err
+		}
+		t.Cleanup(func() { conn.Close() })
+		return connectStompOver(tls.Client(conn, &tls.Config{InsecureSkipVerify: true}), "login", "ann", "passcode", "correct horse 7")
+	}
+	away, err := other()
+	if err != nil {
+		t.Fatal(err)
+	}
+	say("", "ours is made: sg-", "security-groups", "create", "ours", "--rule", "127.0.0.0/8", "--rule", "10.1.0.0/16:61617")
+	say("", "it would cost: restart: no, failover: no", "brokers", "update", "orders", "--security-group", "ours", "--plan")
+	say("", "it costs: restart: no, failover: no", "brokers", "update", "orders", "--security-group", "ours")
+	away.must(t, "SEND", "allowed", "destination", "/queue/away")
+	say("", "brokers that have it: 1", "security-groups", "update", "ours", "--add", "127.0.0.1", "--remove", "127.0.0.0/8")
+	if _, err := away.next(); err == nil {
+		_, err = away.next() // an ERROR came first
+		if err == nil {
+			t.Error("who is not allowed any more was not sent away")
+		}
+	}
+	if _, err := other(); err == nil {
+		t.Error("who is not allowed was let in")
+	}
+	c.must(t, "SEND", "feels nothing", "destination", "/queue/away")
+	refused("has security group", "security-groups", "delete", "ours")
+	say("", "it costs: restart: no, failover: no", "brokers", "update", "orders", "--security-group", "")
+	say("", "ours is removed", "security-groups", "delete", "ours")
+	eventuallyWithin(t, time.Minute, "without security groups not all are let in", func() bool { _, err := other(); return err == nil })
+
+	say("", "brokers can have mq.own.tiny", "instance-types", "put", "mq.own.tiny", "--memory", "256MiB", "--connections", "50", "--storage", "5")
+	say("", "it costs: restart: no, failover: no", "brokers", "update", "orders", "--type", "mq.own.tiny")
+	c.must(t, "SEND", "in a small house", "destination", "/queue/away")
+	refused("has instance type", "instance-types", "delete", "mq.own.tiny")
+	say("", "it costs: restart: no, failover: no", "brokers", "update", "orders", "--type", "mq.m5.medium")
+	say("", "is removed", "instance-types", "delete", "mq.own.tiny")
 
 	say("bobs-example-pass\n", "bob can log in to orders", "brokers", "users", "create", "orders", "bob", "--group", "staff")
 	say("", "bob is changed", "brokers", "users", "update", "orders", "bob", "--group", "staff,night")

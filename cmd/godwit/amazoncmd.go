@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,7 +74,7 @@ func (f *brokerFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.version, "engine-version", "", "engine version")
 	flags.Int32Var(&f.storage, "storage", 0, "GiB of storage, apart from the type")
 	flags.StringSliceVar(&f.subnets, "subnet", nil, "subnet for an instance; a pair has two")
-	flags.StringSliceVar(&f.groups, "security-group", nil, "security group")
+	flags.StringSliceVar(&f.groups, "security-group", nil, "security group, by name or id, in place of those that are there; \"\" for none")
 	flags.StringVar(&f.configuration, "configuration", "", "configuration: ID, or ID:REVISION")
 	flags.StringVar(&f.window, "window", "", `maintenance window, for example "SUNDAY 03:00 Europe/Berlin"`)
 	flags.BoolVar(&f.general, "general-log", false, "write the general log")
@@ -148,6 +147,9 @@ func (c *cli) createBroker() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if f.groups, err = c.groupIDs(cmd.Context(), f.groups); err != nil {
+				return err
+			}
 			ask := &mqapi.CreateBrokerRequest{BrokerName: args[0], DeploymentMode: deploymentMode(cmp.Or(f.mode, "single")), EngineType: mqapi.EngineTypeActiveMQ, HostInstanceType: cmp.Or(f.kind, "mq.t3.micro"),
 				EngineVersion: given(cmd, "engine-version", f.version), StorageSize: given(cmd, "storage", f.storage), SubnetIDs: f.subnets, SecurityGroups: f.groups, Logs: f.logs(cmd),
 				AutoMinorVersionUpgrade: given(cmd, "auto-minor-version-upgrade", f.minor)}
@@ -193,6 +195,9 @@ func (c *cli) updateBroker() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			mq, b, err := c.amazonOf(cmd.Context(), args[0])
 			if err != nil {
+				return err
+			}
+			if f.groups, err = c.groupIDs(cmd.Context(), f.groups); err != nil {
 				return err
 			}
 			ask := &mqapi.UpdateBrokerRequest{BrokerID: b.ID, HostInstanceType: given(cmd, "type", f.kind), EngineVersion: given(cmd, "engine-version", f.version), StorageSize: given(cmd, "storage", f.storage), Logs: f.logs(cmd),
@@ -628,54 +633,6 @@ func (c *cli) diffConfiguration(who *amazonFlags) *cobra.Command {
 	}
 	cmd.Flags().IntVar(&from, "from", 0, "revision (default: the one before)")
 	cmd.Flags().IntVar(&to, "to", 0, "revision (default: the latest)")
-	return cmd
-}
-
-func (c *cli) instanceTypes() *cobra.Command {
-	var who amazonFlags
-	type row struct {
-		Type     string   `json:"hostInstanceType"`
-		Modes    []string `json:"deploymentModes"`
-		Versions []string `json:"engineVersions"`
-	}
-	l := &listing[row]{sort: "type", columns: []column[row]{{"type", func(v row) any { return v.Type }}, {"modes", func(v row) any { return strings.Join(v.Modes, " ") }}, {"engine versions", func(v row) any { return strings.Join(v.Versions, " ") }}}}
-	output := ""
-	cmd := &cobra.Command{
-		Use: "instance-types", Short: "List the instance types that brokers can have", Args: exactly(0, "no arguments"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			mq, err := c.amazon(&who)
-			if err != nil {
-				return err
-			}
-			rows := map[string]row{}
-			for ask := (&mqapi.DescribeBrokerInstanceOptionsRequest{MaxResults: new(int32(100))}); ; {
-				page, err := mq.DescribeBrokerInstanceOptions(cmd.Context(), ask)
-				if err != nil {
-					return err
-				}
-				for _, o := range page.BrokerInstanceOptions {
-					r := rows[*o.HostInstanceType]
-					r.Type, r.Versions = *o.HostInstanceType, o.SupportedEngineVersions
-					for _, m := range o.SupportedDeploymentModes {
-						if !slices.Contains(r.Modes, string(m)) {
-							r.Modes = append(r.Modes, string(m))
-						}
-					}
-					rows[r.Type] = r
-				}
-				if ask.NextToken = page.NextToken; ask.NextToken == nil {
-					break
-				}
-			}
-			all := make([]row, 0, len(rows))
-			for _, r := range rows {
-				all = append(all, r)
-			}
-			return l.print(c.out, all, output)
-		},
-	}
-	l.flags(cmd, &output)
-	who.add(cmd)
 	return cmd
 }
 

@@ -93,7 +93,7 @@ func (c *cli) root(release func()) *cobra.Command {
 	group("messages", c.send(), c.receive(), c.browse(), c.move(), c.copy(), c.remove(), c.purge(), c.deadLetters(), c.schedules(), c.pause(true), c.pause(false), c.bench())
 	group("look", c.queues(), c.topics(), c.clients(), c.connections(), c.consumers(), c.subscriptions(), c.transactions(), c.refusals())
 	group("cluster", c.instances(), c.watch(), c.switchover(), c.reboot(), c.convert(), c.cluster())
-	group("service", c.brokers(), c.configurations(), c.instanceTypes(), c.nodes(), c.keys(), c.awsExtras())
+	group("service", c.brokers(), c.configurations(), c.securityGroups(), c.instanceTypes(), c.nodes(), c.keys(), c.awsExtras())
 	group("files", c.config(), c.importing(), c.users(), c.journal(), c.restore())
 	return root
 }

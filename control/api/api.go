@@ -3,6 +3,7 @@ package api
 
 import (
 	"encoding/json"
+	"net/netip"
 	"time"
 
 	"github.com/godwitmq/godwit/broker"
@@ -412,6 +413,62 @@ type CreatedKey struct {
 // ChangeKey changes an access key.
 type ChangeKey struct {
 	Disabled *bool `json:"disabled,omitempty"`
+}
+
+// SecurityGroups answers GET security-groups.
+type SecurityGroups struct {
+	SecurityGroups []SecurityGroup `json:"securityGroups"`
+}
+
+// SecurityGroup says from where clients may connect to the brokers that have it.
+type SecurityGroup struct {
+	ID          string        `json:"id"` // sg-...
+	Name        string        `json:"name"`
+	Account     string        `json:"account"`
+	Region      string        `json:"region"`
+	Description string        `json:"description,omitempty"`
+	Rules       []NetworkRule `json:"rules"`
+	Brokers     []string      `json:"brokers"` // ids of those that have it
+	Created     time.Time     `json:"created"`
+}
+
+// NetworkRule lets connections of a network come to a range of ports.
+type NetworkRule struct {
+	Network     netip.Prefix `json:"network"`        // 10.1.0.0/16
+	From        uint16       `json:"from,omitempty"` // first port; with To 0: all
+	To          uint16       `json:"to,omitempty"`   // last port; 0: the same as From
+	Description string       `json:"description,omitempty"`
+}
+
+// NewSecurityGroup asks for a security group.
+type NewSecurityGroup struct {
+	Name        string        `json:"name"`
+	Account     string        `json:"account,omitempty"` // absent: service.account of the configuration
+	Region      string        `json:"region,omitempty"`  // absent: service.region of the configuration
+	Description string        `json:"description,omitempty"`
+	Rules       []NetworkRule `json:"rules,omitempty"`
+}
+
+// ChangeSecurityGroup changes what is given of a security group, at once for all brokers that have it.
+type ChangeSecurityGroup struct {
+	Name        *string        `json:"name,omitempty"`
+	Description *string        `json:"description,omitempty"`
+	Rules       *[]NetworkRule `json:"rules,omitempty"` // in place of those that are there
+}
+
+// InstanceTypes answers GET instance-types.
+type InstanceTypes struct {
+	InstanceTypes []InstanceType `json:"instanceTypes"`
+}
+
+// InstanceType is a size of instances. PUT instance-types/NAME takes one, without name and own.
+type InstanceType struct {
+	Name        string `json:"name,omitempty"` // mq.m5.large
+	VCPU        int    `json:"vcpu,omitempty"`
+	MemoryBytes int64  `json:"memoryBytes"`
+	Connections int    `json:"connections"`   // of each protocol, at most
+	StorageGB   int    `json:"storageGB"`     // of a broker that does not say how much it wants
+	Own         bool   `json:"own,omitempty"` // made by the operator, who may change and delete it
 }
 
 // Nodes answers GET nodes: the machines of the service, those that are invited among them.

@@ -79,3 +79,46 @@ func (c *Client) RebootBroker(ctx context.Context, name string, ask api.BrokerRe
 	answer := &api.BrokerRebooted{}
 	return answer, c.post(ctx, answer, ask, "brokers", name, "reboot")
 }
+
+// SecurityGroups lists the security groups of a service, of all accounts and regions.
+func (c *Client) SecurityGroups(ctx context.Context) ([]api.SecurityGroup, error) {
+	var answer api.SecurityGroups
+	err := c.get(ctx, &answer, nil, "security-groups")
+	return answer.SecurityGroups, err
+}
+
+// CreateSecurityGroup makes a security group.
+func (c *Client) CreateSecurityGroup(ctx context.Context, ask api.NewSecurityGroup) (*api.SecurityGroup, error) {
+	answer := &api.SecurityGroup{}
+	return answer, c.post(ctx, answer, ask, "security-groups")
+}
+
+// UpdateSecurityGroup changes a security group, at once for all brokers that have it.
+func (c *Client) UpdateSecurityGroup(ctx context.Context, id string, ask api.ChangeSecurityGroup) (*api.SecurityGroup, error) {
+	answer := &api.SecurityGroup{}
+	return answer, c.post(ctx, answer, ask, "security-groups", id)
+}
+
+// DeleteSecurityGroup removes a security group that no broker has.
+func (c *Client) DeleteSecurityGroup(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, nil, nil, nil, "security-groups", id)
+}
+
+// InstanceTypes lists the instance types of a service.
+func (c *Client) InstanceTypes(ctx context.Context) ([]api.InstanceType, error) {
+	var answer api.InstanceTypes
+	err := c.get(ctx, &answer, nil, "instance-types")
+	return answer.InstanceTypes, err
+}
+
+// PutInstanceType makes an instance type of the operator's own, or changes one.
+func (c *Client) PutInstanceType(ctx context.Context, t api.InstanceType) error {
+	name := t.Name
+	t.Name = ""
+	return c.call(ctx, http.MethodPut, nil, t, nil, "instance-types", name)
+}
+
+// DeleteInstanceType removes an instance type of the operator's own that no broker has.
+func (c *Client) DeleteInstanceType(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodDelete, nil, nil, nil, "instance-types", name)
+}
