@@ -78,6 +78,7 @@ type Cost struct {
 	Restart   []int      `json:"restart,omitempty"`   // instances that are restarted in their places, without the witness
 	Failover  []Failover `json:"failover,omitempty"`  // changes of the active instance, in their order
 	Reconnect int        `json:"reconnect,omitempty"` // how often clients are sent away and served again at the same place, by a conversion of the log
+	Moved     []int      `json:"moved,omitempty"`     // standbys that go away or elsewhere: clients that had come to them, and were brought to the active instance, reconnect
 	// Later is what the rest costs that waits for the maintenance window, which is at LaterAt; nil: nothing waits.
 	Later   *Cost     `json:"later,omitempty"`
 	LaterAt time.Time `json:"laterAt,omitzero"`
@@ -91,10 +92,8 @@ type Failover struct {
 
 // String is such as "restart: no, failover: 1 to 2".
 func (c Cost) String() string {
-	var restart, failover []string
-	for _, n := range c.Restart {
-		restart = append(restart, fmt.Sprint(n))
-	}
+	restart := numbers(c.Restart)
+	var failover []string
 	for _, f := range c.Failover {
 		failover = append(failover, fmt.Sprintf("%d to %d", f.From, f.To))
 	}
@@ -102,10 +101,20 @@ func (c Cost) String() string {
 	if c.Reconnect > 0 {
 		text += fmt.Sprintf(", clients reconnect: %d times", c.Reconnect)
 	}
+	if len(c.Moved) > 0 {
+		text += fmt.Sprintf(", clients that came to %s reconnect", orNo(numbers(c.Moved)))
+	}
 	if c.Later != nil {
 		text += fmt.Sprintf("; at %s: %s", c.LaterAt.Format(time.RFC3339), c.Later)
 	}
 	return text
+}
+
+func numbers(list []int) (words []string) {
+	for _, n := range list {
+		words = append(words, fmt.Sprint(n))
+	}
+	return words
 }
 
 func orNo(list []string) string {
@@ -119,6 +128,11 @@ func orNo(list []string) string {
 func costOf(steps []Step, active int) (c Cost) {
 	for _, s := range steps {
 		switch {
+		case s.Kind == StepStop && s.Number == active:
+			c.Moved = nil // the broker goes
+			return c
+		case s.Kind == StepStop && s.Number != Witness:
+			c.Moved = append(c.Moved, s.Number)
 		case s.Kind == StepSwitchover && s.Number != active:
 			c.Failover = append(c.Failover, Failover{active, s.Number})
 			active = s.Number
@@ -128,6 +142,10 @@ func costOf(steps []Step, active int) (c Cost) {
 			c.Restart = append(c.Restart, s.Number)
 		}
 	}
+	if c.Reconnect > 0 {
+		c.Moved = nil // all do
+	}
+	slices.Sort(c.Moved)
 	return c
 }
 
