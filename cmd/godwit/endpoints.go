@@ -50,6 +50,20 @@ func (n *node) printEndpoints(w io.Writer, took time.Duration) {
 	fmt.Fprintln(w)
 }
 
+// logEndpoints says the same in one line of the log, for who collects JSON: a text for people among it would be no line of JSON.
+func (n *node) logEndpoints(took time.Duration) {
+	cfg := n.config()
+	endpoints := []string{}
+	for _, l := range n.listening() {
+		endpoints = append(endpoints, l.URLs...)
+	}
+	api := ""
+	if n.api != nil {
+		api = httpURL(cfg)
+	}
+	n.log.Info("ready", "version", build().Version, "broker", cfg.Broker.Name, "took", took, "endpoints", endpoints, "api", api, "data", absolute(cfg.Data), "credentials", cfg.Credentials.Mode)
+}
+
 // httpURL is that of the HTTP API.
 func httpURL(cfg *config.Config) string {
 	scheme := "http"

@@ -97,7 +97,11 @@ func (c *cli) runServe(f *serveFlags) error {
 	if err != nil {
 		return err
 	}
-	n.printEndpoints(c.out, time.Since(begun))
+	if cfg.Log.Format == "json" {
+		n.logEndpoints(time.Since(begun))
+	} else {
+		n.printEndpoints(c.out, time.Since(begun))
+	}
 	tell := func(state string) {
 		if err := notify(state); err != nil {
 			log.Warn("the service manager does not know how this process is", "error", err)

@@ -419,8 +419,14 @@ func (l serverLog) Debugf(string, ...any)           {}
 func (l serverLog) Tracef(string, ...any)           {}
 func (l serverLog) Warnf(format string, v ...any) {
 	level := slog.LevelWarn
-	if strings.Contains(format, "health check") || strings.Contains(format, "is not current") {
-		level = slog.LevelDebug // it says so when it is asked, and copies lag for moments
+	for _, ordinary := range []string{
+		"health check", "is not current", // it says so when it is asked, and copies lag for moments
+		"TLS Handshake First", // all its clients are ours, and in this process
+		"Waiting for routing", // at each start
+	} {
+		if strings.Contains(format, ordinary) {
+			level = slog.LevelDebug
+		}
 	}
 	l.log.Log(context.Background(), level, fmt.Sprintf(format, v...))
 }
