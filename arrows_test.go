@@ -15,6 +15,8 @@ const module = "github.com/godwitmq/godwit/"
 var allowed = map[string][]string{
 	"message":  {"codec/mutf8"},
 	"selector": {},
+	// It notes what it is told, and knows nobody.
+	"audit": {},
 	"broker":   {"selector", "message"},
 	"journal":  {"vfs"},
 	"vfs":      {},
@@ -32,7 +34,7 @@ var allowed = map[string][]string{
 	// It judges by plain facts, whoever found them.
 	"readiness": {},
 	"session":   {"codec", "engine", "broker", "message", "readiness", "security", "listen"},
-	"control":   {"engine", "broker", "message", "journal", "readiness", "security", "listen", "config", "metrics", "selector"},
+	"control":   {"engine", "broker", "message", "journal", "readiness", "security", "listen", "config", "metrics", "selector", "audit"},
 	// What a node does for the control plane: it makes certificates, too, and starts processes.
 	"control/agent": {"broker", "cluster", "config", "control/api", "control/client", "control/plane", "security", "vfs"},
 	// The web console is one more client of the API.

@@ -349,6 +349,9 @@ type Shutdown struct {
 type Log struct {
 	Level  string `yaml:"level" live:"yes" allowed:"debug|info|warn|error" doc:"What is worth a line."`
 	Format string `yaml:"format" allowed:"text|json" doc:"Lines for people or for programs."`
+	Audit  string `yaml:"audit" path:"yes" live:"yes" doc:"File for what was done and by whom, a line of JSON each (docs/operations.md). Empty: it goes to the program's log, as lines with log=audit. A file that was moved away is made anew at a reload."`
+	Rotate Size   `yaml:"rotate" live:"yes" doc:"How large the audit file becomes before another begins."`
+	Kept   int    `yaml:"kept" live:"yes" doc:"How many older audit files there are beside it."`
 }
 
 // Default is what holds where godwit.yaml, the environment and the flags are silent.
@@ -389,7 +392,7 @@ func Default() *Config {
 		Cluster:     Cluster{Role: "broker", Relay: true, Hold: 2 * time.Second, Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond, GiveUp: 5 * time.Second, DNS: DNS{TTL: 5 * time.Second}},
 		Service:     Managed{Account: "000000000000", Region: "eu-central-1", Node: "local", Addresses: "127.0.64.0/18", Burst: 100, Rate: 15, Nodes: ManagedNodes{Timeout: 30 * time.Second}, LDAP: ManagedLDAP{Transport: "ldaps"}},
 		Shutdown:    Shutdown{Grace: 10 * time.Second, Carry: 16 << 20},
-		Log:         Log{Level: "info", Format: "text"},
+		Log:         Log{Level: "info", Format: "text", Rotate: 64 << 20, Kept: 5},
 
 		Inactive:      Inactive{After: time.Minute},
 		Sweep:         Sweep{Every: 10 * time.Second},

@@ -250,6 +250,8 @@ func (k checker) limits() {
 }
 
 func (k checker) shutdown() {
+	k.check(k.config.Log.Rotate >= 1<<20, "log.rotate", "%s is too little; expected 1 MiB or more", k.config.Log.Rotate)
+	k.check(k.config.Log.Kept >= 1 && k.config.Log.Kept <= 1000, "log.kept", "%d is out of range; expected 1 to 1000", k.config.Log.Kept)
 	k.check(k.config.Shutdown.Carry >= 0, "shutdown.carry", "%s is negative; expected 0 or more", k.config.Shutdown.Carry)
 	k.check(k.config.Broker.TemporaryGrace >= 0, "broker.temporaryGrace", "%s is negative; expected 0 for none, or more", k.config.Broker.TemporaryGrace)
 }

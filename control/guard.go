@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/godwitmq/godwit/audit"
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control/api"
@@ -35,6 +36,7 @@ type Caller struct {
 	// Operator may do everything with messages, destinations, clients and who is active, and nothing with users, configuration and the process.
 	Operator bool
 	Reader   bool // may read lists and metrics
+	Local    bool // is let in without credentials, because it is on this machine
 	// May says whether the caller may do that with a destination; the error says why not. Not asked of admins and operators. Create is asked before it is
 	// known whether there is anything to make.
 	May func(Action, message.Destination) error
@@ -89,6 +91,9 @@ func (s *Server) guard(n need, next http.HandlerFunc) http.Handler {
 			err = denied(r, &caller)
 		}
 		if err != nil {
+			e := entry(r, &caller)
+			e.Outcome, e.Detail = audit.Refused, problem(err).Detail
+			s.options.Trail.Note(e)
 			s.log.Warn("refused API call", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr, "user", caller.User, "error", err)
 			fail(w, err)
 			return
@@ -100,7 +105,14 @@ func (s *Server) guard(n need, next http.HandlerFunc) http.Handler {
 			}
 			s.log.Log(r.Context(), level, "API call", "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr, "user", caller.User)
 		}
-		next(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, caller))
+		if s.options.Trail == nil || !noted(r) {
+			next(w, r)
+			return
+		}
+		a := &answer{ResponseWriter: w}
+		defer s.note(r, &caller, a)
+		next(a, r)
 	})
 }
 
@@ -176,7 +188,7 @@ func (s *Server) open() bool { return s.loopback && s.settings.Load().open }
 // caller finds out who calls. On loopback, while the broker ignores credentials, everybody may do everything.
 func (s *Server) caller(r *http.Request) (Caller, error) {
 	if s.open() {
-		return Caller{User: "local", Admin: true, Reader: true}, nil
+		return Caller{User: "local", Admin: true, Reader: true, Local: true}, nil
 	}
 	user, password, ok := r.BasicAuth()
 	if scheme, token, is := strings.Cut(r.Header.Get("Authorization"), " "); is && strings.EqualFold(scheme, "Bearer") {

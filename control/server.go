@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/godwitmq/godwit/audit"
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control/api"
@@ -59,6 +60,8 @@ type Options struct {
 	Amazon http.Handler
 	// AmazonAs answers the same requests of the operator of that name, who has no signature; nil: nothing is there.
 	AmazonAs func(operator string) http.Handler
+	// Trail notes what callers do, and answers what was done; nil: neither.
+	Trail *audit.Trail
 	// Config is the configuration in force, without secrets, as it becomes JSON.
 	Config func() any
 	// Version says what is running.
@@ -208,6 +211,7 @@ func (s *Server) routes() http.Handler {
 	here(admin, "GET "+v1+"config", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Config()) })
 	on(admin, "GET "+v1+"refusals", func(w http.ResponseWriter, r *http.Request) { respond(w, s.options.Refusals()) })
 	here(admin, "POST "+v1+"reload", s.reload)
+	here(admin, "GET "+v1+"audit", s.audit)
 	on(anybody, "POST "+v1+"receipts/{receipt}/confirm", s.confirm)
 	on(anybody, "POST "+v1+"receipts/{receipt}/release", s.release)
 	for word, kind := range kinds {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,7 +93,7 @@ func TestWishes(t *testing.T) {
 		})},
 		{"no security group", update(mqapi.UpdateBrokerRequest{SecurityGroups: []string{}})},
 		{"another maintenance window", update(mqapi.UpdateBrokerRequest{MaintenanceWindowStartTime: &mqapi.WeeklyStartTime{DayOfWeek: mqapi.DayOfWeekTuesday, TimeOfDay: "03:00", TimeZone: new("Europe/Berlin")}})},
-		{"logs", update(mqapi.UpdateBrokerRequest{Logs: &mqapi.Logs{General: new(true)}})},
+		{"logs", update(mqapi.UpdateBrokerRequest{Logs: &mqapi.Logs{General: new(true), Audit: new(true)}})},
 		{"a user", plain(func() error {
 			return mq.CreateUser(t.Context(), &mqapi.CreateUserRequest{BrokerID: id, Username: "bob", Password: "another horse 8"})
 		})},
@@ -151,6 +152,9 @@ func TestWishes(t *testing.T) {
 		if now == live && cut > 0 {
 			t.Errorf("%s: %d clients were disconnected, and the plan said %q", wish.name, cut, said)
 		}
+	}
+	if audited, _ := filepath.Glob(filepath.Join(b.dataDir(), "instances", id+"-*", "log", "audit.log")); len(audited) < 2 {
+		t.Errorf("logs.audit was asked for, and there are only %v", audited)
 	}
 	load.finish(t)
 	if _, err := mq.DeleteBroker(t.Context(), &mqapi.DeleteBrokerRequest{BrokerID: id}); err != nil {

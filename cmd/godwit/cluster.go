@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/godwitmq/godwit/audit"
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/cluster"
 	"github.com/godwitmq/godwit/cluster/relay"
@@ -187,6 +188,7 @@ func (in *instance) roleChanged(s cluster.Status, e *engine.Engine) {
 	in.compareSoon()
 	in.name.roleChanged()
 	n := in.node
+	n.trail.Note(audit.Entry{Via: "process", Operation: "become " + string(s.Role), On: s.Instance, Outcome: audit.Done, Detail: s.Reason})
 	if s.Role == cluster.Active {
 		in.took.Store(&api.TakeOver{At: s.Since, From: s.TakenOver.From, Reason: string(s.TakenOver.Why), Millis: s.TakenOver.Took.Milliseconds()})
 		n.core.set(e, n.deps(e), "ok", "this instance is active")

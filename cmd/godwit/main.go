@@ -91,7 +91,7 @@ func (c *cli) root(release func()) *cobra.Command {
 	}
 	group("broker", c.serve(release), c.reload(), c.ready(), c.backup(), c.version())
 	group("messages", c.send(), c.receive(), c.browse(), c.move(), c.copy(), c.remove(), c.purge(), c.deadLetters(), c.schedules(), c.pause(true), c.pause(false), c.bench())
-	group("look", c.queues(), c.topics(), c.clients(), c.connections(), c.consumers(), c.subscriptions(), c.transactions(), c.refusals())
+	group("look", c.queues(), c.topics(), c.clients(), c.connections(), c.consumers(), c.subscriptions(), c.transactions(), c.refusals(), c.audit())
 	group("cluster", c.instances(), c.watch(), c.switchover(), c.reboot(), c.convert(), c.cluster())
 	group("service", c.brokers(), c.configurations(), c.securityGroups(), c.instanceTypes(), c.nodes(), c.keys(), c.awsExtras())
 	group("files", c.config(), c.importing(), c.users(), c.journal(), c.restore())

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/godwitmq/godwit/audit"
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/cluster"
 	"github.com/godwitmq/godwit/config"
@@ -45,6 +46,8 @@ type node struct {
 	begun   time.Time
 	id      string // the broker's, differs with each start
 
+	trail     *audit.Trail // what is done here, and by whom
+	audited   *audit.File  // that the trail goes to
 	guards    *guards
 	core      core
 	frames    *session.FrameMemory
@@ -104,6 +107,11 @@ func (n *node) rise() error {
 		return err
 	}
 	var err error
+	if n.audited, err = audit.OpenFile(cfg.Log.Audit, int64(cfg.Log.Rotate), cfg.Log.Kept); err != nil {
+		return err
+	}
+	n.trail = audit.New(audit.Options{File: n.audited, Log: n.log})
+	n.trail.Note(audit.Entry{Via: "process", Operation: "start", On: cfg.Broker.Name, Outcome: audit.Done, Detail: "version " + build().Version})
 	if n.guards, err = newGuards(cfg, n.log); err != nil {
 		return err
 	}
@@ -404,7 +412,7 @@ func (n *node) openHTTP() error {
 			return nil // not a nil *instance in an interface
 		},
 		Clients: n.clientsAPI(), Restart: n.restart, Convert: n.convert, Backup: n.backup,
-		Connect: n.connect, Cut: n.cut, Login: n.guards.login, Health: n.health, Metrics: n.writeMetrics, Facts: n.facts,
+		Connect: n.connect, Cut: n.cut, Login: n.guards.login, Trail: n.trail, Health: n.health, Metrics: n.writeMetrics, Facts: n.facts,
 		Reload: func(context.Context) (api.Reloaded, error) { return n.reload() }, Refusals: n.guards.refusals,
 		Config: func() any { return n.config().Redacted() }, Version: n.version(), Log: n.log, Listeners: n.listening,
 	}
@@ -611,6 +619,10 @@ func (n *node) stop() error {
 	}
 	n.cancel()
 	n.running.Wait()
+	n.trail.Note(audit.Entry{Via: "process", Operation: "stop", On: n.config().Broker.Name, Outcome: audit.Done})
+	if err := n.trail.Close(); err != nil {
+		n.log.Warn("the audit log did not close in good order", "error", err)
+	}
 	if n.closed != nil {
 		return fmt.Errorf("close the journal: %w", n.closed)
 	}

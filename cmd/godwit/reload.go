@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 
+	"github.com/godwitmq/godwit/audit"
 	"github.com/godwitmq/godwit/config"
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/engine"
@@ -16,11 +18,17 @@ func (n *node) reload() (done api.Reloaded, err error) {
 	n.reading.Lock()
 	defer n.reading.Unlock()
 	defer func() {
+		e := audit.Entry{Via: "process", Operation: "reload", On: n.config().Broker.Name, Outcome: audit.Done}
 		if err != nil {
 			n.reloads.refused.Add(1)
+			e.Outcome, e.Detail = audit.Failed, err.Error()
 		} else {
 			n.reloads.done.Add(1)
 		}
+		for _, c := range append(slices.Clone(done.Live), done.Restart...) {
+			e.Changes = append(e.Changes, audit.Change(c))
+		}
+		n.trail.Note(e)
 	}()
 	if !n.converting.TryLock() {
 		return api.Reloaded{}, &api.Error{Status: 409, Code: "in use", Op: "reload", Detail: "a conversion is at work, which ends with another configuration; nothing was changed"}
@@ -56,6 +64,9 @@ func (n *node) reload() (done api.Reloaded, err error) {
 		l.Admit(merged.Access.Admits())
 	}
 	setLevel(n.level, merged.Log.Level)
+	if err := n.audited.Reopen(merged.Log.Audit, int64(merged.Log.Rotate), merged.Log.Kept); err != nil {
+		n.log.Error("the audit log cannot be opened: entries are in memory only", "error", err)
+	}
 	done = api.Reloaded{Live: changes(live), Restart: changes(restart), Notes: []string{"users were read again"}}
 	if n.certs != nil {
 		switch changed, err := n.certs.Reload(); {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/godwitmq/godwit/audit"
 	"github.com/godwitmq/godwit/control/agent"
 	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/mqapi"
@@ -60,7 +63,7 @@ func (n *node) openService() (*managed, error) {
 	m.service = service.New(service.Options{Plane: m.plane.Load, Secret: secret, Account: cfg.Service.Account, Region: cfg.Service.Region, ConsoleURL: httpURL(cfg) + "/console/", Stranded: m.stranded, Reach: m.reach,
 		Token: m.token, Node: cfg.Service.Node, NodeTimeout: cfg.Service.Nodes.Timeout})
 	m.amazon, err = mqapi.New(mqapi.Options{Service: m.service, Keys: m.service, Account: cfg.Service.Account, Region: cfg.Service.Region, Rules: mqapi.Rules{Catalog: m.service.Catalog, ConfigurationBytes: configurationBytes, LDAP: cfg.Service.LDAP.Enabled},
-		PageKey: derived(secret, "pages"), Burst: cfg.Service.Burst, Rate: float64(cfg.Service.Rate), Log: n.log})
+		Noted: m.noted, PageKey: derived(secret, "pages"), Burst: cfg.Service.Burst, Rate: float64(cfg.Service.Rate), Log: n.log})
 	return m, err
 }
 
@@ -251,4 +254,20 @@ func (m *managed) writeMetrics(e *metrics.Exposition) {
 			e.Sample(active, "broker", b.Name, "instance", i.Name, "node", i.Node)
 		}
 	}
+}
+
+// noted puts a change by Amazon MQ's API into the trail.
+func (m *managed) noted(c mqapi.Caller, operation, path string, body []byte, err error) {
+	e := audit.Entry{Who: cmp.Or(c.Operator, c.AccessKeyID), Proof: "key", From: c.Source.String(), Via: "amazon", Operation: operation, On: path, Asked: audit.Mask(body), Outcome: audit.Done}
+	if c.Operator != "" {
+		e.Proof = "" // the HTTP API has seen to that
+	}
+	var refused *mqapi.Error
+	switch {
+	case errors.As(err, &refused) && refused.Kind.Status() < http.StatusInternalServerError:
+		e.Outcome, e.Detail = audit.Refused, refused.Error()
+	case err != nil:
+		e.Outcome, e.Detail = audit.Failed, err.Error()
+	}
+	m.n.trail.Note(e)
 }

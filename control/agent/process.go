@@ -37,6 +37,8 @@ const (
 	pidFile = "pid"
 	logDir  = "log"
 	logFile = "log/instance.log"
+	// auditFile is where it notes what is done to it, if its owner wants that.
+	auditFile = "log/audit.log"
 	// markVariable is in the environment of each process that an agent starts: FOLDER@GENERATION.
 	markVariable = "GODWIT_INSTANCE"
 	// watchEvery is how often an adopted process is looked at, which is nobody's child here.

@@ -167,7 +167,11 @@ func (i *instance) base(ctx context.Context, spec *plane.Spec) (*config.Config, 
 	}
 	c.Credentials = credentials
 	c.Cluster = config.Default().Cluster
-	c.Log = config.Log{Level: "info", Format: "json"}
+	c.Log = config.Default().Log
+	c.Log.Format = "json"
+	if spec.Logs.Audit {
+		c.Log.Audit = path(auditFile)
+	}
 	return c, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/godwitmq/godwit/audit"
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/readiness"
 )
@@ -469,6 +470,11 @@ type InstanceType struct {
 	Connections int    `json:"connections"`   // of each protocol, at most
 	StorageGB   int    `json:"storageGB"`     // of a broker that does not say how much it wants
 	Own         bool   `json:"own,omitempty"` // made by the operator, who may change and delete it
+}
+
+// Audit answers GET audit: what was done here and by whom, the newest first.
+type Audit struct {
+	Entries []audit.Entry `json:"entries"`
 }
 
 // Nodes answers GET nodes: the machines of the service, those that are invited among them.

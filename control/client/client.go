@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/godwitmq/godwit/audit"
 	"github.com/godwitmq/godwit/broker"
 	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/message"
@@ -121,6 +122,25 @@ func (c *Client) Connections(ctx context.Context) ([]broker.ConnectionView, erro
 // CloseConnection ends a client's connection.
 func (c *Client) CloseConnection(ctx context.Context, id broker.ConnID) error {
 	return c.call(ctx, http.MethodDelete, nil, nil, nil, "connections", strconv.FormatUint(uint64(id), 10))
+}
+
+// Audit lists what was done and by whom, the newest first. A limit of 0 is 100.
+func (c *Client) Audit(ctx context.Context, f audit.Filter) ([]audit.Entry, error) {
+	query := url.Values{}
+	for name, value := range map[string]string{"who": f.Who, "operation": f.Operation} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if !f.Since.IsZero() {
+		query.Set("since", f.Since.UTC().Format(time.RFC3339Nano))
+	}
+	if f.Limit > 0 {
+		query.Set("limit", strconv.Itoa(f.Limit))
+	}
+	var answer api.Audit
+	err := c.get(ctx, &answer, query, "audit")
+	return answer.Entries, err
 }
 
 // Consumers lists the consumers.

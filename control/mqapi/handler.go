@@ -40,6 +40,8 @@ type Options struct {
 	Rate  float64
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
+	// Noted is told of each request that would change something and has come as far as an operation: who, the operation, the path, the body and what came of it, nil if it was done. nil: nobody is.
+	Noted func(c Caller, operation, path string, body []byte, err error)
 	// Log receives changes, refusals and failures, each with the request's id, never bodies. nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -120,7 +122,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, operator string)
 		return
 	}
 	began := h.options.Now()
-	op, answer, err := h.answer(w, r, &c, log)
+	op, body, answer, err := h.answer(w, r, &c, log)
+	if h.options.Noted != nil && (op != nil && op.Method != http.MethodGet || err != nil && c.Account == "") {
+		name := r.Method
+		if op != nil {
+			name = op.Name
+		}
+		h.options.Noted(c, name, r.URL.Path, body, err)
+	}
 	log = log.With("account", c.Account, "region", c.Region, "key", cmp.Or(c.Operator, c.AccessKeyID), "took", h.options.Now().Sub(began))
 	if op != nil {
 		log = log.With("operation", op.Name)
@@ -138,60 +147,60 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, operator string)
 }
 
 // answer does all that comes before an answer is written. It fills in the caller as far as he is known.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, c *Caller, log *slog.Logger) (op *Operation, answer []byte, err error) {
-	body, err := h.authenticate(w, r, c)
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, c *Caller, log *slog.Logger) (op *Operation, body, answer []byte, err error) {
+	body, err = h.authenticate(w, r, c)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if c.Operator == "" && !h.throttle.take(c.Account, h.options.Now()) {
-		return nil, nil, Errorf(TooManyRequests, "", "Rate exceeded: account %s may make %d requests at once and %g a second; try again later", c.Account, h.options.Burst, h.options.Rate)
+		return nil, body, nil, Errorf(TooManyRequests, "", "Rate exceeded: account %s may make %d requests at once and %g a second; try again later", c.Account, h.options.Burst, h.options.Rate)
 	}
 	path := r.URL.EscapedPath()
 	op, params, methods := route(r.Method, path)
 	switch {
 	case len(methods) == 0:
-		return nil, nil, Errorf(NotFound, "", "there is no path %s in Amazon MQ's API", clip(path))
+		return nil, body, nil, Errorf(NotFound, "", "there is no path %s in Amazon MQ's API", clip(path))
 	case op == nil:
-		return nil, nil, Errorf(NotFound, "", "there is no operation %s on the path %s; there is %s", clip(r.Method), clip(path), strings.Join(methods, ", "))
+		return nil, body, nil, Errorf(NotFound, "", "there is no operation %s on the path %s; there is %s", clip(r.Method), clip(path), strings.Join(methods, ", "))
 	case op.Refused != "":
-		return op, nil, Errorf(BadRequest, "", "%s is refused: %s", op.Name, op.Refused)
+		return op, body, nil, Errorf(BadRequest, "", "%s is refused: %s", op.Name, op.Refused)
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return op, nil, Errorf(BadRequest, "", "the query cannot be read: %v", err)
+		return op, body, nil, Errorf(BadRequest, "", "the query cannot be read: %v", err)
 	}
 	request, unknown, err := op.decode(params, query, body, h.options.MaxDepth)
 	if err != nil {
-		return op, nil, err
+		return op, body, nil, err
 	}
 	if len(unknown) > 0 {
 		log.Debug("unknown members of an Amazon MQ API call were passed over", "operation", op.Name, "members", unknown)
 	}
 	if broken, problem := h.options.Rules.check(*c, unknown).run(request); broken != nil {
-		return op, nil, problem
+		return op, body, nil, problem
 	}
 	bound := question(*c, path, query)
 	if token := nextToken(request); token != nil && *token != nil {
 		position, problem := h.pages.open(**token, bound)
 		if problem != nil {
-			return op, nil, problem
+			return op, body, nil, problem
 		}
 		*token = &position
 	}
 	response, err := op.call(r.Context(), h.options.Service, *c, request)
 	if err != nil {
-		return op, nil, err
+		return op, body, nil, err
 	}
 	if token := nextToken(response); token != nil && *token != nil {
 		*token = new(h.pages.seal(**token, bound))
 	}
 	if response == nil {
-		return op, []byte("{}"), nil
+		return op, body, []byte("{}"), nil
 	}
 	if answer, err = json.Marshal(response); err == nil && string(answer) == "null" {
 		err = fmt.Errorf("the service gave neither an answer to %s nor an error", op.Name)
 	}
-	return op, answer, err
+	return op, body, answer, err
 }
 
 // authenticate finds out whose request it is, and reads its body. Before the key is known to exist nothing of the body is read.

@@ -64,7 +64,8 @@ Below ` + "`/api/v1/mq`" + ` the same paths (` + "`/api/v1/mq/v1/brokers`" + `) 
 - ` + "`endpoints`" + ` stand in Amazon's order; only those are listed that there are: ` + "`ssl`" + `, then ` + "`stomp+ssl`" + `. They have addresses, not names. ` + "`consoleURL`" + ` is the same for all instances: the broker's page of the service's console, which always shows the active one.
 - ` + "`actionsRequired`" + ` says what is wrong, in words: OPERATION_FAILS, REPAIR_BLOCKED, INSTANCE_DOWN; and CREATION_FAILED of a broker that could not be made, which Amazon does not say.
 - ` + "`autoMinorVersionUpgrade`" + `: a newer Godwit on the nodes comes to the broker's instances in its maintenance window, with one failover. The engine version does not change by itself.
-- Kept and shown, though nothing follows from them: ` + "`publiclyAccessible`, `storageType`, `logs`" + ` (each instance writes its log to a file on its node), and a user's ` + "`consoleAccess`" + `.
+- ` + "`logs`" + `: each instance writes its log to ` + "`log/instance.log`" + ` in its folder, whatever ` + "`general`" + ` says; with ` + "`audit`" + ` it notes what was done to it, and by whom, in ` + "`log/audit.log`" + `.
+- Kept and shown, though nothing follows from them: ` + "`publiclyAccessible`, `storageType`" + `, and a user's ` + "`consoleAccess`" + `.
 - A configuration's data come back byte for byte. ` + "`warnings`" + ` tell what of them is not honoured; their reasons are Amazon's words, which say that it was removed.
 - A broker without ` + "`configuration`" + ` gets one of its own, NAME-configuration, which stays when the broker is deleted.
 - RebootBroker restarts the instances whether something is pending or not, of a pair with one failover.
