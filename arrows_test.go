@@ -16,7 +16,7 @@ var allowed = map[string][]string{
 	"message":  {"codec/mutf8"},
 	"selector": {},
 	// It notes what it is told, and knows nobody.
-	"audit": {},
+	"audit":    {},
 	"broker":   {"selector", "message"},
 	"journal":  {"vfs"},
 	"vfs":      {},
