@@ -20,6 +20,7 @@ import (
 
 	"github.com/godwitmq/godwit/audit"
 	"github.com/godwitmq/godwit/control/agent"
+	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/mqapi"
 	"github.com/godwitmq/godwit/control/plane"
@@ -60,7 +61,7 @@ func (n *node) openService() (*managed, error) {
 	if err := m.openMachines(); err != nil {
 		return nil, err
 	}
-	m.service = service.New(service.Options{Plane: m.plane.Load, Secret: secret, Account: cfg.Service.Account, Region: cfg.Service.Region, ConsoleURL: httpURL(cfg) + "/console/", Stranded: m.stranded, Reach: m.reach,
+	m.service = service.New(service.Options{Plane: m.plane.Load, Secret: secret, Account: cfg.Service.Account, Region: cfg.Service.Region, ConsoleURL: httpURL(cfg) + "/console/", Stranded: m.stranded, Own: n.ownBroker, Reach: m.reach,
 		Token: m.token, Node: cfg.Service.Node, NodeTimeout: cfg.Service.Nodes.Timeout})
 	m.amazon, err = mqapi.New(mqapi.Options{Service: m.service, Keys: m.service, Account: cfg.Service.Account, Region: cfg.Service.Region, Rules: mqapi.Rules{Catalog: m.service.Catalog, ConfigurationBytes: configurationBytes, LDAP: cfg.Service.LDAP.Enabled},
 		Noted: m.noted, PageKey: derived(secret, "pages"), Burst: cfg.Service.Burst, Rate: float64(cfg.Service.Rate), Log: n.log})
@@ -234,6 +235,7 @@ func (m *managed) writeMetrics(e *metrics.Exposition) {
 		return
 	}
 	states := map[string]int{}
+	brokers = slices.DeleteFunc(brokers, func(b api.Broker) bool { return b.Own }) // its figures are all the others
 	for _, b := range brokers {
 		states[b.State]++
 	}
@@ -270,4 +272,20 @@ func (m *managed) noted(c mqapi.Caller, operation, path string, body []byte, err
 		e.Outcome, e.Detail = audit.Failed, err.Error()
 	}
 	m.n.trail.Note(e)
+}
+
+// ownBroker is the broker that this process runs itself, as the service lists it.
+func (n *node) ownBroker() *api.Broker {
+	cfg, health := n.config(), n.health()
+	i := api.BrokerInstance{Name: service.OwnID + "-1", Node: cfg.Service.Node, Zone: cfg.Service.ZoneName(), State: "starting", Detail: health.Detail, Program: build().Version}
+	b := &api.Broker{Name: cfg.Broker.Name, Account: cfg.Service.Account, Region: cfg.Service.Region, State: string(mqapi.BrokerStateCriticalActionRequired), Problem: health.Detail, Mode: string(mqapi.DeploymentModeSingleInstance),
+		Created: n.begun, Users: []string{}}
+	for _, l := range n.listening() {
+		i.Endpoints = append(i.Endpoints, l.URLs...)
+	}
+	if health.Ready {
+		b.State, b.Problem, b.Active, b.ActiveSince, i.Active, i.State, i.Detail = string(mqapi.BrokerStateRunning), "", i.Name, n.begun, true, "up", ""
+	}
+	b.Instances = []api.BrokerInstance{i}
+	return b
 }

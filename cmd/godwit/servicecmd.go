@@ -113,7 +113,7 @@ func (c *cli) brokers() *cobra.Command {
 	cmd := lister(c, &cobra.Command{
 		Use: "brokers", Short: "List the brokers of the service: how they are, which instance is active, where clients connect",
 		Long: "List the brokers that were made through Amazon MQ's API, of all accounts and regions: how they are, which of their instances is active and for how long, and its endpoints.\n" +
-			"The broker that `godwit serve` runs in its own process is none of them.",
+			"The broker that `godwit serve` runs in its own process is the one with the id own: it is as its configuration says, and nothing else.",
 	}, l, func(ctx context.Context, r *client.Client) ([]row, error) { return r.Brokers(ctx) })
 	cmd.AddCommand(c.describeBroker(), c.createBroker(), c.updateBroker(), c.switchOverBroker(), c.rebootBroker(), c.deleteBroker(), c.brokerUsers())
 	return cmd

@@ -551,6 +551,7 @@ type Broker struct {
 	Operation   *BrokerOperation `json:"operation,omitempty"` // at work
 	Last        *BrokerOutcome   `json:"last,omitempty"`      // of the operation before
 	Users       []string         `json:"users"`
+	Own         bool             `json:"own,omitempty"` // the broker that the service's process runs itself, by its own configuration; id "own"
 }
 
 // BrokerInstance is one process of a broker.

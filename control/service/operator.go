@@ -96,13 +96,31 @@ func (s *Service) DeleteKey(ctx context.Context, who, from, id string) error {
 	return err
 }
 
-// Brokers lists the brokers of all accounts and regions by id.
+// OwnID is the id of the broker that the service's process runs itself.
+const OwnID = "own"
+
+// own is that broker, nil if there is none.
+func (s *Service) own() *api.Broker {
+	if s.options.Own == nil {
+		return nil
+	}
+	b := s.options.Own()
+	if b != nil {
+		b.ID, b.Own = OwnID, true
+	}
+	return b
+}
+
+// Brokers lists the process' own broker, then those of all accounts and regions by id.
 func (s *Service) Brokers() ([]api.Broker, error) {
 	state, err := s.state()
 	if err != nil {
 		return nil, plain("brokers", err)
 	}
 	list := []api.Broker{}
+	if b := s.own(); b != nil {
+		list = append(list, *b)
+	}
 	for _, b := range state.Brokers(plane.Scope{}) {
 		list = append(list, describe(b))
 	}
@@ -111,6 +129,9 @@ func (s *Service) Brokers() ([]api.Broker, error) {
 
 // Broker shows the broker of a name, or of an id.
 func (s *Service) Broker(name string) (*api.Broker, error) {
+	if b := s.own(); b != nil && name == OwnID {
+		return b, nil
+	}
 	_, b, err := s.named(name)
 	if err != nil {
 		return nil, err
@@ -144,6 +165,9 @@ func (s *Service) named(name string) (*plane.State, *plane.Broker, error) {
 	found := slices.DeleteFunc(state.Brokers(plane.Scope{}), func(b *plane.Broker) bool { return b.Name != name })
 	switch len(found) {
 	case 0:
+		if name == OwnID {
+			return nil, nil, &api.Error{Status: http.StatusConflict, Code: "illegal state", Op: "brokers " + name, Detail: "this is the broker that the service's process runs by its own configuration: use the commands without `brokers`, such as godwit reboot"}
+		}
 		return nil, nil, &api.Error{Status: http.StatusNotFound, Code: "not found", Op: "brokers " + name, Detail: "there is no broker of that name or id; godwit brokers lists them"}
 	case 1:
 		return state, found[0], nil

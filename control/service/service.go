@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/godwitmq/godwit/control/api"
 	"github.com/godwitmq/godwit/control/client"
 	"github.com/godwitmq/godwit/control/mqapi"
 	"github.com/godwitmq/godwit/control/plane"
@@ -32,6 +33,8 @@ type Options struct {
 	Account, Region string
 	// ConsoleURL is that of the console, with a slash at its end. A broker's page is below it, one for all of its instances, so that it is never the standby's.
 	ConsoleURL string
+	// Own is the broker that the process runs itself, which is listed and no more; nil: there is none.
+	Own func() *api.Broker
 	// Stranded lists the clients of an instance that would not follow if another became active. nil: nobody can tell.
 	Stranded func(ctx context.Context, active plane.Spec) ([]mqapi.SwitchoverClient, error)
 	// Token makes a token for a machine that is to join as a node, which reaches the controller at addresses or, without any, where that listens. nil: nobody can join.
