@@ -129,6 +129,7 @@ func TestServiceCommands(t *testing.T) {
 			t.Errorf("received %q, want %q", got, want)
 		}
 	}
+	say("", "it runs; active: 2", "brokers", "switchover", "orders", "--wait")
 	refused("say --yes", "brokers", "delete", "orders")
 	say("", "it is gone", "brokers", "delete", "orders", "--yes", "--wait")
 	say("", "AWS_DATA_PATH=", "aws-extras", t.TempDir())

@@ -217,10 +217,10 @@ func printBroker(w io.Writer, b *api.Broker) {
 
 func (c *cli) switchOverBroker() *cobra.Command {
 	var ask api.BrokerSwitchover
-	output := ""
+	output, wait := "", false
 	cmd := &cobra.Command{
 		Use: "switchover NAME", Short: "Make the other instance of a broker the active one, for good", Args: exactly(1, "the name or the id of a broker"),
-		Long: "Make the other instance of a pair the active one. It stays so: nothing switches back by itself. The command returns when the switchover has begun;\n" +
+		Long: "Make the other instance of a pair the active one. It stays so: nothing switches back by itself. The command returns when the switchover has begun, with --wait when it is done;\n" +
 			"godwit brokers describe shows it. With --plan nothing changes: it says what it would cost, and which clients would not follow.",
 		Example: "  godwit brokers switchover payroll --plan\n  godwit brokers switchover payroll",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -241,6 +241,9 @@ func (c *cli) switchOverBroker() *cobra.Command {
 					return nil
 				}
 				fmt.Fprintf(c.out, "%s hands over to %s\n", done.From, done.To)
+				if wait {
+					return c.awaitBroker(cmd.Context(), args[0])
+				}
 				return nil
 			}
 			fmt.Fprintf(c.out, "%s would hand over to %s (%s).\n", done.From, done.To, done.Cost)
@@ -250,17 +253,18 @@ func (c *cli) switchOverBroker() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&ask.To, "to", 0, "number of the instance, 1 or 2 (default: the standby)")
 	cmd.Flags().BoolVar(&ask.Plan, "plan", false, "change nothing: list the clients that would not follow, and why")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until it is done")
 	outputFlag(cmd, &output)
 	return cmd
 }
 
 func (c *cli) rebootBroker() *cobra.Command {
 	var ask api.BrokerReboot
-	output := ""
+	output, wait := "", false
 	cmd := &cobra.Command{
 		Use: "reboot NAME", Short: "Restart the instances of a broker, with one failover; a pending upgrade is done", Args: exactly(1, "the name or the id of a broker"),
 		Long: "Restart the instances of a broker: the witness, the standby, then one switchover, then the one that was active. They take over a pending engine version, and the program that\n" +
-			"lies on their nodes by now: so a new Godwit comes to the brokers of a service. The command returns when it has begun; godwit brokers describe shows it.",
+			"lies on their nodes by now: so a new Godwit comes to the brokers of a service. The command returns when it has begun, with --wait when it is done.",
 		Example: "  godwit brokers reboot payroll --plan\n  godwit brokers reboot payroll --if-pending",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			remote, err := c.remote()
@@ -280,10 +284,14 @@ func (c *cli) rebootBroker() *cobra.Command {
 				fmt.Fprintf(c.out, "it would cost: %s\n", done.Cost)
 			default:
 				fmt.Fprintf(c.out, "it has begun; it costs: %s\n", done.Cost)
+				if wait {
+					return c.awaitBroker(cmd.Context(), args[0])
+				}
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until it is done, and show each step")
 	cmd.Flags().BoolVar(&ask.IfPending, "if-pending", false, "do nothing unless an engine version or a newer program is pending")
 	cmd.Flags().BoolVar(&ask.Plan, "plan", false, "change nothing: say what it would cost")
 	outputFlag(cmd, &output)
