@@ -18,6 +18,7 @@ import (
 	"github.com/godwitmq/godwit/journal"
 	"github.com/godwitmq/godwit/journal/jetstream"
 	"github.com/godwitmq/godwit/journal/segment"
+	"github.com/godwitmq/godwit/listen/listentest"
 	"github.com/godwitmq/godwit/message"
 )
 
@@ -30,7 +31,7 @@ func threeNodes(t *testing.T) (nodes []*jetstream.Node) {
 	var peers []string
 	var held []net.Listener // until all have a port of their own
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := listentest.Listen()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/godwitmq/godwit/listen/listentest"
 )
 
 // invited are two nodes that wait for their hosts.
@@ -305,7 +307,7 @@ func TestJoin(t *testing.T) {
 // deadAddress is one at which nobody listens.
 func deadAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listentest.Listen()
 	if err != nil {
 		t.Fatal(err)
 	}

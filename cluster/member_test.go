@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,6 +21,7 @@ import (
 	"github.com/godwitmq/godwit/journal"
 	"github.com/godwitmq/godwit/journal/checkpoint"
 	"github.com/godwitmq/godwit/journal/jetstream"
+	"github.com/godwitmq/godwit/listen/listentest"
 	"github.com/godwitmq/godwit/message"
 	"github.com/godwitmq/godwit/vfs"
 )
@@ -56,7 +56,7 @@ func newPair(t testing.TB) *pair {
 func freeAddresses(t testing.TB, n int) (addresses []string) {
 	t.Helper()
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := listentest.Listen()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/godwitmq/godwit/listen/listentest"
 )
 
 const (
@@ -239,7 +241,7 @@ func freePorts(t *testing.T, count int) []int {
 	t.Helper()
 	ports := make([]int, count)
 	for i := range ports {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := listentest.Listen()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,13 +17,15 @@ import (
 
 	otlp "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/godwitmq/godwit/listen/listentest"
 )
 
 // TestExport has the broker send its metrics to a server of OTLP and to moto's CloudWatch, which boto3 is asked for them.
 func TestExport(t *testing.T) {
 	need(t, "moto", "python3")
 	python := venv(t, "cloudwatch-python", "cloudwatch/requirements.txt")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listentest.Listen()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,9 +5,11 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/godwitmq/godwit/listen/listentest"
 )
 
-func listenAnywhere() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
+func listenAnywhere() (net.Listener, error) { return listentest.Listen() }
 
 // awaitReady asks until the broker serves, at most 30 s.
 func awaitReady(api string) error {

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/godwitmq/godwit/listen/listentest"
 )
 
 // cluster is three nodes in this process, on free ports of 127.0.0.1.
@@ -25,7 +26,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func freeAddresses(tb testing.TB, n int) (addresses []string) {
 	tb.Helper()
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := listentest.Listen()
 		if err != nil {
 			tb.Fatal(err)
 		}
