@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	// What a node does for the control plane: it makes certificates, too, and starts processes.
 	"control/agent": {"broker", "cluster", "config", "control/api", "control/client", "control/plane", "security", "vfs"},
 	// The web console is one more client of the API.
-	"control/console": {"broker", "control/api", "control/client", "message", "readiness"},
+	"control/console": {"audit", "broker", "control/api", "control/client", "control/mqapi", "message", "readiness"},
 	// Who carries need not know why.
 	"cluster/relay": {"listen"},
 	// The wire layer of an API that is not ours: what is behind it is given.

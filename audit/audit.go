@@ -166,8 +166,7 @@ func (t *Trail) add(e Entry) {
 		t.next = (t.next + 1) % len(t.ring)
 	}
 	if t.lines == nil || t.opt.File.Path() == "" {
-		t.opt.Log.Info("audit", "log", "audit", "who", e.Who, "proof", e.Proof, "from", e.From, "via", e.Via, "operation", e.Operation, "on", e.On, "asked", string(e.Asked), "changes", e.Changes, "outcome", e.Outcome,
-			"detail", e.Detail, "more", e.More)
+		t.opt.Log.Info("audit", e.attributes()...)
 		return
 	}
 	if t.closed {
@@ -186,6 +185,23 @@ func (t *Trail) add(e Entry) {
 			t.opt.Log.Error("the audit log does not keep up: entries are in memory only", "file", t.opt.File.Path())
 		}
 	}
+}
+
+// attributes are those of a line of the log, without what is empty.
+func (e *Entry) attributes() []any {
+	list := []any{"log", "audit"}
+	for _, a := range []struct{ name, value string }{{"who", e.Who}, {"proof", e.Proof}, {"from", e.From}, {"via", e.Via}, {"operation", e.Operation}, {"on", e.On}, {"asked", string(e.Asked)}, {"outcome", string(e.Outcome)}, {"detail", e.Detail}} {
+		if a.value != "" {
+			list = append(list, a.name, a.value)
+		}
+	}
+	if len(e.Changes) > 0 {
+		list = append(list, "changes", e.Changes)
+	}
+	if e.More > 0 {
+		list = append(list, "more", e.More)
+	}
+	return list
 }
 
 // write is the goroutine that writes to the file.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,57 +14,16 @@ import (
 	"github.com/godwitmq/godwit/control/client"
 )
 
-// parseRule reads NETWORK, NETWORK:PORT or NETWORK:FROM-TO. An address alone is a network of one.
-func parseRule(text string) (r api.NetworkRule, err error) {
-	wrong := &usageError{fmt.Errorf("rule %q is not one; expected a network, and maybe a port or two: 10.1.0.0/16, 10.1.0.0/16:61617, 10.1.0.0/16:61614-61617", text)}
-	network, ports := text, ""
-	if i := strings.LastIndexByte(text, ':'); i > strings.LastIndexByte(text, '/') && (strings.Contains(text, "/") || strings.Count(text, ":") == 1) {
-		network, ports = text[:i], text[i+1:]
-		from, to, several := strings.Cut(ports, "-")
-		for at, word := range map[*uint16]string{&r.From: from, &r.To: to} {
-			if word == "" && at == &r.To && !several {
-				continue
-			}
-			n, err := strconv.ParseUint(word, 10, 16)
-			if err != nil || n == 0 {
-				return r, wrong
-			}
-			*at = uint16(n)
-		}
-	}
-	if a, err := netip.ParseAddr(network); err == nil {
-		r.Network = netip.PrefixFrom(a, a.BitLen())
-		return r, nil
-	}
-	if r.Network, err = netip.ParsePrefix(network); err != nil {
-		return r, wrong
-	}
-	if r.Network != r.Network.Masked() {
-		return r, &usageError{fmt.Errorf("rule %q has bits behind its network's length; expected %s", text, r.Network.Masked())}
-	}
-	return r, nil
-}
-
+// parseRules reads rules as api.ParseNetworkRule does.
 func parseRules(texts []string) (list []api.NetworkRule, err error) {
 	for _, text := range texts {
-		r, err := parseRule(text)
+		r, err := api.ParseNetworkRule(text)
 		if err != nil {
-			return nil, err
+			return nil, &usageError{err}
 		}
 		list = append(list, r)
 	}
 	return list, nil
-}
-
-// ruleText is what parseRule reads.
-func ruleText(r api.NetworkRule) string {
-	switch {
-	case r.From == 0 && r.To == 0:
-		return r.Network.String()
-	case r.To == 0 || r.From == r.To:
-		return fmt.Sprintf("%s:%d", r.Network, r.From)
-	}
-	return fmt.Sprintf("%s:%d-%d", r.Network, r.From, r.To)
 }
 
 // group finds a security group by its name or id.
@@ -118,7 +75,7 @@ func (c *cli) securityGroups() *cobra.Command {
 		{"rules", func(v row) any {
 			words := make([]string, len(v.Rules))
 			for i, r := range v.Rules {
-				words[i] = ruleText(r)
+				words[i] = r.String()
 			}
 			return strings.Join(words, " ")
 		}},
@@ -195,8 +152,8 @@ func (c *cli) updateSecurityGroup() *cobra.Command {
 			}
 			for _, r := range less {
 				before := len(rules)
-				if rules = slices.DeleteFunc(rules, func(x api.NetworkRule) bool { return ruleText(x) == ruleText(r) }); len(rules) == before {
-					return fmt.Errorf("%s has no rule %s; nothing was changed", g.Name, ruleText(r))
+				if rules = slices.DeleteFunc(rules, func(x api.NetworkRule) bool { return x.String() == r.String() }); len(rules) == before {
+					return fmt.Errorf("%s has no rule %s; nothing was changed", g.Name, r)
 				}
 			}
 			if cmd.Flags().Changed("rule") || len(more)+len(less) > 0 {

@@ -344,8 +344,6 @@ func switchOver(v *view) (said, next string, err error) {
 }
 
 // brokersOf are the brokers of the service.
-func brokersOf(v *view) (any, error) { return v.service.Brokers(v.ctx) }
-
 // serviceOf is one service with its connections.
 func serviceOf(v *view) (any, error) { return v.api.Service(v.ctx, v.Query("name")) }
 
@@ -367,8 +365,6 @@ func (c *Console) routes() {
 	c.act("switchover", switchOver)
 	c.at("service", page{title: "Service", role: api.Reader, every: lists, model: serviceOf})
 	c.act("probe", probe)
-	if c.options.Service {
-		c.at("brokers", page{title: "Brokers", role: api.Reader, every: lists, model: brokersOf})
-	}
+	c.managedRoutes()
 	c.queueRoutes()
 }

@@ -339,6 +339,7 @@ var functions = template.FuncMap{
 	"at":      func(ms int64) time.Time { return time.UnixMilli(ms) },
 	"bytes":   sizeText,
 	"count":   countText,
+	"inc":     func(n int) int { return n + 1 },
 	"join":    strings.Join,
 	"lower":   strings.ToLower,
 	"millis":  func(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() },

@@ -23,7 +23,7 @@ func nav(v *view, page, text, role string) link {
 	switch page {
 	case "overview":
 		to = v.Base()
-	case "brokers":
+	case "brokers", "groups", "nodes":
 		to = root + page
 	}
 	return link{To: to, Text: text, Here: v.Page == page || under[v.Page] == page, Show: v.May(api.Role(role))}
