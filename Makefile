@@ -7,7 +7,7 @@ ROUNDS ?= 46
 FUZZTIME ?= 10s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: help build test lint interop chaos bench bench-ha fuzz sim
+.PHONY: help build test lint terraform interop chaos bench bench-ha fuzz sim
 help:           ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
@@ -25,6 +25,9 @@ lint:           ## formatting, vet, staticcheck
 
 interop:        ## real clients of other languages against the built binary (Java, Python, Node, Perl, Ruby, PHP)
 	GODWIT_INTEROP=1 go test -count=1 -timeout 20m -v ./interop/... | grep -v '^=== '
+
+terraform:      ## the Terraform provider: vet, and the life of a pair by tofu or terraform if there is one (GODWIT_TOFU)
+	cd terraform && go vet ./... && go test -count=1 -v ./...
 
 chaos:          ## a pair and its witness under real clients and ROUNDS faults: kills, stops, cut cables, full, slow and damaged disks; SEED=n repeats a run in kind
 	GODWIT_INTEROP=1 GODWIT_CHAOS=$(ROUNDS) GODWIT_CHAOS_SEED=$(SEED) go test -count=1 -timeout 0 -v -run '^TestChaos$$' ./interop | grep --line-buffered -v '^=== '
