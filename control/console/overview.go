@@ -226,7 +226,11 @@ func crossingOf(v *view, o *overview) crossing {
 		x.Right = sides[1]
 	}
 	now := map[string]*readiness.Service{}
-	names := slices.Collect(maps.Keys(v.most))
+	most := v.most
+	if most == nil { // the page is just being opened
+		most = map[string]int{}
+	}
+	names := slices.Collect(maps.Keys(most))
 	for i := range o.Clients.Services {
 		s := &o.Clients.Services[i]
 		now[s.Name] = s
@@ -246,13 +250,12 @@ func crossingOf(v *view, o *overview) crossing {
 				row.LeftCount += n
 			}
 		}
-		if v.most != nil {
-			v.most[name] = max(v.most[name], s.Connections)
-			row.Away = v.most[name] - s.Connections
-		}
+		most[name] = max(most[name], s.Connections)
+		row.Away = most[name] - s.Connections
 		row.draw()
 		x.Rows = append(x.Rows, row)
 	}
+	v.session.look(v.place(), most)
 	return x
 }
 

@@ -52,6 +52,9 @@ type view struct {
 	most   map[string]int // connections that a service had at most while this page was looked at
 }
 
+// place tells the pages of all brokers apart.
+func (v *view) place() string { return v.Broker + "/" + v.Page }
+
 // Base is below which the broker's pages are.
 func (v *view) Base() string {
 	if v.Broker == "" {
@@ -249,7 +252,7 @@ func (c *Console) stream(w http.ResponseWriter, v *view, p page) {
 	_ = control.SetReadDeadline(time.Time{}) // the server's is for requests, which this one has been
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
-	v.most = map[string]int{}
+	v.most = v.session.lookedAt(v.place())
 	last := ""
 	quiet := time.Now()
 	for {

@@ -3,6 +3,7 @@ package console
 import (
 	"crypto/rand"
 	"crypto/subtle"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -17,9 +18,28 @@ type session struct {
 	user      string
 	begun     time.Time
 
-	mu    sync.Mutex
-	used  time.Time
-	flash *flash
+	mu     sync.Mutex
+	used   time.Time
+	flash  *flash
+	page   string         // with a picture of connections, that was looked at last
+	looked map[string]int // connections that each service had at most on it
+}
+
+// look keeps what was seen on a page, for the stream that goes on with it, also when that breaks off and begins again.
+func (s *session) look(page string, most map[string]int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.page, s.looked = page, maps.Clone(most)
+}
+
+// lookedAt is what was seen on a page so far.
+func (s *session) lookedAt(page string) map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.page != page {
+		return map[string]int{}
+	}
+	return maps.Clone(s.looked)
 }
 
 // flash is what an act has to say, on the next page.
