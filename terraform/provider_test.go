@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -23,6 +24,22 @@ func tofu(t *testing.T) string {
 	}
 	t.Skip("there is neither tofu nor terraform; README.md says how OpenTofu is built, and GODWIT_TOFU names it")
 	return ""
+}
+
+// endInstances ends what a test that failed has left: instances go on without their service.
+func endInstances(t *testing.T, dir string) {
+	files, _ := filepath.Glob(filepath.Join(dir, "godwit-data", "instances", "*", "pid"))
+	for _, f := range files {
+		var note struct{ PID int }
+		content, err := os.ReadFile(f)
+		if err != nil || json.Unmarshal(content, &note) != nil || note.PID <= 0 {
+			continue
+		}
+		if folder, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", note.PID)); err == nil && folder == filepath.Dir(f) { // else the number is somebody else's by now
+			t.Logf("instance %s is still there: killed", filepath.Base(folder))
+			_ = syscall.Kill(note.PID, syscall.SIGKILL)
+		}
+	}
 }
 
 // TestLife runs the life of a pair by the real command line against a running service: made, changed in place in every attribute that can be, each plan right after it empty, imported, removed.
@@ -60,6 +77,7 @@ func TestLife(t *testing.T) {
 	defer func() {
 		_ = serve.Process.Signal(os.Interrupt)
 		_ = serve.Wait()
+		endInstances(t, dir)
 	}()
 	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		if r, err := http.Get("http://" + address + "/readyz"); err == nil {
