@@ -159,7 +159,7 @@ func (b *brokerResource) Create(ctx context.Context, r resource.CreateRequest, a
 	}
 	m.ID = types.StringValue(*done.BrokerID)
 	a.Diagnostics.Append(a.State.SetAttribute(ctx, path.Root("id"), m.ID)...) // whatever comes now, it is there
-	if failed(&a.Diagnostics, "The broker does not run", b.settled(ctx, m.ID.ValueString())) || failed(&a.Diagnostics, "The broker cannot be read", b.read(ctx, &m, &a.Diagnostics)) {
+	if failed(&a.Diagnostics, "The broker does not run", b.settled(ctx, m.ID.ValueString(), time.Time{})) || failed(&a.Diagnostics, "The broker cannot be read", b.read(ctx, &m, &a.Diagnostics)) {
 		return
 	}
 	a.Diagnostics.Append(a.State.Set(ctx, &m)...)
@@ -225,6 +225,10 @@ func (b *brokerResource) Update(ctx context.Context, r resource.UpdateRequest, a
 	if a.Diagnostics.HasError() {
 		return
 	}
+	before, err := b.lastEnded(ctx, was.ID.ValueString())
+	if failed(&a.Diagnostics, "The broker cannot be read", err) {
+		return
+	}
 	if changed {
 		if _, err := b.mq.UpdateBroker(ctx, ask); failed(&a.Diagnostics, "The broker was not changed", err) {
 			return
@@ -237,7 +241,7 @@ func (b *brokerResource) Update(ctx context.Context, r resource.UpdateRequest, a
 		return
 	}
 	m.ID = was.ID
-	if failed(&a.Diagnostics, "The change of the broker was not brought to its end", b.settled(ctx, m.ID.ValueString())) || failed(&a.Diagnostics, "The broker cannot be read", b.read(ctx, &m, &a.Diagnostics)) {
+	if failed(&a.Diagnostics, "The change of the broker was not brought to its end", b.settled(ctx, m.ID.ValueString(), before)) || failed(&a.Diagnostics, "The broker cannot be read", b.read(ctx, &m, &a.Diagnostics)) {
 		return
 	}
 	a.Diagnostics.Append(a.State.Set(ctx, &m)...)
@@ -252,7 +256,7 @@ func (b *brokerResource) Delete(ctx context.Context, r resource.DeleteRequest, a
 		failed(&a.Diagnostics, "The broker was not removed", err)
 		return
 	}
-	if err := b.settled(ctx, m.ID.ValueString()); !gone(err) {
+	if err := b.settled(ctx, m.ID.ValueString(), time.Time{}); !gone(err) {
 		failed(&a.Diagnostics, "The broker is not gone", err)
 	}
 }
@@ -264,8 +268,8 @@ func (*brokerResource) ImportState(ctx context.Context, r resource.ImportStateRe
 // settledWithin bounds how long work on a broker may take. Instances that move bring their log along.
 const settledWithin = 30 * time.Minute
 
-// settled waits until nothing is at work on a broker, and says what went wrong. It is gone(err) when the broker is.
-func (b *brokerResource) settled(ctx context.Context, id string) error {
+// settled waits until nothing is at work on a broker, and says what went wrong. It is gone(err) when the broker is. before is when the operation before ended (lastEnded), whose failure is not of this change.
+func (b *brokerResource) settled(ctx context.Context, id string, before time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, settledWithin)
 	defer cancel()
 	for {
@@ -276,7 +280,7 @@ func (b *brokerResource) settled(ctx context.Context, id string) error {
 		case now.State == string(mqapi.BrokerStateCreationFailed):
 			return fmt.Errorf("%s: %s", now.State, now.Problem)
 		case now.Operation == nil && now.State == string(mqapi.BrokerStateRunning):
-			if now.Last != nil && now.Last.Error != "" {
+			if now.Last != nil && now.Last.Error != "" && !now.Last.Ended.Equal(before) {
 				return fmt.Errorf("%s was rolled back: %s", now.Last.Operation, now.Last.Error)
 			}
 			return nil
@@ -287,6 +291,15 @@ func (b *brokerResource) settled(ctx context.Context, id string) error {
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
+}
+
+// lastEnded is when the newest operation on a broker ended; zero if there was none.
+func (b *brokerResource) lastEnded(ctx context.Context, id string) (time.Time, error) {
+	now, err := b.Broker(ctx, id)
+	if err != nil || now.Last == nil {
+		return time.Time{}, err
+	}
+	return now.Last.Ended, nil
 }
 
 // read fills the state from the service.

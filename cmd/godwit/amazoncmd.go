@@ -174,7 +174,7 @@ func (c *cli) createBroker() *cobra.Command {
 			if !f.wait {
 				return nil
 			}
-			return c.awaitBroker(cmd.Context(), *done.BrokerID)
+			return c.awaitBroker(cmd.Context(), *done.BrokerID, nil)
 		},
 	}
 	f.add(cmd)
@@ -222,7 +222,7 @@ func (c *cli) updateBroker() *cobra.Command {
 			if plan || !f.wait {
 				return nil
 			}
-			return c.awaitBroker(cmd.Context(), b.ID)
+			return c.awaitBroker(cmd.Context(), b.ID, b.Last)
 		},
 	}
 	f.add(cmd)
@@ -254,7 +254,7 @@ func (c *cli) deleteBroker() *cobra.Command {
 			if !wait {
 				return nil
 			}
-			return c.awaitBroker(cmd.Context(), b.ID)
+			return c.awaitBroker(cmd.Context(), b.ID, b.Last)
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
@@ -262,8 +262,8 @@ func (c *cli) deleteBroker() *cobra.Command {
 	return cmd
 }
 
-// awaitBroker shows each step of what is at work on a broker until it is done, or the broker is gone.
-func (c *cli) awaitBroker(ctx context.Context, id string) error {
+// awaitBroker shows each step of what is at work on a broker until it is done, or the broker is gone. before is how the operation before ended, which is nobody's fault now; nil: there was none.
+func (c *cli) awaitBroker(ctx context.Context, id string, before *api.BrokerOutcome) error {
 	remote, err := c.remote()
 	if err != nil {
 		return err
@@ -288,7 +288,7 @@ func (c *cli) awaitBroker(ctx context.Context, id string) error {
 		op := b.Operation
 		switch {
 		case op == nil && b.State == string(mqapi.BrokerStateRunning):
-			if b.Last != nil && b.Last.Error != "" {
+			if b.Last != nil && b.Last.Error != "" && (before == nil || !b.Last.Ended.Equal(before.Ended)) {
 				return fmt.Errorf("%s was rolled back: %s", b.Last.Operation, b.Last.Error)
 			}
 			say("it runs; active: " + cmp.Or(strings.TrimPrefix(b.Active, b.ID+"-"), "-"))

@@ -228,6 +228,10 @@ func (c *cli) switchOverBroker() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			before, err := remote.Broker(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
 			done, err := remote.SwitchOverBroker(cmd.Context(), args[0], ask)
 			if err != nil {
 				return err
@@ -242,7 +246,7 @@ func (c *cli) switchOverBroker() *cobra.Command {
 				}
 				fmt.Fprintf(c.out, "%s hands over to %s\n", done.From, done.To)
 				if wait {
-					return c.awaitBroker(cmd.Context(), args[0])
+					return c.awaitBroker(cmd.Context(), args[0], before.Last)
 				}
 				return nil
 			}
@@ -271,6 +275,10 @@ func (c *cli) rebootBroker() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			before, err := remote.Broker(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
 			done, err := remote.RebootBroker(cmd.Context(), args[0], ask)
 			if err != nil {
 				return err
@@ -285,7 +293,7 @@ func (c *cli) rebootBroker() *cobra.Command {
 			default:
 				fmt.Fprintf(c.out, "it has begun; it costs: %s\n", done.Cost)
 				if wait {
-					return c.awaitBroker(cmd.Context(), args[0])
+					return c.awaitBroker(cmd.Context(), args[0], before.Last)
 				}
 			}
 			return nil
