@@ -5,6 +5,7 @@ package audit
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -51,6 +52,8 @@ type Options struct {
 	Kept int
 	// File receives each entry as a line; nil, or one without a path: Log does.
 	File *File
+	// CloseWithin is how long Close waits for a disk that hangs. 0: 5 seconds.
+	CloseWithin time.Duration
 	// Log receives entries where there is no file, and says what is wrong with it. nil: slog.Default.
 	Log *slog.Logger
 	// Now is the clock. nil: time.Now.
@@ -85,6 +88,10 @@ const (
 	floodFor   = 10 * time.Second
 	maxFloods  = 1024
 	waiting    = 1024 // lines that wait for the file
+	// mostText bounds each text of an entry, in bytes, and mostAsked a request: who is not even logged in could else fill the memory.
+	mostText     = 1 << 10
+	mostAsked    = 4 << 10
+	closesWithin = 5 * time.Second
 )
 
 // New makes a trail, with what the file already has.
@@ -97,6 +104,9 @@ func New(opt Options) *Trail {
 	}
 	if opt.Now == nil {
 		opt.Now = time.Now
+	}
+	if opt.CloseWithin <= 0 {
+		opt.CloseWithin = closesWithin
 	}
 	t := &Trail{opt: opt, floods: map[string]*flood{}}
 	if opt.File != nil {
@@ -112,6 +122,7 @@ func (t *Trail) Note(e Entry) {
 	if t == nil {
 		return
 	}
+	e.bound()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.opt.Now()
@@ -120,6 +131,18 @@ func (t *Trail) Note(e Entry) {
 		return
 	}
 	t.add(e)
+}
+
+// bound cuts what is too long.
+func (e *Entry) bound() {
+	for _, text := range []*string{&e.Who, &e.From, &e.Operation, &e.On, &e.Detail} {
+		if len(*text) > mostText {
+			*text = strings.ToValidUTF8((*text)[:mostText], "") + "…"
+		}
+	}
+	if len(e.Asked) > mostAsked {
+		e.Asked = fmt.Appendf(nil, "%q", fmt.Sprintf("%d bytes, which are too many to be kept", len(e.Asked)))
+	}
 }
 
 // worth says whether a refusal is noted by itself. The caller holds mu.
@@ -219,7 +242,7 @@ func (t *Trail) write() {
 	}
 }
 
-// Close writes what waits for the file.
+// Close writes what waits for the file, unless that takes longer than Options.CloseWithin.
 func (t *Trail) Close() error {
 	if t == nil {
 		return nil
@@ -233,8 +256,17 @@ func (t *Trail) Close() error {
 		return nil
 	}
 	close(t.lines)
-	t.written.Wait()
-	return t.opt.File.close()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		t.written.Wait()
+	}()
+	select {
+	case <-written:
+		return t.opt.File.close()
+	case <-time.After(t.opt.CloseWithin):
+		return fmt.Errorf("%s takes nothing: the newest entries are not in it", t.opt.File.Path())
+	}
 }
 
 // Filter chooses entries. The zero value chooses all.

@@ -1,13 +1,16 @@
 package audit
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestTrail(t *testing.T) {
@@ -46,7 +49,7 @@ func TestTrail(t *testing.T) {
 	}
 	trail.Note(Entry{Operation: "after the end"}) // is in memory only, and no panic
 
-	// The next process has what this one had noted, and goes on.
+	// The next process has what this one had noted, and goes on, behind a line that a crash has cut off.
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -60,8 +63,67 @@ func TestTrail(t *testing.T) {
 	if got := ops(Filter{}, again); got != "op5 op4 op3 op2 op1 op0" {
 		t.Errorf("after a restart: %q", got)
 	}
+	again.Note(Entry{Operation: "behind the crash", Outcome: Done})
 	if err := again.Close(); err != nil {
 		t.Fatal(err)
+	}
+	if file, err = OpenFile(path, 1<<20, 2); err != nil {
+		t.Fatal(err)
+	}
+	third := New(Options{File: file, Now: clock, Log: slog.New(slog.DiscardHandler)})
+	if got := ops(Filter{Limit: 2}, third); got != "behind the crash op5" {
+		t.Errorf("after a crash and a restart: %q", got)
+	}
+	if err := third.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A disk that hangs holds up neither who notes something nor the end.
+func TestHangingDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Skip("there are no pipes with names:", err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDWR, 0) // which reads nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	file, err := OpenFile(path, 1<<30, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trail := New(Options{File: file, CloseWithin: time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	const more = 3 * waiting // than the pipe and the queue take
+	noted := make(chan struct{})
+	go func() {
+		defer close(noted)
+		for i := range more {
+			trail.Note(Entry{Operation: fmt.Sprint(i), Detail: strings.Repeat("x", 200), Outcome: Done})
+		}
+	}()
+	select {
+	case <-noted:
+	case <-time.After(time.Minute):
+		t.Fatal("noting waits for the disk")
+	}
+	if n := len(trail.List(Filter{Limit: 2 * more})); n != more {
+		t.Errorf("%d entries in memory, want %d", n, more)
+	}
+	if err := trail.Close(); err == nil {
+		t.Error("the end says that all is in the file")
+	}
+}
+
+// What somebody sends cannot fill the memory.
+func TestBounds(t *testing.T) {
+	trail := New(Options{Log: slog.New(slog.DiscardHandler)})
+	long := strings.Repeat("é", 1<<20)
+	trail.Note(Entry{Who: long, From: long, Operation: long, On: long, Detail: long, Asked: Mask([]byte(`{"name":"` + long + `"}`)), Outcome: Done})
+	e := trail.List(Filter{})[0]
+	if n := len(e.Who) + len(e.From) + len(e.Operation) + len(e.On) + len(e.Detail) + len(e.Asked); n > 6*mostText || !json.Valid(e.Asked) || !utf8.ValidString(e.Who) {
+		t.Errorf("the entry has %d bytes: %.100q, %s", n, e.Who, e.Asked)
 	}
 }
 

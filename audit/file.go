@@ -9,17 +9,21 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
-// File is a file of lines that rotates: when it would become larger than Size, it becomes PATH.1, that one PATH.2, and so on, and the oldest goes. A file that somebody else has moved
+// File is a file of lines that rotates: when it would become larger than it may, it becomes PATH.1, that one PATH.2, and so on, and the oldest goes. A file that somebody else has moved
 // away, as logrotate does, is made anew at Reopen. Without a path it takes nothing.
 type File struct {
+	name atomic.Pointer[string] // path, for who must not wait while mu is held by a disk that hangs
+
 	mu   sync.Mutex
 	path string
 	most int64
 	kept int
 	file *os.File
 	size int64
+	torn bool // the file ends within a line, by a crash or a write that did not come to its end
 }
 
 // OpenFile opens a file to append to it, or makes it, readable by its owner only. kept is how many older ones there are beside it. An empty path is no file.
@@ -29,11 +33,7 @@ func OpenFile(path string, most int64, kept int) (*File, error) {
 }
 
 // Path is where it is; "" for nowhere.
-func (f *File) Path() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.path
-}
+func (f *File) Path() string { return *f.name.Load() }
 
 func (f *File) open() error {
 	if f.path == "" {
@@ -47,12 +47,20 @@ func (f *File) open() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("open the audit log: %w", err), file.Close())
 	}
-	f.file, f.size = file, info.Size()
+	f.file, f.size, f.torn = file, info.Size(), false
+	if last := make([]byte, 1); f.size > 0 {
+		if old, err := os.Open(f.path); err == nil {
+			_, err = old.ReadAt(last, f.size-1)
+			f.torn = err == nil && last[0] != '\n'
+			old.Close()
+		}
+	}
 	return nil
 }
 
 // Reopen closes the file and opens the one that has that name now.
 func (f *File) Reopen(path string, most int64, kept int) error {
+	f.name.Store(&path)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.path, f.most, f.kept = path, most, kept
@@ -79,8 +87,14 @@ func (f *File) write(line []byte) error {
 	if f.file == nil {
 		return nil
 	}
+	if f.torn { // what is there stays apart from what follows
+		line = append([]byte{'\n'}, line...)
+	}
 	n, err := f.file.Write(line)
 	f.size += int64(n)
+	if n > 0 {
+		f.torn = err != nil
+	}
 	return err
 }
 
@@ -120,12 +134,17 @@ const tailSize = 4 << 20
 
 // last reads the newest entries of the file. What is no entry, as a line that a crash has cut off, is passed over.
 func (f *File) last(n int) (list []Entry) {
-	file, err := os.Open(f.path)
+	f.mu.Lock()
+	path, from := f.path, max(f.size-tailSize, 0)
+	f.mu.Unlock()
+	if path == "" {
+		return nil
+	}
+	file, err := os.Open(path)
 	if err != nil {
 		return nil
 	}
 	defer file.Close()
-	from := max(f.size-tailSize, 0)
 	data, err := io.ReadAll(io.NewSectionReader(file, from, tailSize))
 	if err != nil {
 		return nil

@@ -61,10 +61,12 @@ func proofOf(r *http.Request, caller *Caller) string {
 	return ""
 }
 
-// note notes a call, by what was answered.
-func (s *Server) note(r *http.Request, caller *Caller, answer *answer) {
+// note notes a call, by what was answered. One that is not whole was broken off.
+func (s *Server) note(r *http.Request, caller *Caller, answer *answer, whole bool) {
 	e := entry(r, caller)
 	switch {
+	case !whole:
+		e.Outcome, e.Detail = audit.Failed, "the answer was broken off"
 	case answer.status == 0 || answer.status < http.StatusBadRequest:
 		e.Outcome = audit.Done
 	case answer.status < http.StatusInternalServerError:
@@ -72,7 +74,7 @@ func (s *Server) note(r *http.Request, caller *Caller, answer *answer) {
 	default:
 		e.Outcome = audit.Failed
 	}
-	if e.Outcome != audit.Done {
+	if whole && e.Outcome != audit.Done {
 		var said api.Error
 		if json.Unmarshal(answer.head.Bytes(), &said) == nil {
 			e.Detail = said.Detail

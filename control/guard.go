@@ -111,8 +111,10 @@ func (s *Server) guard(n need, next http.HandlerFunc) http.Handler {
 			return
 		}
 		a := &answer{ResponseWriter: w}
-		defer s.note(r, &caller, a)
+		whole := false
+		defer func() { s.note(r, &caller, a, whole) }()
 		next(a, r)
+		whole = true
 	})
 }
 
