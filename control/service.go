@@ -94,7 +94,7 @@ func (s *Server) serviceRoutes(on func(n need, pattern string, h http.HandlerFun
 	on(admin, "DELETE "+v1+"keys/{id}", s.ofService(func(service Service, r *http.Request) (any, error) {
 		return struct{}{}, service.DeleteKey(r.Context(), callerOf(r).User, r.RemoteAddr, r.PathValue("id"))
 	}))
-	on(admin, "GET "+v1+"nodes", s.ofService(func(service Service, r *http.Request) (any, error) {
+	on(reader, "GET "+v1+"nodes", s.ofService(func(service Service, r *http.Request) (any, error) {
 		nodes, err := service.Nodes()
 		return api.Nodes{Nodes: nodes}, err
 	}))

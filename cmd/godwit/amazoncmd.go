@@ -301,6 +301,8 @@ func (c *cli) awaitBroker(ctx context.Context, id string, before *api.BrokerOutc
 			say(text)
 		case op == nil && b.State == string(mqapi.BrokerStateCreationFailed):
 			return fmt.Errorf("%s: %s", b.State, b.Problem)
+		case op == nil: // it is being repaired, or waits for somebody
+			say(strings.TrimSuffix(b.State+": "+printable(b.Problem), ": "))
 		}
 		select {
 		case <-time.After(lookEvery):

@@ -54,6 +54,7 @@ type cli struct {
 	api, user string
 	broker    string // of a service; "": the one at api itself
 	output    string
+	password  string // that was asked for, once for all calls of a command
 }
 
 // root is the command tree. release gives the signals back to the system, for serve.

@@ -17,12 +17,13 @@ import (
 // remote is a client of the API that flags and environment name.
 func (c *cli) remote() (*client.Client, error) {
 	address := cmp.Or(c.api, os.Getenv("GODWIT_API"), client.DefaultURL)
-	options := client.Options{User: cmp.Or(c.user, os.Getenv("GODWIT_USER")), Password: os.Getenv("GODWIT_PASSWORD")}
+	options := client.Options{User: cmp.Or(c.user, os.Getenv("GODWIT_USER")), Password: cmp.Or(os.Getenv("GODWIT_PASSWORD"), c.password)}
 	if options.User != "" && options.Password == "" {
 		var err error
 		if options.Password, err = c.askPassword("Password of " + options.User + ": "); err != nil {
 			return nil, fmt.Errorf("the password of %s is needed: set GODWIT_PASSWORD, or run in a terminal: %w", options.User, err)
 		}
+		c.password = options.Password
 	}
 	if c.broker != "" {
 		address = strings.TrimSuffix(address, "/") + "/api/v1/brokers/" + url.PathEscape(c.broker)

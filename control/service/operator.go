@@ -129,11 +129,11 @@ func (s *Service) Brokers() ([]api.Broker, error) {
 
 // Broker shows the broker of a name, or of an id.
 func (s *Service) Broker(name string) (*api.Broker, error) {
-	if b := s.own(); b != nil && name == OwnID {
-		return b, nil
-	}
 	_, b, err := s.named(name)
 	if err != nil {
+		if own := s.own(); own != nil && name == OwnID { // unless a broker of the service has that name
+			return own, nil
+		}
 		return nil, err
 	}
 	view := describe(b)

@@ -44,8 +44,11 @@ func mend(dir string, log *slog.Logger) error {
 			return err
 		}
 		info, err := d.Info()
+		if err != nil {
+			return err
+		}
 		all = append(all, block{path, info})
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("look through the log's blocks: %w", err)
